@@ -1,0 +1,33 @@
+"""Training-free singing-voice separation.
+
+>>> import karaoke_sep
+>>> result = karaoke_sep.separate(samples, rate_hz=44100)      # doctest: +SKIP
+>>> result.vocals.samples, result.accompaniment.samples        # doctest: +SKIP
+"""
+
+__version__ = "0.1.0"
+
+# The names of the public interface and the module that holds each. They are imported on first use, so that
+# `karaoke-sep --help` does not wait for the numerical libraries.
+_HOMES = {
+    "Audio": "types",
+    "PitchTrack": "types",
+    "Separation": "types",
+    "KaraokeSepError": "errors",
+    "load_config": "config",
+    "separate": "pipeline",
+}
+
+__all__ = ["Audio", "KaraokeSepError", "PitchTrack", "Separation", "__version__", "load_config", "separate"]
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

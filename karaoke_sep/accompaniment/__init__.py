@@ -1,0 +1,1 @@
+"""How the accompaniment is modelled: one file a method, chosen by its name in the config."""

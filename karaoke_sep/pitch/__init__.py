@@ -1,0 +1,1 @@
+"""How the sung pitch is found: one file a method, chosen by its name in the config."""

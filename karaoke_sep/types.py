@@ -1,0 +1,100 @@
+"""The values that flow through the pipeline.
+
+Axes, in every file of the package: C channels, N samples, F frequency bins, T frames, K components,
+P pitch states. ``V_FT`` is an array of shape (F, T). Pitch is in Hz and NaN where there is none; 0 for
+"no pitch" exists in files only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Sound.
+
+    Attributes
+    ----------
+    samples : ndarray, shape (C, N), float, full scale 1.0
+    rate_hz : int
+    """
+
+    samples: np.ndarray
+    rate_hz: int
+
+    @property
+    def n_channels(self) -> int:
+        return self.samples.shape[0]
+
+    @property
+    def n_samples(self) -> int:
+        return self.samples.shape[1]
+
+    @property
+    def duration_s(self) -> float:
+        return self.n_samples / self.rate_hz
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Short-time Fourier transform of a sound.
+
+    Attributes
+    ----------
+    values : ndarray, shape (C, F, T), complex
+        Frame t is centred at sample ``t * hop``.
+    rate_hz : int
+    n_fft, hop : int, samples
+    n_samples : int
+        Length of the sound, so that it can be rebuilt exactly.
+    """
+
+    values: np.ndarray
+    rate_hz: int
+    n_fft: int
+    hop: int
+    n_samples: int
+
+    @property
+    def freqs_hz(self) -> np.ndarray:
+        """Centre of each bin, shape (F,), Hz."""
+        return np.arange(self.values.shape[1]) * (self.rate_hz / self.n_fft)
+
+    @property
+    def times_s(self) -> np.ndarray:
+        """Centre of each frame, shape (T,), s."""
+        return np.arange(self.values.shape[2]) * (self.hop / self.rate_hz)
+
+    @property
+    def magnitude(self) -> np.ndarray:
+        """Root of the mean power over channels, shape (F, T), >= 0."""
+        if self.values.shape[0] == 1:
+            return np.abs(self.values[0])
+        return np.sqrt(np.mean(self.values.real**2 + self.values.imag**2, axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class PitchTrack:
+    """The sung melody.
+
+    Attributes
+    ----------
+    times_s : ndarray, shape (T,), s, increasing
+    f0_hz : ndarray, shape (T,), Hz, NaN where nobody can be singing a pitch
+    voicing : ndarray, shape (T,), 0..1
+        Probability that the pitch is sung; 0 where ``f0_hz`` is NaN.
+    """
+
+    times_s: np.ndarray
+    f0_hz: np.ndarray
+    voicing: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """Two stems that add up to the mixture, and the melody they were cut along."""
+
+    vocals: Audio
+    accompaniment: Audio
+    track: PitchTrack
