@@ -1,0 +1,168 @@
+"""The separation figures of the literature: BSS Eval SDR, SIR and SAR, and the plain uSDR.
+
+An estimate of source j is split into a part that the true source explains, a part that the other sources explain,
+and the rest (Vincent, Gribonval & Fevotte, "Performance measurement in blind audio source separation", 2006):
+
+    target = P_j e        interference = P_all e - P_j e        artefacts = e - P_all e
+
+where P projects onto the sources delayed by 0 .. n_taps - 1 samples. One tap lets a source be scaled only: version
+2.1 of the toolbox. 512 taps let it be filtered: version 3. The same stems score about 0.8 dB higher in version 3, so a
+figure means nothing without its version.
+
+Both are mono measures; stereo is averaged to mono by whoever calls. Sources are never permuted. All ratios are in dB;
+NaN where a source or an estimate is silent, for nothing is defined there. uSDR allows no projection at all and scores 0
+for silence.
+
+An own implementation, because museval 0.4.1 takes 0.045 CPU-s per second of two mono stems, as much as separating
+them, and more for the figures against a single reference. Here the factorised Gram matrices serve every estimate and
+the mixture, and energies are taken in the frequency domain.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+import scipy.linalg
+
+N_TAPS = {"v2": 1, "v3": 512}
+
+
+@dataclass(frozen=True, eq=False)
+class Subspaces:
+    """What the true sources span; made once, used for every estimate.
+
+    Attributes
+    ----------
+    spectra : ndarray, shape (J, F), complex
+        Spectra of the J sources, zero-padded and of unit energy.
+    n_fft, n_taps : int, samples
+        No projection wraps around: ``n_fft >= N + n_taps - 1``.
+    alone : tuple of J Cholesky factors, or None for a silent source
+    together : Cholesky factor of all sources, or None if one of them is silent
+    """
+
+    spectra: np.ndarray
+    n_fft: int
+    n_taps: int
+    alone: tuple
+    together: tuple | None
+
+
+@dataclass(frozen=True, eq=False)
+class Criteria:
+    """SDR, SIR and SAR of one estimate per source; each an ndarray, shape (J,), dB."""
+
+    sdr_db: np.ndarray
+    sir_db: np.ndarray
+    sar_db: np.ndarray
+
+
+def subspaces(sources, n_taps: int) -> Subspaces:
+    """Prepare the true sources for scoring.
+
+    Parameters
+    ----------
+    sources : ndarray, shape (J, N)
+    n_taps : int, samples
+        1 for BSS Eval 2.1, 512 for BSS Eval 3; see ``N_TAPS``.
+    """
+    n_sources, n_samples = sources.shape
+    n_fft = 2 * scipy.fft.next_fast_len((n_samples + n_taps) // 2, real=True)
+    energies = np.sum(np.square(sources, dtype=np.float64), axis=1, keepdims=True)
+    silent = energies[:, 0] == 0
+    spectra = scipy.fft.rfft(sources / np.sqrt(np.where(energies > 0, energies, 1.0)), n_fft)
+    blocks = [[None] * n_sources for _ in range(n_sources)]
+    for i in range(n_sources):
+        for j in range(i, n_sources):
+            # correlation[d] = sum_n s_i[n + d] s_j[n]; a delay of a by one and b by the other meet at d = b - a.
+            correlation = scipy.fft.irfft(spectra[i] * spectra[j].conj(), n_fft)
+            blocks[i][j] = scipy.linalg.toeplitz(correlation[-np.arange(n_taps)], correlation[:n_taps])
+            blocks[j][i] = blocks[i][j].T
+    alone = tuple(None if silent[j] else _factorise(blocks[j][j]) for j in range(n_sources))
+    if silent.any():
+        together = None
+    else:
+        together = alone[0] if n_sources == 1 else _factorise(np.block(blocks))
+    return Subspaces(spectra, n_fft, n_taps, alone, together)
+
+
+def criteria(spaces: Subspaces, estimates) -> Criteria:
+    """SDR, SIR and SAR of estimates, one per source and in their order.
+
+    Parameters
+    ----------
+    spaces : Subspaces
+    estimates : ndarray, shape (J, N)
+    """
+    ratios = np.full((3, len(spaces.alone)), np.nan)
+    for j, estimate in enumerate(estimates):
+        if not estimate.any() or spaces.together is None:
+            continue
+        spectrum = scipy.fft.rfft(np.asarray(estimate, np.float64), spaces.n_fft)
+        target = _project(spaces, spectrum, [j], spaces.alone[j])
+        everything = _project(spaces, spectrum, range(len(spaces.alone)), spaces.together)
+        interference, artefacts = everything - target, spectrum - everything
+        ratios[:, j] = (
+            _ratio_db(target, spectrum - target),
+            _ratio_db(target, interference),
+            _ratio_db(everything, artefacts),
+        )
+    return Criteria(*ratios)
+
+
+def single_reference_sdr(spaces: Subspaces, estimate) -> np.ndarray:
+    """SDR of one signal against each source alone, shape (J,), dB.
+
+    With the mixture as the estimate this is what NSDR subtracts: what doing nothing scores. The SDR does not depend on
+    the other sources, so it equals the one that `criteria` gives.
+
+    Parameters
+    ----------
+    spaces : Subspaces
+    estimate : ndarray, shape (N,)
+    """
+    spectrum = scipy.fft.rfft(np.asarray(estimate, np.float64), spaces.n_fft)
+    sdr_db = np.full(len(spaces.alone), np.nan)
+    for j, factor in enumerate(spaces.alone):
+        if factor is not None and estimate.any():
+            target = _project(spaces, spectrum, [j], factor)
+            sdr_db[j] = _ratio_db(target, spectrum - target)
+    return sdr_db
+
+
+def usdr_db(source, estimate) -> float:
+    """Energy of the source over the energy of the error, all channels together, dB.
+
+    NaN if the source is silent; infinite if there is no error.
+
+    Parameters
+    ----------
+    source, estimate : ndarray, shape (C, N)
+    """
+    energy, error = np.sum(np.square(source, dtype=np.float64)), np.sum(np.square(source - estimate, dtype=np.float64))
+    if energy == 0:
+        return np.nan
+    return 10 * np.log10(energy / error) if error > 0 else np.inf
+
+
+def _factorise(gram):
+    """Cholesky factor of a Gram matrix.
+
+    The ridge, 1e-12 of each source's energy and so far below any figure's precision, keeps sources that depend on each
+    other (copies, or nothing above a lossy encoder's cut-off) from being singular.
+    """
+    return scipy.linalg.cho_factor(gram + 1e-12 * np.eye(len(gram)), lower=True, check_finite=False)
+
+
+def _project(spaces, spectrum, which, factor):
+    """Spectrum of the projection onto the delayed sources `which`."""
+    sources = [spaces.spectra[j] for j in which]
+    right = [scipy.fft.irfft(source.conj() * spectrum, spaces.n_fft)[: spaces.n_taps] for source in sources]
+    taps = scipy.linalg.cho_solve(factor, np.concatenate(right), check_finite=False).reshape(len(sources), -1)
+    return sum(scipy.fft.rfft(h, spaces.n_fft) * source for h, source in zip(taps, sources, strict=True))
+
+
+def _ratio_db(numerator, denominator):
+    """Ratio of the energies of two half spectra of even length, dB."""
+    num, den = (2 * np.vdot(x, x).real - abs(x[0]) ** 2 - abs(x[-1]) ** 2 for x in (numerator, denominator))
+    return 10 * np.log10(num / den) if den > 0 else np.inf
