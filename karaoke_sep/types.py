@@ -90,6 +90,16 @@ class PitchTrack:
     f0_hz: np.ndarray
     voicing: np.ndarray
 
+    def at(self, times_s: np.ndarray) -> "PitchTrack":
+        """The track read at other times: pitch interpolated on a log scale, unvoiced where the nearest frame is."""
+        nearest = np.rint(np.interp(times_s, self.times_s, np.arange(len(self.times_s)))).astype(int)
+        pitched = np.isfinite(self.f0_hz)
+        if not pitched.any():
+            return PitchTrack(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)))
+        log_f0 = np.interp(times_s, self.times_s[pitched], np.log(self.f0_hz[pitched]))
+        f0_hz = np.where(pitched[nearest], np.exp(log_f0), np.nan)
+        return PitchTrack(times_s, f0_hz, np.interp(times_s, self.times_s, self.voicing) * pitched[nearest])
+
 
 @dataclass(frozen=True, eq=False)
 class Separation:
