@@ -1,0 +1,119 @@
+"""How strongly each pitch is present in each frame: weighted harmonic summation.
+
+Sum of a whitened, compressed spectrum over the partials of each candidate, with falling weights (Hermes 1988; Klapuri
+2006), less half of what lies midway between the partials: a candidate an octave too low finds its odd "partials" there
+and loses them again. Without that subtraction octave errors dominate (raw pitch accuracy 0.25 instead of 0.57 on
+unenhanced mixtures, MIR-1K dev).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage
+import scipy.sparse
+import scipy.special
+
+from ..stft import stft
+from ..types import Audio, PitchTrack
+
+MIN_HZ, MAX_HZ = 73.0, 900.0  # D2 to A5: the sung range
+
+
+@dataclass(frozen=True)
+class Params:
+    """The pitch grid and the frames it is measured in."""
+
+    min_hz: float = MIN_HZ
+    max_hz: float = MAX_HZ
+    step_cents: float = 10.0
+    window_ms: float = 128.0
+    hop_ms: float = 16.0
+    n_partials: int = 12
+    decay: float = 0.86
+    top_hz: float = 5000.0
+
+    def __post_init__(self):
+        if not 20 <= self.min_hz < self.max_hz:
+            raise ValueError(f"min_hz is {self.min_hz:g}; it must be at least 20 and below max_hz, {self.max_hz:g}")
+        if self.max_hz > 4000:
+            raise ValueError(f"max_hz is {self.max_hz:g}; it must be at most 4000")
+        if not 1 <= self.step_cents <= 100:
+            raise ValueError(f"step_cents is {self.step_cents:g}; it must be 1 to 100")
+        if self.n_partials < 1:
+            raise ValueError(f"n_partials is {self.n_partials}; it must be at least 1")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay is {self.decay:g}; it must be above 0 and at most 1")
+        if not 20 <= self.window_ms <= 1000:
+            raise ValueError(f"window_ms is {self.window_ms:g}; it must be 20 to 1000")
+        if not 1 <= self.hop_ms <= self.window_ms:
+            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be 1 to window_ms")
+
+
+def salience(audio: Audio, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Salience of each pitch of the grid in each frame.
+
+    Parameters
+    ----------
+    audio : Audio, (1, N)
+    params : Params
+
+    Returns
+    -------
+    times_s : ndarray, shape (T,), s
+    grid_hz : ndarray, shape (P,), Hz, increasing
+    S_TP : ndarray, shape (T, P), float32, >= 0
+    """
+    spectrum = stft(audio, params.window_ms, params.hop_ms)
+    X_TF = spectrum.magnitude.T
+    # Whitening by the running mean over 313 Hz, then compression: no single loud partial decides.
+    n_bins = max(1, round(313 * spectrum.n_fft / spectrum.rate_hz))
+    level_TF = scipy.ndimage.uniform_filter1d(X_TF, n_bins, axis=1)
+    Y_TF = np.sqrt(X_TF / np.sqrt(level_TF + np.float32(1e-10)))
+    grid_hz = pitch_grid_hz(params)
+    weights_PF = comb_weights(grid_hz, spectrum.rate_hz / spectrum.n_fft, Y_TF.shape[1], params)
+    return spectrum.times_s, grid_hz, np.maximum((weights_PF @ Y_TF.T).T, 0)
+
+
+def pitch_grid_hz(params: Params) -> np.ndarray:
+    """The candidates, shape (P,), Hz, in equal steps of pitch."""
+    n_steps = int(1200 * np.log2(params.max_hz / params.min_hz) / params.step_cents)
+    return params.min_hz * 2 ** (np.arange(n_steps + 1) * params.step_cents / 1200)
+
+
+def comb_weights(grid_hz: np.ndarray, bin_hz: float, n_bins: int, params: Params) -> scipy.sparse.csr_matrix:
+    """The summation as one sparse matrix, shape (P, F): linear interpolation between bins is part of it."""
+    top_hz = min(params.top_hz, (n_bins - 2) * bin_hz)
+    matrix = scipy.sparse.csr_matrix((len(grid_hz), n_bins), dtype=np.float32)
+    for h in range(1, params.n_partials + 1):
+        for number, weight in ((h, 1.0), (h - 0.5, -0.5)):
+            rows = np.flatnonzero(h * grid_hz <= top_hz)
+            position = number * grid_hz[rows] / bin_hz
+            low = position.astype(int)
+            share = position - low
+            values = weight * params.decay ** (h - 1) * np.concatenate([1 - share, share])
+            where = (np.tile(rows, 2), np.concatenate([low, low + 1]))
+            matrix += scipy.sparse.csr_matrix((values.astype(np.float32), where), shape=matrix.shape)
+    return matrix
+
+
+def pitch_track(times_s, f0_hz, salience_T, hop_ms: float) -> PitchTrack:
+    """A track whose voicing is judged from the salience of its pitch.
+
+    Log-odds 1.5 (q + 0.9), with q the natural log of the salience, smoothed over 64 ms, against its 95th percentile:
+    area under the curve for "somebody sings" 0.86 on MIR-1K dev clips.
+
+    Parameters
+    ----------
+    times_s, f0_hz : ndarray, shape (T,)
+    salience_T : ndarray, shape (T,), >= 0
+        Where it is 0 there is nothing to sing along: NaN and voicing 0.
+    hop_ms : float
+    """
+    heard = (salience_T > 0) & np.isfinite(f0_hz)
+    if not heard.any():
+        return PitchTrack(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)))
+    floor = 1e-6 * salience_T.max()
+    q = scipy.ndimage.gaussian_filter1d(np.log(salience_T + floor).astype(float), 64 / hop_ms, mode="nearest")
+    q -= np.percentile(q[heard], 95)
+    voicing = scipy.special.expit(1.5 * (q + 0.9))
+    return PitchTrack(times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0))
