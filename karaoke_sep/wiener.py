@@ -1,0 +1,39 @@
+"""The gain of each bin, from the two models of what it holds."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Params:
+    """Rule of the gain.
+
+    wiener: V^p / (V^p + A^p) (Wiener 1949 for p = 2; exponents 1 to 2 do alike here, 3 is worse). subtract:
+    max(X - A, 0) / X, the published scheme's.
+    """
+
+    rule: Literal["wiener", "subtract"] = "wiener"
+    exponent: float = 2.0
+
+    def __post_init__(self):
+        if not 0 < self.exponent <= 10:
+            raise ValueError(f"exponent is {self.exponent:g}; it must be above 0 and at most 10")
+
+
+def gain(X, V, A, params: Params) -> np.ndarray:
+    """Share of the mixture that is voice, same shape as the inputs, 0..1.
+
+    Parameters
+    ----------
+    X, V, A : ndarray, any one shape, float32, >= 0
+        Magnitudes of mixture, voice and accompaniment.
+    params : Params
+    """
+    tiny = np.float32(1e-12)
+    if params.rule == "subtract":
+        return np.maximum(X - A, 0) / (X + tiny)
+    scale = np.maximum(V, A) + tiny  # so that powers neither overflow nor vanish
+    V_p, A_p = (V / scale) ** params.exponent, (A / scale) ** params.exponent
+    return V_p / (V_p + A_p + tiny)
