@@ -1,0 +1,466 @@
+"""Sound files, read and written. Nothing else in the package touches them.
+
+Reading goes through libsndfile (WAV, FLAC, OGG, MP3, AIFF, CAF, ...); what it does not know (m4a, aac, wma, webm,
+video) goes through an ffmpeg on the PATH. Samples come out with full scale 1.0, in float32 where that holds every
+value of the file and in float64 where it does not (32-bit integers, double).
+
+Writing keeps the rate, the channels, the length and, unless asked otherwise, the sample format:
+
+- Integer formats: samples are rounded to the nearest step without dither, the vocals first; the accompaniment is the
+  rounded mixture minus the rounded vocals. So the stems add up to the input exactly.
+- Lossy inputs decode to values that may pass full scale: their stems are written as 32-bit float.
+- A-law, u-law and ADPCM, whose steps are uneven, are written as 16-bit integers.
+"""
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from .errors import ConfigError, InputError, OutputError
+from .types import Audio
+
+# What a search through a folder takes for sound; a file named by the user is read whatever its name.
+SUFFIXES = frozenset(
+    f".{name}"
+    for names in (
+        ("wav", "wave", "rf64", "w64", "flac", "ogg", "oga", "opus", "mp3", "mp2", "aif", "aiff", "aifc", "caf", "au"),
+        ("m4a", "m4b", "mp4", "aac", "wma", "webm", "mkv", "mka", "mov", "ac3", "ape", "wv"),  # by way of ffmpeg
+    )
+    for name in names
+)
+FORMATS = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "OGG"}
+CLIP_RULES = ("clamp", "rescale", "float")
+
+_INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+_KEPT = {"PCM_S8": "PCM_U8", "ALAC_16": "PCM_16", "ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32"}
+_EVEN = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+_LOSSY = re.compile("VORBIS|OPUS|MPEG")
+_MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+_MAX_CHANNELS = {"wav": 1024, "flac": 8, "mp3": 2, "ogg": 255}
+_BLOCK_FRAMES = 1 << 14
+# WAV counts bytes in 32 bits; streaming programs write its largest values for "length unknown".
+_WAV_LIMIT_BYTES = 0x7FFFF000
+# libmpg123 and container headers are off by up to a few codec frames; that is no loss.
+_LENGTH_SLACK_S = 0.1
+
+
+@dataclass(frozen=True)
+class SoundInfo:
+    """What the header of a sound file says.
+
+    Attributes
+    ----------
+    rate_hz, n_channels : int
+    n_samples : int or None
+        None when the header does not tell. It may claim more than there is.
+    subtype : str
+        Sample format, as libsndfile names it (``PCM_16``, ``FLOAT``, ``VORBIS``, ...).
+    decoder : {"libsndfile", "ffmpeg"}
+    """
+
+    rate_hz: int
+    n_channels: int
+    n_samples: int | None
+    subtype: str
+    decoder: str
+
+    @property
+    def duration_s(self) -> float | None:
+        return None if self.n_samples is None else self.n_samples / self.rate_hz
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def probe(path: Path) -> SoundInfo:
+    """What the header of ``path`` says, without reading the sound.
+
+    Raises
+    ------
+    InputError
+        When ``path`` is no sound file that can be read here.
+    """
+    _check_regular(path)
+    try:
+        with _quiet_decoder(), soundfile.SoundFile(path) as file:
+            unknown = file.frames > sys.maxsize // 2
+            return SoundInfo(
+                file.samplerate, file.channels, None if unknown else _claimed_samples(file), file.subtype, "libsndfile"
+            )
+    except soundfile.LibsndfileError as err:
+        # Of an MP3 file without one whole frame libsndfile says that it does not exist.
+        absent = err.error_string.startswith("File does not exist")
+        return _probe_with_ffmpeg(path, "no sound data" if absent else err.error_string.rstrip("."))
+
+
+def read(path: Path) -> tuple[Audio, tuple[str, ...]]:
+    """The sound in ``path``, and what is to be said about it.
+
+    The whole of what is there is read, in blocks, so that neither time nor memory depends on what a header claims.
+
+    Returns
+    -------
+    Audio
+    tuple of str
+        A warning for a file that holds less than its header says; empty as a rule.
+
+    Raises
+    ------
+    InputError
+        When nothing can be read. Samples are not judged here: no sound, or NaN, may come out.
+    """
+    info = probe(path)
+    blocks, broken = [], ""
+    try:
+        for block in _blocks(path, info):
+            blocks.append(block)
+    except InputError as err:
+        if not blocks:
+            raise
+        broken = str(err)
+    samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((info.n_channels, 0), np.float32)
+    audio = Audio(samples, info.rate_hz)
+    if broken:
+        return audio, (f"{broken}; the {audio.duration_s:.2f} s before that are used",)
+    missing_s = (info.n_samples or 0) / info.rate_hz - audio.duration_s
+    if missing_s > _LENGTH_SLACK_S and not _length_is_a_guess(path, info):
+        return audio, (f"{path}: ends early: {audio.duration_s:.2f} s of {info.duration_s:.2f} s are there and used",)
+    return audio, ()
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what is not a file with something in it: a FIFO would be waited for, a device read for ever."""
+    try:
+        status = path.stat()
+    except OSError as err:
+        raise InputError(f"{path}: {(err.strerror or 'cannot be read').lower()}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path}: is a folder, not a sound file")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: is not a regular file (a pipe or a device); save the sound to a file first")
+    if status.st_size == 0:
+        raise InputError(f"{path}: is empty (0 bytes)")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: permission denied; make it readable")
+
+
+def _claimed_samples(file: soundfile.SoundFile) -> int:
+    """Length after the header; libsndfile itself cuts that of a WAV file to what is there."""
+    claim = re.search(r"^data : (\d+) \(should be \d+\)", file.extra_info, re.MULTILINE)
+    bits = _INTEGER_BITS.get(file.subtype, {"FLOAT": 32, "DOUBLE": 64}.get(file.subtype))
+    if claim and bits and int(claim[1]) < _WAV_LIMIT_BYTES:
+        return max(file.frames, int(claim[1]) * 8 // (bits * file.channels))
+    return file.frames
+
+
+def _blocks(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
+    """The sound in pieces of shape (C, n)."""
+    if info.decoder == "ffmpeg":
+        yield from _blocks_from_ffmpeg(path, info)
+    elif _length_is_a_guess(path, info):
+        with _quiet_decoder(), _piped(path) as end, soundfile.SoundFile(end, closefd=False) as file:
+            yield from _blocks_from_file(path, file)
+    else:
+        with soundfile.SoundFile(path) as file:
+            yield from _blocks_from_file(path, file)
+
+
+def _blocks_from_file(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
+    dtype = "float64" if file.subtype in ("PCM_32", "ALAC_32", "DOUBLE") else "float32"
+    while True:
+        try:
+            block = file.read(_BLOCK_FRAMES, dtype=dtype, always_2d=True)
+        except soundfile.LibsndfileError as err:
+            raise InputError(f"{path}: breaks off ({err.error_string.rstrip('.')})") from None
+        if not len(block):
+            return
+        yield block.T
+
+
+def _length_is_a_guess(path: Path, info: SoundInfo) -> bool:
+    """Whether libsndfile guesses the length of an MP3 file from its first frame.
+
+    It does for files without a Xing header. Where the bit rate falls later on it would stop far too soon, without a
+    word; from a pipe, where it has no size to guess from, it reads to the end.
+    """
+    if not info.subtype.startswith("MPEG"):
+        return False
+    with _quiet_decoder(), _piped(path) as end, soundfile.SoundFile(end, closefd=False) as file:
+        return not file.seekable()
+
+
+@contextmanager
+def _piped(path: Path) -> Iterator[int]:
+    """A file descriptor from which the bytes of ``path`` come as from a pipe."""
+    read_end, write_end = os.pipe()
+
+    def feed():
+        with suppress(BrokenPipeError), open(write_end, "wb") as sink, open(path, "rb") as source:
+            shutil.copyfileobj(source, sink)
+
+    feeder = threading.Thread(target=feed, daemon=True)
+    feeder.start()
+    try:
+        yield read_end
+    finally:
+        os.close(read_end)
+        feeder.join()
+
+
+@contextmanager
+def _quiet_decoder() -> Iterator[None]:
+    """Keep libmpg123 from writing to the process's stderr: what it has to say comes as an error as well."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+# ----------------------------------------------------------------------------------------------------------- ffmpeg
+
+
+def _ffmpeg_input(path: Path) -> list[str]:
+    """Arguments that let ffmpeg open this local file and nothing else, whatever its name looks like."""
+    return ["-v", "error", "-protocol_whitelist", "file,pipe", "-i", f"file:{path.absolute()}"]
+
+
+def _probe_with_ffmpeg(path: Path, reason: str) -> SoundInfo:
+    """As `probe`, for a file that libsndfile refused for ``reason``."""
+    if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
+        raise InputError(
+            f"{path}: libsndfile cannot read it ({reason}); if it is m4a, aac, wma or video, install ffmpeg"
+        )
+    fields = "stream=codec_name,sample_rate,channels,duration,bits_per_raw_sample:format=duration"
+    command = ["ffprobe", *_ffmpeg_input(path), "-select_streams", "a:0", "-show_entries", fields, "-of", "json"]
+    found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if found.returncode:
+        raise InputError(f"{path}: not a sound file, or a broken one ({_last_line(found.stderr, reason)})")
+    answer = json.loads(found.stdout)
+    if not answer.get("streams"):
+        raise InputError(f"{path}: there is no sound in this file")
+    stream = answer["streams"][0]
+    rate_hz, n_channels = int(stream.get("sample_rate", 0)), int(stream.get("channels", 0))
+    if not (stream.get("codec_name") and rate_hz and n_channels):
+        raise InputError(f"{path}: its sound is in a coding that ffmpeg does not know")
+    duration = stream.get("duration") or answer.get("format", {}).get("duration")
+    n_samples = round(float(duration) * rate_hz) if duration else None
+    subtype = {"16": "PCM_16", "24": "PCM_24"}.get(stream.get("bits_per_raw_sample"), "FLOAT")
+    return SoundInfo(rate_hz, n_channels, n_samples, subtype, "ffmpeg")
+
+
+def _blocks_from_ffmpeg(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
+    command = ["ffmpeg", "-nostdin", *_ffmpeg_input(path), "-map", "0:a:0"]
+    command += ["-ar", str(info.rate_hz), "-ac", str(info.n_channels), "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"]
+    n_bytes = 4 * info.n_channels * _BLOCK_FRAMES
+    with (
+        tempfile.TemporaryFile() as said,  # a pipe that nobody empties would stop ffmpeg
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said) as process,
+    ):
+        try:
+            while data := process.stdout.read(n_bytes):
+                whole = len(data) - len(data) % (4 * info.n_channels)
+                yield np.frombuffer(data[:whole], "<f4").reshape(-1, info.n_channels).T
+            failed = process.wait() != 0
+        finally:
+            process.kill()
+        if failed:
+            said.seek(0)
+            raise InputError(f"{path}: breaks off ({_last_line(said.read(), 'ffmpeg does not say why')})")
+
+
+def _last_line(stderr: bytes, otherwise: str) -> str:
+    """What ffmpeg complained of last, without the file name in front."""
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    return lines[-1].rsplit(": ", 1)[-1] if lines else otherwise
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+def _is_uneven(subtype: str) -> bool:
+    return subtype not in _EVEN and not _LOSSY.search(subtype)
+
+
+def output_subtype(info: SoundInfo, container: str, subtype: str | None = None) -> str:
+    """Sample format in which the stems of a sound are written.
+
+    Parameters
+    ----------
+    info : SoundInfo
+        Of the input.
+    container : {"wav", "flac", "mp3", "ogg"}
+    subtype : str, optional
+        What the user asks for; otherwise the input's own, or the nearest that the container knows.
+
+    Raises
+    ------
+    ConfigError
+        When the container has no such sample format.
+    InputError
+        When it cannot hold this rate or this number of channels; without the file's name.
+    """
+    known = soundfile.available_subtypes(FORMATS[container])
+    if subtype is None:
+        kept = _KEPT.get(info.subtype, info.subtype)
+        if container in ("mp3", "ogg"):
+            subtype = soundfile.default_subtype(FORMATS[container])
+        elif container == "flac":
+            subtype = {"PCM_U8": "PCM_S8", "PCM_16": "PCM_16"}.get(kept, "PCM_16" if _is_uneven(kept) else "PCM_24")
+        else:
+            subtype = "FLOAT" if _LOSSY.search(kept) else "PCM_16" if _is_uneven(kept) else kept
+    elif subtype not in known or (container == "wav" and subtype not in _EVEN):
+        choices = [name for name in known if container != "wav" or name in _EVEN]
+        raise ConfigError(f"{container} cannot hold {subtype} samples; it can hold {', '.join(choices)}")
+    rates_hz = {"MPEG_LAYER_III": _MP3_RATES_HZ, "OPUS": _OPUS_RATES_HZ}.get(subtype)
+    if rates_hz and info.rate_hz not in rates_hz:
+        raise InputError(f"{container} cannot hold {info.rate_hz} Hz, only {', '.join(map(str, rates_hz))}; use wav")
+    if info.n_channels > _MAX_CHANNELS[container]:
+        raise InputError(
+            f"{container} cannot hold {info.n_channels} channels, only up to {_MAX_CHANNELS[container]}; use wav"
+        )
+    return subtype
+
+
+def fit_stems(
+    mixture: np.ndarray, vocals: np.ndarray, subtype: str, clip: str = "clamp"
+) -> tuple[dict[str, np.ndarray], str, str]:
+    """Both stems in the steps of a sample format, so that they add up to the mixture in it.
+
+    Parameters
+    ----------
+    mixture, vocals : ndarray, shape (C, N), full scale 1.0
+    subtype : str
+        Sample format. Float formats have no limit, and ``clip`` does not concern them.
+    clip : {"clamp", "rescale", "float"}
+        What happens when a stem passes full scale. "clamp": the vocals are held where both stems stay within it;
+        the overshoot of one goes to the other, and the sum stays exact (a mixture that itself passes full scale is
+        limited first). "rescale": both stems are turned down by one gain, and add up to the mixture times that gain.
+        "float": both are written as 32-bit float, unchanged.
+
+    Returns
+    -------
+    stems : dict of ndarray, shape (C, N)
+        ``vocals`` and ``accompaniment``: int32, scaled to fill the 32 bits, for integer formats; float otherwise.
+    subtype : str
+        ``FLOAT`` when the rule is "float" and had to act.
+    note : str
+        What was done about clipping; empty when nothing had to be.
+    """
+    if subtype in ("FLOAT", "DOUBLE"):
+        return _float_stems(mixture, vocals, subtype), subtype, ""
+    scale = 2.0 ** (_INTEGER_BITS[subtype] - 1) if subtype in _INTEGER_BITS else 0
+    top = 1 - 1 / scale if scale else 1.0
+    n_over = int(np.count_nonzero(_beyond(mixture, top) | _beyond(vocals, top) | _beyond(mixture - vocals, top)))
+    note = ""
+    if n_over and clip == "float":
+        note = f"{n_over} samples pass full scale; written as 32-bit float"
+        return _float_stems(mixture, vocals, "FLOAT"), "FLOAT", note
+    if n_over and clip == "rescale":
+        gain = top / max(np.abs(mixture).max(), np.abs(vocals).max(), np.abs(mixture - vocals).max())
+        mixture, vocals = mixture * gain, vocals * gain
+        note = f"{n_over} samples pass full scale; both stems are turned down by {-20 * np.log10(gain):.2f} dB"
+    elif n_over:
+        note = f"{n_over} samples pass full scale and are clamped; --clip rescale or float keeps them"
+    if not scale:
+        mixture = np.clip(mixture, -1, 1)
+        vocals = np.clip(vocals, np.maximum(-1, mixture - 1), np.minimum(1, mixture + 1))
+        return _float_stems(mixture, vocals, "FLOAT"), subtype, note
+    return _integer_stems(mixture, vocals, _INTEGER_BITS[subtype]), subtype, note
+
+
+def _beyond(samples: np.ndarray, top: float) -> np.ndarray:
+    return (samples > top) | (samples < -1)
+
+
+def _float_stems(mixture: np.ndarray, vocals: np.ndarray, subtype: str) -> dict[str, np.ndarray]:
+    dtype = np.float64 if subtype == "DOUBLE" else np.float32
+    vocals = vocals.astype(dtype)
+    return {"vocals": vocals, "accompaniment": mixture.astype(dtype) - vocals}
+
+
+def _integer_stems(mixture: np.ndarray, vocals: np.ndarray, n_bits: int) -> dict[str, np.ndarray]:
+    dtype = np.int64 if n_bits == 32 else np.int32
+    low, high = -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
+    mixture = np.clip(np.rint(mixture * -float(low)), low, high).astype(dtype)
+    vocals = np.rint(vocals * -float(low)).astype(np.int64)
+    vocals = np.clip(vocals, np.maximum(low, mixture - high), np.minimum(high, mixture - low)).astype(dtype)
+    to_32_bits = 32 - n_bits
+    return {
+        "vocals": (vocals << to_32_bits).astype(np.int32),
+        "accompaniment": ((mixture - vocals) << to_32_bits).astype(np.int32),
+    }
+
+
+def sample_bytes(subtype: str) -> int:
+    """Bytes that one sample takes, in memory or in a WAV file; 4 for what is decoded to float."""
+    return _INTEGER_BITS.get(subtype, 64 if subtype == "DOUBLE" else 32) // 8
+
+
+def write(path: Path, samples: np.ndarray, rate_hz: int, container: str, subtype: str) -> None:
+    """Write a sound file; it appears under its name when it is whole.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (C, N), as `fit_stems` gives it
+    container : {"wav", "flac", "mp3", "ogg"}
+
+    Raises
+    ------
+    OutputError
+    """
+    too_long = container == "wav" and samples.size * sample_bytes(subtype) > _WAV_LIMIT_BYTES
+    name = "RF64" if too_long else FORMATS[container]
+    with (
+        whole_file(path) as part,
+        soundfile.SoundFile(part, "w", rate_hz, len(samples), subtype, format=name) as file,
+    ):
+        for start in range(0, samples.shape[1], _BLOCK_FRAMES):
+            file.write(samples[:, start : start + _BLOCK_FRAMES].T)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; the file takes its place once it is whole and on the disk.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written; ``path`` is then what it was before.
+    """
+    part = part_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except (OSError, soundfile.SoundFileError) as err:
+        reason = getattr(err, "strerror", None) or getattr(err, "error_string", None) or str(err)
+        raise OutputError(f"{path}: cannot be written ({reason.rstrip('.').lower()})") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """Where the unfinished file stands. Its suffix is kept, and no pattern for stems matches it."""
+    return path.with_name(f".part-{path.name}")

@@ -1,0 +1,452 @@
+"""Many files: all are checked before any work, one failure does not stop the rest, and a second run does what is left.
+
+A track's stems are each written beside their place and renamed when whole. Beside them stands a sidecar,
+``karaoke-sep.json``, which says what they were made of. It is written twice: before the first stem without any
+outputs, so that stems without a finished sidecar are known to be ours; and after the last one with them.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import string
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from . import __version__, audio_io, pipeline
+from .audio_io import SoundInfo
+from .config import Config, fingerprint
+from .errors import ConfigError, InputError, KaraokeSepError
+from .pitch import given
+from .types import Audio, PitchTrack
+
+STEMS = ("vocals", "accompaniment")
+LAYOUTS = ("mixture", "mir1k")
+NAME_FIELDS = ("parent", "track", "file", "stem")
+_SIDECAR = "karaoke-sep"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made of every input, and where.
+
+    Attributes
+    ----------
+    output : Path
+        Folder of all outputs.
+    products : tuple of str
+        Out of "vocals", "accompaniment" and "pitch".
+    name : str
+        Path below ``output``, without suffix: "{parent}" the sub-folders below the folder that was searched,
+        "{track}" the input's name without suffix, "{file}" with it, "{stem}" the product.
+    container : {"wav", "flac", "mp3", "ogg"}
+    subtype : str, optional
+        Sample format; that of the input by default.
+    clip : {"clamp", "rescale", "float"}
+        See `audio_io.fit_stems`.
+    layout : {"mixture", "mir1k"}
+        "mir1k": accompaniment left, voice right; their sum is separated.
+    contour_suffix : {".csv", ".pv"}
+    contours : Path, optional
+        A contour file, or a folder of them named after the tracks; instead of finding the pitch.
+    overwrite : bool
+        Make again what is there.
+    """
+
+    output: Path
+    products: tuple[str, ...] = STEMS
+    name: str = "{parent}/{track}/{stem}"
+    container: str = "wav"
+    subtype: str | None = None
+    clip: str = "clamp"
+    layout: str = "mixture"
+    contour_suffix: str = ".csv"
+    contours: Path | None = None
+    overwrite: bool = False
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        return tuple(product for product in self.products if product in STEMS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input, checked, and the files to make of it.
+
+    Attributes
+    ----------
+    state : str
+        "new", "stale" (made, but not of this input with these settings) or "done".
+    reason : str
+        Why it is stale or left alone.
+    """
+
+    source: Path
+    info: SoundInfo
+    targets: dict[str, Path]
+    sidecar: Path | None
+    settings: str
+    track: PitchTrack | None = None
+    state: str = "new"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Jobs in the order of the inputs, and one line for each input that cannot be used."""
+
+    jobs: list[Job]
+    faults: list[tuple[Path, str]]
+
+    @property
+    def todo(self) -> list[Job]:
+        return [job for job in self.jobs if job.state != "done"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input.
+
+    Attributes
+    ----------
+    status : {"done", "skipped", "failed"}
+    paths : tuple of Path
+        What was written.
+    seconds, wall_s, cpu_s : float
+        Length of the sound, and what it cost.
+    levels_db : dict
+        RMS level of each stem, dB re full scale; -200 for silence.
+    """
+
+    source: Path
+    status: str
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
+    seconds: float = 0.0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    levels_db: dict[str, float] = field(default_factory=dict)
+    details: str = ""
+
+
+# --------------------------------------------------------------------------------------------------------- planning
+
+
+def plan(inputs: Iterable[Path], order: Order, config: Config, shard: tuple[int, int] = (1, 1)) -> Plan:
+    """Check every input and every output before any work.
+
+    Parameters
+    ----------
+    inputs : iterable of Path
+        Files, and folders to search.
+    shard : (i, n)
+        Take only every n-th input, from the i-th (1..n) on.
+
+    Raises
+    ------
+    ConfigError
+        When two inputs would get one name, or nothing can be written at the output.
+    """
+    _check_name(order.name)
+    _check_room(order.output, 0)
+    found, faults = find_inputs(inputs, order.output)
+    named = {}
+    for source, parent in found:
+        try:
+            named[source] = _targets(source, parent, order)
+        except InputError as err:
+            faults.append((source, str(err)))
+    _check_collisions(named)
+    jobs = []
+    for source in list(named)[shard[0] - 1 :: shard[1]]:
+        try:
+            jobs.append(_job(source, *named[source], dict(found)[source], order, config))
+        except InputError as err:
+            faults.append((source, str(err)))
+    checked = Plan(jobs, faults)
+    _check_room(order.output, sum(_size_bytes(job, order) for job in checked.todo))
+    return checked
+
+
+def find_inputs(inputs: Iterable[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
+    """Sound files among the inputs, each once, with its sub-folder below the input that led to it.
+
+    A folder is searched through, links to folders too, but each folder once, and without what lies below ``output``.
+    """
+    found: dict[Path, tuple[Path, Path]] = {}
+    faults = []
+    for given_path in inputs:
+        if not given_path.is_dir():
+            found.setdefault(given_path.resolve(), (given_path, PurePath()))
+            continue
+        files = sorted(_search(given_path, output.resolve()))
+        if not files:
+            faults.append((given_path, f"{given_path}: there is no sound file in this folder"))
+        for path in files:
+            found.setdefault(path.resolve(), (path, path.parent.relative_to(given_path)))
+    return list(found.values()), faults
+
+
+def _search(folder: Path, output: Path) -> Iterator[Path]:
+    seen = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen or Path(here).resolve() == output:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort()
+        yield from (
+            Path(here, name) for name in names if Path(name).suffix.lower() in audio_io.SUFFIXES and name[0] != "."
+        )
+
+
+def _check_name(name: str) -> None:
+    try:
+        parts = list(string.Formatter().parse(name))
+    except ValueError as err:
+        raise ConfigError(f"--name {name!r}: {err}") from None
+    fields = [part[1] for part in parts if part[1] is not None]
+    for unknown in (f for f, part in zip(fields, parts, strict=False) if f not in NAME_FIELDS or part[2] or part[3]):
+        raise ConfigError(f"--name {name!r}: unknown field {{{unknown}}}; there are {', '.join(NAME_FIELDS)}")
+    if "stem" not in fields or not {"track", "file"} & set(fields):
+        raise ConfigError(f"--name {name!r}: needs {{stem}}, and {{track}} or {{file}}, to tell the outputs apart")
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise ConfigError(f"--name {name!r}: leads outside the output folder; write it relative, without '..'")
+
+
+def _targets(source: Path, parent: PurePath, order: Order) -> tuple[dict[str, Path], Path]:
+    """Path of each product, and of the sidecar."""
+
+    def place(stem, suffix):
+        fields = {"parent": parent, "track": source.stem, "file": source.name, "stem": stem}
+        below = PurePath(order.name.format(**fields).lstrip("/"))
+        return order.output / below.with_name(below.name + suffix)
+
+    if source.stem in (".", ".."):
+        raise InputError(f"{source}: {source.stem!r} cannot name a folder; rename the file")
+    suffixes = {"pitch": order.contour_suffix} | dict.fromkeys(STEMS, f".{order.container}")
+    return {product: place(product, suffixes[product]) for product in order.products}, place(_SIDECAR, ".json")
+
+
+def _check_collisions(named: dict[Path, tuple[dict[str, Path], Path]]) -> None:
+    owners: dict[Path, Path] = {}
+    inputs = {source.resolve() for source in named}
+    for source, (targets, _) in named.items():
+        for target in targets.values():
+            if target.resolve() in inputs:
+                raise ConfigError(f"{source}: its output {target} is itself an input; choose another --output")
+            other = owners.setdefault(target, source)
+            if other is not source:
+                raise ConfigError(
+                    f"{other} and {source} would both be written to {target}; rename one, or tell them apart by "
+                    "--name '{parent}/{file}/{stem}'"
+                )
+
+
+def _job(source: Path, targets: dict[str, Path], sidecar: Path, parent: PurePath, order: Order, config: Config) -> Job:
+    info = audio_io.probe(source)
+    if order.layout == "mir1k":
+        if info.n_channels != 2:
+            raise InputError(f"{source}: --layout mir1k needs 2 channels, not {info.n_channels}")
+        # The sum of two 16-bit channels needs 17 bits.
+        info = replace(info, n_channels=1, subtype="FLOAT")
+    contour = _contour(source, parent, order.contours)
+    settings = [fingerprint(config), order.container, order.clip, order.layout]
+    if order.stems:
+        try:
+            settings.append(audio_io.output_subtype(info, order.container, order.subtype))
+        except InputError as err:
+            raise InputError(f"{source}: {err}") from None
+    if contour:
+        track = given.read(contour)
+        settings.append(hashlib.sha256(contour.read_bytes()).hexdigest())
+    digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    job = Job(source, info, targets, sidecar if order.stems else None, digest, track if contour else None)
+    state, reason = ("new", "") if order.overwrite else _state(job)
+    return replace(job, state=state, reason=reason)
+
+
+def _contour(source: Path, parent: PurePath, contours: Path | None) -> Path | None:
+    """Contour file of a track; in a folder of them, that of the same sub-folder comes first."""
+    if contours is None or not contours.is_dir():
+        return contours
+    for folder in (contours / parent, contours):
+        for suffix in (".csv", ".pv"):
+            path = folder / f"{source.stem}{suffix}"
+            if path.is_file():
+                return path
+    raise InputError(f"{source}: no pitch contour {source.stem}.csv or {source.stem}.pv in {contours}")
+
+
+def _state(job: Job) -> tuple[str, str]:
+    """Whether the outputs of a job are there and made of this input with these settings."""
+    there = [path for path in job.targets.values() if path.exists()]
+    if job.sidecar is None or not job.sidecar.exists():
+        if len(there) == len(job.targets):
+            return "done", "made elsewhere; --overwrite replaces it" if job.sidecar else ""
+        if there:
+            raise InputError(f"{job.source}: {there[0]} exists and was made elsewhere; --overwrite replaces it")
+        return "new", ""
+    try:
+        record = json.loads(job.sidecar.read_text())
+        if record["version"] != __version__:
+            return "stale", f"made by version {record['version']}"
+        if record["input"] != _identity(job.source):
+            return "stale", "the input has changed"
+        if record["settings"] != job.settings:
+            return "stale", "the settings have changed"
+        for product, path in job.targets.items():
+            if not path.exists() or product not in record["outputs"]:
+                return "stale", f"{path.name} is missing"
+            # A contour may have been corrected by hand since.
+            if product in STEMS and path.stat().st_size != record["outputs"][product]:
+                return "stale", f"{path.name} has changed"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "stale", f"{job.sidecar.name} cannot be read"
+    return "done", ""
+
+
+def _identity(source: Path) -> dict[str, str | int]:
+    """What tells one input from another, without reading it."""
+    status = source.stat()
+    return {"name": os.fsencode(source.name).hex(), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _size_bytes(job: Job, order: Order) -> int:
+    """Size of the stems when they are not compressed."""
+    n_stems = len(set(job.targets) & set(STEMS))
+    return (
+        n_stems
+        * (job.info.n_samples or 0)
+        * job.info.n_channels
+        * audio_io.sample_bytes(order.subtype or job.info.subtype)
+    )
+
+
+def _check_room(output: Path, needed_bytes: int) -> None:
+    """Refuse an output that is no folder, is read-only, or on a disk without room for everything."""
+    there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise ConfigError(f"--output {output}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output {output}: nothing can be written in {there}; permission denied")
+    free_bytes = shutil.disk_usage(there).free
+    if needed_bytes > free_bytes:
+        raise ConfigError(
+            f"--output {output}: the stems need up to {needed_bytes / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB are "
+            "free there; choose another disk or --format flac"
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------- running
+
+
+def run(
+    jobs: Iterable[Job],
+    order: Order,
+    config: Config,
+    *,
+    n_jobs: int = 1,
+    progress: Callable[[str, float], None] | None = None,
+) -> Iterator[Outcome]:
+    """Do the jobs; outcomes come as they are ready.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Processes, with one thread each. The stems do not depend on it.
+    progress : callable, optional
+        Called with the stage and how far it is, 0..1; in one process only.
+    """
+    jobs = list(jobs)
+    if n_jobs == 1:
+        for job in jobs:
+            yield do(job, order, config, progress)
+        return
+    from joblib import Parallel, delayed
+
+    yield from Parallel(n_jobs, backend="loky", return_as="generator_unordered", batch_size=1)(
+        delayed(do)(job, order, config) for job in jobs
+    )
+
+
+def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None = None) -> Outcome:
+    """Make the outputs of one job. No failure gets out of here."""
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    try:
+        with threadpool_limits(1):
+            outcome = _make(job, order, config, progress)
+    except KaraokeSepError as err:
+        outcome = Outcome(job.source, "failed", str(err))
+    except MemoryError:
+        outcome = Outcome(job.source, "failed", f"{job.source}: not enough memory for {_length(job.info)} of sound")
+    except Exception as err:
+        # A mistake of ours costs one file, not the night's work.
+        message = f"{job.source}: {type(err).__name__}: {err}; this is a mistake in karaoke-sep, please report it"
+        outcome = Outcome(job.source, "failed", message, details=traceback.format_exc())
+    return replace(outcome, wall_s=time.perf_counter() - wall_s, cpu_s=time.process_time() - cpu_s)
+
+
+def _length(info: SoundInfo) -> str:
+    return "an unknown length" if info.duration_s is None else f"{info.duration_s:.0f} s"
+
+
+def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None) -> Outcome:
+    audio, warnings = audio_io.read(job.source)
+    if order.layout == "mir1k":
+        audio = Audio(audio.samples.sum(axis=0, keepdims=True), audio.rate_hz)
+    try:
+        if not order.stems:
+            track, stems, notes = pipeline.find_pitch(audio, config=config, progress=progress), {}, ()
+        else:
+            result = pipeline.separate(audio, config=config, track=job.track, progress=progress)
+            subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
+            track = result.track
+            stems, subtype, note = audio_io.fit_stems(audio.samples, result.vocals.samples, subtype, order.clip)
+            notes = (f"{job.source}: {note}",) if note else ()
+    except InputError as err:
+        raise InputError(f"{job.source}: {err}") from None
+    if job.sidecar:
+        _write_sidecar(job, {})
+    if "pitch" in job.targets:
+        with audio_io.whole_file(job.targets["pitch"]) as part:
+            given.write(part, track)
+    for stem in order.stems:
+        audio_io.write(job.targets[stem], stems[stem], audio.rate_hz, order.container, subtype)
+    if job.sidecar:
+        _write_sidecar(job, {product: path.stat().st_size for product, path in job.targets.items()})
+    return Outcome(
+        job.source,
+        "done",
+        warnings=(*warnings, *notes),
+        paths=tuple(job.targets.values()),
+        seconds=audio.duration_s,
+        levels_db={stem: _level_db(stems[stem]) for stem in order.stems},
+    )
+
+
+def _write_sidecar(job: Job, outputs: dict[str, int]) -> None:
+    record = {
+        "version": __version__,
+        "input": _identity(job.source),
+        "settings": job.settings,
+        "outputs": outputs,
+    }
+    with audio_io.whole_file(job.sidecar) as part:
+        part.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _level_db(samples: np.ndarray) -> float:
+    """RMS level, dB re full scale, at least -200."""
+    full_scale = 2.0**31 if samples.dtype == np.int32 else 1.0
+    flat = samples.ravel()
+    mean_square = np.dot(flat, flat.astype(np.float64)) / max(flat.size, 1) / full_scale**2
+    return float(10 * np.log10(mean_square + 1e-20))
