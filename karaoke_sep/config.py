@@ -147,7 +147,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 def to_yaml(config: Any) -> str:
     """YAML text of every setting; `load_config` reads it back from a file."""
-    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(to_dict(config), sort_keys=False)
 
 
 def fingerprint(config: Any) -> str:
@@ -218,12 +218,7 @@ def _compose(text: str, name: str, place: Place) -> yaml.Node | None:
 
 def _read_source(source: str | os.PathLike | Mapping) -> tuple[yaml.Node | None, Place]:
     if isinstance(source, Mapping):
-        try:
-            # JSON is YAML in which text is always quoted, so a dict passes the same checks as a file.
-            text = json.dumps(source, default=_plain, ensure_ascii=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise ConfigError(f"config: not a nested dict of plain values ({error})") from error
-        return _compose(text, "config", lambda mark: "config"), lambda mark: "config"
+        return _node(source), lambda mark: "config"
     path, name = _find(source)
 
     def place(mark: yaml.Mark) -> str:
@@ -232,14 +227,21 @@ def _read_source(source: str | os.PathLike | Mapping) -> tuple[yaml.Node | None,
     return _compose(_read_text(path, name), name, place), place
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, Mapping):
-        return dict(value)
+def _node(value: Any) -> yaml.Node:
+    """YAML node of a Python value; text is as if in quotes, so a dict passes the same checks as a file."""
+    mark = yaml.Mark("", 0, 0, 0, None, None)
     if hasattr(value, "tolist"):  # NumPy scalars and arrays
-        return value.tolist()
-    raise TypeError(f"a value is of type {type(value).__name__}")
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        pairs = [(yaml.ScalarNode("", str(key), mark), _node(item)) for key, item in value.items()]
+        return yaml.MappingNode("", pairs, mark)
+    if isinstance(value, list | tuple):
+        return yaml.SequenceNode("", [_node(item) for item in value], mark)
+    if isinstance(value, str | os.PathLike):
+        return yaml.ScalarNode("", str(value), mark, style='"')
+    if value is None or isinstance(value, bool | int | float):
+        return yaml.ScalarNode("", json.dumps(value), mark)
+    raise ConfigError(f"config: a value is of type {type(value).__name__}; numbers, text, lists and dicts are wanted")
 
 
 def _find(source: str | os.PathLike) -> tuple[Path, str]:

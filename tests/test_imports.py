@@ -1,0 +1,105 @@
+"""Imports go one way, heavy or foreign libraries stay in the files that are about them."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import karaoke_sep
+
+PACKAGE = Path(karaoke_sep.__file__).parent
+
+# From bottom to top; a module imports from its own layer and those below. What is not named is a method.
+METHODS = "the methods"
+LAYERS = [
+    "errors",
+    "types",
+    ("stft", "audio_io"),
+    METHODS,
+    "config",
+    "pipeline",
+    ("batch", "evaluation"),
+    "cli",
+    "__main__",
+]
+
+# Who may import a library; nobody else may.
+HOMES = {
+    "yaml": {"config"},
+    "soundfile": {"audio_io"},
+    "click": {"cli"},
+    "tqdm": {"cli", "batch"},
+    "matplotlib": {"plots"},
+}
+
+
+def module_name(path: Path) -> str:
+    """Dotted name below the package, '' for the package itself."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported_names(name: str) -> set[str]:
+    """Absolute dotted names that a module imports, anywhere in its text."""
+    path = MODULES[name]
+    package = ["karaoke_sep", *path.relative_to(PACKAGE).parent.parts]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            found |= {".".join([*base, *filter(None, [node.module]), alias.name]) for alias in node.names}
+    return found
+
+
+def own_modules(name: str) -> set[str]:
+    """Modules of this package that a module imports."""
+    own = {n.partition(".")[2] for n in imported_names(name) if n.startswith("karaoke_sep.")}
+    # `from .stft import istft` names stft.istft; the module is the longest part that is a file.
+    return {n if n in MODULES else n.rpartition(".")[0] for n in own} - {""}
+
+
+def layer(name: str) -> int:
+    places = {top: i for i, tops in enumerate(LAYERS) for top in ([tops] if isinstance(tops, str) else tops)}
+    return places.get(name.partition(".")[0], places[METHODS])
+
+
+def test_the_modules_and_their_imports_are_found():
+    assert {"errors", "config", "pitch.hmm", "evaluation", ""} <= set(MODULES)
+    assert {"errors", "pitch", "stft", "harmonic_mask"} <= own_modules("config")
+    assert {"pitch._salience", "types"} <= own_modules("pitch.hmm")
+    assert {n for tops in LAYERS if tops is not METHODS for n in ([tops] if isinstance(tops, str) else tops)} <= set(
+        MODULES
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name])
+def test_a_module_imports_nothing_from_the_layers_above(name):
+    assert {n for n in own_modules(name) if layer(n) > layer(name)} == set()
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    order = list(TopologicalSorter({name: own_modules(name) for name in MODULES}).static_order())
+    assert set(order) == set(MODULES)
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_is_imported_only_where_it_belongs(library):
+    users = {name for name in MODULES if library in {n.partition(".")[0] for n in imported_names(name)}}
+    assert users <= HOMES[library]
+
+
+def test_help_does_not_wait_for_the_numerical_libraries():
+    command = [sys.executable, "-X", "importtime", "-m", "karaoke_sep", "--help"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
+    assert run.stdout.startswith("Usage:")
+    assert {"click", "karaoke_sep.cli"} <= imported
+    assert imported & {"librosa", "numba", "numpy", "scipy", "scipy.signal", "sklearn", "soundfile", "yaml"} == set()
