@@ -2,8 +2,8 @@
 
 The factorisation knows which spectra the accompaniment is made of. Two other views know where to look: the same bin at
 times when the voice is elsewhere (held notes), and the frames that sound most alike in the bins that the voice leaves
-uncovered (repetition, after REPET-SIM, Rafii & Pardo 2012). The median of the three in each bin discards the one that is
-wrong: +0.2 dB (MIR-1K dev, v2).
+uncovered (repetition, after REPET-SIM, Rafii & Pardo 2012). The median of the three in each bin discards the one
+that is wrong: +0.2 dB (MIR-1K dev, v2).
 """
 
 from dataclasses import dataclass

@@ -8,6 +8,7 @@ voice -> vocal activity -> vocals; accompaniment = mixture - vocals.
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
+from itertools import pairwise
 
 import numpy as np
 import soxr
@@ -209,7 +210,7 @@ def segment_bounds(audio: Audio) -> Iterator[tuple[int, int]]:
     n_segments = max(1, round(audio.duration_s / SEGMENT_S))
     edges = np.linspace(0, audio.n_samples, n_segments + 1).astype(int)
     context = round(CONTEXT_S * audio.rate_hz)
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         yield max(0, start - context), min(audio.n_samples, stop + context)
 
 

@@ -1,0 +1,136 @@
+"""Pitch by contours: salience peaks linked over time, the melody's contours selected; no hidden Markov model.
+
+After Salamon & Gómez (2012): the highest peaks of the salience in each frame are linked to contours as long as the pitch
+moves smoothly. Departures, with their reasons: a link goes to the continuation that agrees best in both pitch and
+salience rather than to the first; and a contour's strength sums how far its peaks exceed three quarters of each frame's
+highest, since a long weak contour is an octave copy. Contours are taken from the strongest down, each keeping the
+frames that are still free. Frames that no contour covers get the pitch on the line between their neighbours, at a
+voicing judged from the salience found there.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..types import Audio, PitchTrack
+from . import _salience
+
+
+@dataclass(frozen=True)
+class Params(_salience.Params):
+    """How peaks are picked, linked and selected.
+
+    midpoint 0.7 to 0.9 do alike; at 0.5 long contours an octave off win (raw pitch accuracy 0.77 instead of 0.82,
+    34 MIR-1K dev clips).
+    """
+
+    n_peaks: int = 5
+    min_peak: float = 0.5  # against the frame's highest
+    midpoint: float = 0.75  # a peak weaker than this speaks against its contour
+    max_step_cents: float = 120.0
+    max_gap_ms: float = 48.0
+    min_contour_ms: float = 64.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.n_peaks < 1:
+            raise ValueError(f"n_peaks is {self.n_peaks}; it must be at least 1")
+        for name in ("min_peak", "midpoint"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be 0 to 1")
+        if self.max_step_cents <= 0:
+            raise ValueError(f"max_step_cents is {self.max_step_cents:g}; it must be positive")
+        for name in ("max_gap_ms", "min_contour_ms"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
+
+
+@dataclass
+class Contour:
+    """A line through salience peaks: frame numbers, states of the grid (fractional), and weights, one each a peak."""
+
+    frames: list[int]
+    states: list[float]
+    weights: list[float]
+
+
+def track(audio: Audio, params: Params) -> PitchTrack:
+    """The sung melody of a sound.
+
+    Parameters
+    ----------
+    audio : Audio, (1, N)
+        Best after melody enhancement.
+    params : Params
+
+    Returns
+    -------
+    PitchTrack, one frame a hop
+    """
+    times_s, grid_hz, S_TP = _salience.salience(audio, params)
+    contours = link(find_peaks(S_TP, params), params)
+    state_T = select(contours, len(times_s), params)
+    state = np.rint(state_T).astype(int)
+    f0_hz = grid_hz[0] * 2 ** (state_T * params.step_cents / 1200)
+    return _salience.pitch_track(times_s, f0_hz, S_TP[np.arange(len(state)), state], params.hop_ms)
+
+
+def find_peaks(S_TP: np.ndarray, params: Params) -> list:
+    """The highest peaks of each frame, strongest first: for each frame a list of (state, relative salience)."""
+    padded = np.pad(S_TP, ((0, 0), (1, 1)))
+    left, centre, right = padded[:, :-2], padded[:, 1:-1], padded[:, 2:]
+    top_T = np.maximum(S_TP.max(axis=1), 1e-12)
+    is_peak = (centre > left) & (centre >= right) & (centre >= params.min_peak * top_T[:, None]) & (centre > 0)
+    bend = left - 2 * centre + right
+    shift = np.where(is_peak & (bend < 0), 0.5 * (left - right) / np.minimum(bend, -1e-12), 0)
+    peaks = []
+    for t, row in enumerate(is_peak):
+        states = np.flatnonzero(row)
+        states = states[np.argsort(-S_TP[t, states], kind="stable")][: params.n_peaks]
+        found = np.clip(states + shift[t, states], 0, S_TP.shape[1] - 1)
+        peaks.append(list(zip(found.tolist(), (S_TP[t, states] / top_T[t]).tolist(), strict=True)))
+    return peaks
+
+
+def link(peaks: list, params: Params) -> list[Contour]:
+    """Contours through the peaks of successive frames."""
+    max_step = params.max_step_cents / params.step_cents
+    max_gap = 1 + round(params.max_gap_ms / params.hop_ms)
+    finished: list[Contour] = []
+    growing: list[Contour] = []
+    for t, frame in enumerate(peaks):
+        finished += [c for c in growing if t - c.frames[-1] > max_gap]
+        growing = [c for c in growing if t - c.frames[-1] <= max_gap]
+        # Every pairing within reach, best first: near in pitch, and alike in strength.
+        pairs = sorted(
+            (abs(state - c.states[-1]) / max_step + abs(weight - c.weights[-1]) + 0.1 * (t - c.frames[-1]), i, j)
+            for i, c in enumerate(growing)
+            for j, (state, weight) in enumerate(frame)
+            if abs(state - c.states[-1]) <= max_step
+        )
+        taken_contours, taken_peaks = set(), set()
+        for _, i, j in pairs:
+            if i not in taken_contours and j not in taken_peaks:
+                taken_contours.add(i)
+                taken_peaks.add(j)
+                growing[i].frames.append(t)
+                growing[i].states.append(frame[j][0])
+                growing[i].weights.append(frame[j][1])
+        growing += [Contour([t], [s], [w]) for j, (s, w) in enumerate(frame) if j not in taken_peaks]
+    return finished + growing
+
+
+def select(contours: list[Contour], n_frames: int, params: Params) -> np.ndarray:
+    """Pitch of the melody in each frame, shape (T,), states of the grid."""
+    min_frames = params.min_contour_ms / params.hop_ms
+    long_enough = [c for c in contours if c.frames[-1] - c.frames[0] + 1 >= min_frames]
+    state_T = np.full(n_frames, np.nan)
+    for contour in sorted(long_enough, key=lambda c: -sum(w - params.midpoint for w in c.weights)):
+        span = np.arange(contour.frames[0], contour.frames[-1] + 1)
+        states = np.interp(span, contour.frames, contour.states)
+        free = np.isnan(state_T[span])
+        state_T[span[free]] = states[free]
+    covered = np.flatnonzero(np.isfinite(state_T))
+    if len(covered) == 0:
+        return np.zeros(n_frames)
+    return np.interp(np.arange(n_frames), covered, state_T[covered])
