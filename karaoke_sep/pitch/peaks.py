@@ -1,7 +1,7 @@
 """Pitch by contours: salience peaks linked over time, the melody's contours selected; no hidden Markov model.
 
-After Salamon & Gómez (2012): the highest peaks of the salience in each frame are linked to contours as long as the pitch
-moves smoothly. Departures, with their reasons: a link goes to the continuation that agrees best in both pitch and
+After Salamon & Gómez (2012): the highest peaks of the salience in each frame are linked to contours as long as the
+pitch moves smoothly. Departures, with their reasons: a link goes to the continuation that agrees best in both pitch and
 salience rather than to the first; and a contour's strength sums how far its peaks exceed three quarters of each frame's
 highest, since a long weak contour is an octave copy. Contours are taken from the strongest down, each keeping the
 frames that are still free. Frames that no contour covers get the pitch on the line between their neighbours, at a
