@@ -410,6 +410,17 @@ def _integer_stems(mixture: np.ndarray, vocals: np.ndarray, n_bits: int) -> dict
     }
 
 
+def codecs() -> dict[str, str]:
+    """What can be read here, for a report of a fault."""
+    ffmpeg = shutil.which("ffmpeg")
+    said = subprocess.run([ffmpeg, "-version"], capture_output=True, check=False).stdout.decode() if ffmpeg else ""
+    return {
+        "libsndfile": f"{soundfile.__libsndfile_version__} ({', '.join(soundfile.available_formats())})",
+        "ffmpeg": said.partition(" Copyright")[0].removeprefix("ffmpeg version ")
+        or "not on the PATH: m4a, aac, wma and video cannot be read",
+    }
+
+
 def sample_bytes(subtype: str) -> int:
     """Bytes that one sample takes, in memory or in a WAV file; 4 for what is decoded to float."""
     return _INTEGER_BITS.get(subtype, 64 if subtype == "DOUBLE" else 32) // 8

@@ -7,15 +7,20 @@ outputs, so that stems without a finished sidecar are known to be ours; and afte
 
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 import string
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
+import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +35,8 @@ STEMS = ("vocals", "accompaniment")
 LAYOUTS = ("mixture", "mir1k")
 NAME_FIELDS = ("parent", "track", "file", "stem")
 _SIDECAR = "karaoke-sep"
+_MIR1K_NAME = re.compile(r"[A-Za-z]+_\d+_\d+")  # singer_song_clip
+_LOST_WORKER = (BrokenProcessPool,)
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,6 @@ class Order:
     contour_suffix : {".csv", ".pv"}
     contours : Path, optional
         A contour file, or a folder of them named after the tracks; instead of finding the pitch.
-    overwrite : bool
-        Make again what is there.
     """
 
     output: Path
@@ -68,7 +73,6 @@ class Order:
     layout: str = "mixture"
     contour_suffix: str = ".csv"
     contours: Path | None = None
-    overwrite: bool = False
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -139,7 +143,14 @@ class Outcome:
 # --------------------------------------------------------------------------------------------------------- planning
 
 
-def plan(inputs: Iterable[Path], order: Order, config: Config, shard: tuple[int, int] = (1, 1)) -> Plan:
+def plan(
+    inputs: Iterable[Path],
+    order: Order,
+    config: Config,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    overwrite: bool = False,
+) -> Plan:
     """Check every input and every output before any work.
 
     Parameters
@@ -148,6 +159,8 @@ def plan(inputs: Iterable[Path], order: Order, config: Config, shard: tuple[int,
         Files, and folders to search.
     shard : (i, n)
         Take only every n-th input, from the i-th (1..n) on.
+    overwrite : bool
+        Make again what is there.
 
     Raises
     ------
@@ -167,12 +180,22 @@ def plan(inputs: Iterable[Path], order: Order, config: Config, shard: tuple[int,
     jobs = []
     for source in list(named)[shard[0] - 1 :: shard[1]]:
         try:
-            jobs.append(_job(source, *named[source], dict(found)[source], order, config))
+            jobs.append(_job(source, *named[source], dict(found)[source], order, config, overwrite))
         except InputError as err:
             faults.append((source, str(err)))
     checked = Plan(jobs, faults)
     _check_room(order.output, sum(_size_bytes(job, order) for job in checked.todo))
     return checked
+
+
+def looks_like_mir1k(jobs: Iterable[Job]) -> bool:
+    """Whether a clip among the inputs seems to hold accompaniment and voice on its two channels, as MIR-1K does."""
+    return any(
+        _MIR1K_NAME.fullmatch(job.source.stem)
+        and (job.info.rate_hz, job.info.n_channels) == (16_000, 2)
+        and (job.source.parent.name == "Wavfile" or (job.source.absolute().parent.parent / "PitchLabel").is_dir())
+        for job in jobs
+    )
 
 
 def find_inputs(inputs: Iterable[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
@@ -251,8 +274,20 @@ def _check_collisions(named: dict[Path, tuple[dict[str, Path], Path]]) -> None:
                 )
 
 
-def _job(source: Path, targets: dict[str, Path], sidecar: Path, parent: PurePath, order: Order, config: Config) -> Job:
+def _job(
+    source: Path,
+    targets: dict[str, Path],
+    sidecar: Path,
+    parent: PurePath,
+    order: Order,
+    config: Config,
+    overwrite: bool,
+) -> Job:
     info = audio_io.probe(source)
+    if info.n_samples == 0:
+        raise InputError(f"{source}: holds no samples")
+    if (info.duration_s or math.inf) < pipeline.MIN_S:
+        raise InputError(f"{source}: {info.duration_s:.3f} s is too short; at least {pipeline.MIN_S} s is needed")
     if order.layout == "mir1k":
         if info.n_channels != 2:
             raise InputError(f"{source}: --layout mir1k needs 2 channels, not {info.n_channels}")
@@ -270,7 +305,7 @@ def _job(source: Path, targets: dict[str, Path], sidecar: Path, parent: PurePath
         settings.append(hashlib.sha256(contour.read_bytes()).hexdigest())
     digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     job = Job(source, info, targets, sidecar if order.stems else None, digest, track if contour else None)
-    state, reason = ("new", "") if order.overwrite else _state(job)
+    state, reason = ("new", "") if overwrite else _state(job)
     return replace(job, state=state, reason=reason)
 
 
@@ -350,32 +385,110 @@ def _check_room(output: Path, needed_bytes: int) -> None:
 
 
 def run(
-    jobs: Iterable[Job],
+    plan: Plan,
     order: Order,
     config: Config,
     *,
     n_jobs: int = 1,
+    engine: str = "local",
+    scheduler: str | None = None,
+    fail_fast: bool = False,
     progress: Callable[[str, float], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Do the jobs; outcomes come as they are ready.
+    """Do what is planned; an outcome for every input, as they are ready.
 
     Parameters
     ----------
     n_jobs : int
-        Processes, with one thread each. The stems do not depend on it.
+        Processes on this machine, with one thread each. The stems do not depend on it.
+    engine : {"local", "dask", "ray"}
+        "dask" and "ray": all workers of a cluster that runs already and sees the same files under the same paths.
+    scheduler : str, optional
+        Address of the cluster.
+    fail_fast : bool
+        Stop after the first input that fails.
     progress : callable, optional
-        Called with the stage and how far it is, 0..1; in one process only.
-    """
-    jobs = list(jobs)
-    if n_jobs == 1:
-        for job in jobs:
-            yield do(job, order, config, progress)
-        return
-    from joblib import Parallel, delayed
+        Called with the stage and how far it is, 0..1; where one local process does the work.
 
-    yield from Parallel(n_jobs, backend="loky", return_as="generator_unordered", batch_size=1)(
-        delayed(do)(job, order, config) for job in jobs
+    Raises
+    ------
+    ConfigError
+        When the cluster cannot be reached.
+    """
+    for outcome in _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress):
+        yield outcome
+        if fail_fast and outcome.status == "failed":
+            return
+
+
+def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> Iterator[Outcome]:
+    yield from (Outcome(source, "failed", line) for source, line in plan.faults)
+    yield from (Outcome(job.source, "skipped", job.reason) for job in plan.jobs if job.state == "done")
+    try:
+        if engine == "local" and n_jobs == 1:
+            yield from (do(job, order, config, progress) for job in plan.todo)
+        elif plan.todo:
+            with _workers(engine, n_jobs, scheduler):
+                yield from _in_parallel(plan.todo, order, config)
+    except BaseException:
+        # Workers that were stopped could not tidy up.
+        for job in plan.todo:
+            for path in filter(None, (*job.targets.values(), job.sidecar)):
+                audio_io.part_of(path).unlink(missing_ok=True)
+        raise
+
+
+def _in_parallel(jobs: list[Job], order: Order, config: Config) -> Iterator[Outcome]:
+    """Do the jobs on the workers of the context.
+
+    A worker that dies takes the others of its pool with it. Jobs are begun in order, so those that were under way are
+    the first that are not done: these are done again one by one, and the one that is alone when a worker dies is the
+    culprit. Then the rest goes on.
+    """
+    left = {job.source: job for job in jobs}
+    while left:
+        try:
+            for outcome in _outcomes(list(left.values()), order, config):
+                del left[outcome.source]
+                yield outcome
+        except _LOST_WORKER:
+            suspects = list(left.values())[: joblib.effective_n_jobs()]
+            for suspect in suspects:
+                del left[suspect.source]
+                yield _alone(suspect, order, config)
+
+
+def _alone(job: Job, order: Order, config: Config) -> Outcome:
+    try:
+        [outcome] = _outcomes([job], order, config)
+        return outcome
+    except _LOST_WORKER:
+        return Outcome(job.source, "failed", f"{job.source}: its worker was killed twice; perhaps it needs more memory")
+
+
+def _outcomes(jobs: list[Job], order: Order, config: Config) -> Iterator[Outcome]:
+    return joblib.Parallel(return_as="generator_unordered", batch_size=1)(
+        joblib.delayed(do)(job, order, config) for job in jobs
     )
+
+
+@contextmanager
+def _workers(engine: str, n_jobs: int, scheduler: str | None) -> Iterator[None]:
+    """The processes in which `joblib.Parallel` works within this context."""
+    if engine == "local":
+        with joblib.parallel_config("loky", n_jobs=n_jobs):
+            yield
+    elif engine == "dask":
+        try:
+            from distributed import Client
+        except ImportError:
+            raise ConfigError("--engine dask: not installed; pip install 'karaoke-sep[dask]'") from None
+        try:
+            client = Client(scheduler, set_as_default=False, timeout="10s")
+        except (OSError, ValueError) as err:
+            raise ConfigError(f"--scheduler {scheduler}: no Dask scheduler answers there ({err})") from None
+        with client, joblib.parallel_config("dask", client=client, n_jobs=-1):
+            yield
 
 
 def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None = None) -> Outcome:

@@ -5,9 +5,11 @@ config, nothing was started; 130: stopped by Ctrl-C. The numerical libraries are
 ``--help`` does not wait for them.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -30,11 +32,11 @@ class _Group(click.Group):
             failure.exit_code = 2 if isinstance(err, ConfigError) else 1
             raise failure from None
         except KeyboardInterrupt:
-            click.echo("Stopped; whole stems are kept, and the same command goes on from here.", err=True)
+            _log("stopped; what is whole is kept, and the same command goes on from here")
             ctx.exit(130)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="karaoke-sep")
 def main():
     """Separate songs into vocals and accompaniment."""
@@ -54,7 +56,19 @@ def _together(*options: Callable) -> Callable:
     return decorate
 
 
-_inputs = click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
+def _parse_shard(ctx, param, text: str) -> tuple[int, int]:
+    try:
+        number, count = map(int, text.split("/"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not i/n, such as 2/8") from None
+    if not 1 <= number <= count:
+        raise click.BadParameter(f"{text!r}: i must be 1 to {count}")
+    return number, count
+
+
+_PATH = click.Path(path_type=Path)
+
+_inputs = click.argument("inputs", nargs=-1, required=True, type=_PATH, metavar="INPUT...")
 
 _settings = _together(
     click.option("--config", "source", metavar="FILE", help="YAML file, or a shipped one: default, fast, classic."),
@@ -62,11 +76,24 @@ _settings = _together(
     click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting (repeatable)."),
 )
 
+_layout = click.option(
+    "--layout",
+    type=click.Choice(["mixture", "mir1k"]),
+    default="mixture",
+    help="mir1k: accompaniment left, voice right; their sum is the mixture.",
+)
+
 _running = _together(
+    click.option("-j", "--jobs", "n_jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes."),
+    click.option("--shard", default="1/1", callback=_parse_shard, metavar="I/N", help="Only every N-th input."),
+    click.option("--engine", type=click.Choice(["local", "dask", "ray"]), default="local", help="Where it runs."),
+    click.option("--scheduler", metavar="ADDRESS", help="Of the Dask or Ray cluster."),
     click.option("--overwrite", is_flag=True, help="Make again what is there already."),
     click.option("--dry-run", is_flag=True, help="Check everything and print the plan."),
+    click.option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
+    click.option("--report", type=_PATH, metavar="FILE", help="Add a line of JSON for each input as it is done."),
     click.option("-q", "--quiet", is_flag=True, help="Only faults."),
-    click.option("-v", "--verbose", is_flag=True, help="A line for each file, and where an unexpected fault arose."),
+    click.option("-v", "--verbose", is_flag=True, help="A line for each input; where an unexpected fault arose."),
 )
 
 
@@ -83,27 +110,40 @@ def _load(source: str | None, backend: str | None, overrides: tuple[str, ...]):
 
 @main.command()
 @_inputs
-@click.option(
-    "-o", "--output", default="separated", show_default=True, type=click.Path(path_type=Path), help="Folder of stems."
-)
+@click.option("-o", "--output", default="separated", show_default=True, type=_PATH, help="Folder of all stems.")
 @_settings
-@click.option(
-    "--pitch-file",
-    "contours",
-    type=click.Path(exists=True, path_type=Path),
-    help="Contour (.csv or .pv) to follow, or a folder of them.",
-)
+@click.option("--pitch-file", "contours", type=_PATH, help="Contour (.csv, .pv) to follow, or a folder of them.")
+@_layout
 @click.option("--stem", type=click.Choice(["vocals", "accompaniment"]), help="Only this one.")
 @click.option("--save-pitch", is_flag=True, help="Also write the pitch contour, pitch.csv.")
+@click.option("--name", default="{parent}/{track}/{stem}", show_default=True, help="Names of the stems; also {file}.")
 @click.option(
-    "--layout",
-    type=click.Choice(["mixture", "mir1k"]),
-    default="mixture",
-    help="mir1k: accompaniment left, voice right; their sum is separated.",
+    "--format", "container", type=click.Choice(["wav", "flac", "mp3", "ogg"]), default="wav", help="Of stems."
 )
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--subtype", metavar="NAME", help="Sample format, such as PCM_16 or FLOAT; that of the input if missing.")
+@click.option(
+    "--clip",
+    type=click.Choice(["clamp", "rescale", "float"]),
+    default="clamp",
+    help="When a stem passes full scale: hold it there, turn both down, or write floats. They add up all the same.",
+)
 @_running
-def separate(inputs, output, source, backend, overrides, contours, stem, save_pitch, layout, jobs, **running):
+def separate(
+    inputs,
+    output,
+    source,
+    backend,
+    overrides,
+    contours,
+    layout,
+    stem,
+    save_pitch,
+    name,
+    container,
+    subtype,
+    clip,
+    **run,
+):
     """Write the vocals and the accompaniment of each INPUT.
 
     INPUT is a sound file, or a folder that is searched for sound files. The stems go to
@@ -113,28 +153,22 @@ def separate(inputs, output, source, backend, overrides, contours, stem, save_pi
 
     if contours and backend not in (None, "given"):
         raise ConfigError(f"--pitch-file takes the pitch from a file; leave out --pitch {backend}")
+    if contours and not contours.exists():
+        raise ConfigError(f"--pitch-file {contours}: there is no such file or folder")
     config, _ = _load(source, "given" if contours else backend, overrides)
-    order = Order(
-        output=output,
-        products=((stem,) if stem else STEMS) + (("pitch",) if save_pitch else ()),
-        layout=layout,
-        contours=contours,
-        overwrite=running.pop("overwrite"),
-    )
-    _run(inputs, order, config, jobs=jobs, **running)
+    products = ((stem,) if stem else STEMS) + (("pitch",) if save_pitch else ())
+    order = Order(output, products, name, container, subtype, clip, layout, contours=contours)
+    _run(inputs, order, config, **run)
 
 
 @main.command()
 @_inputs
-@click.option(
-    "-o", "--output", default="pitch", show_default=True, type=click.Path(path_type=Path), help="Folder of contours."
-)
+@click.option("-o", "--output", default="pitch", show_default=True, type=_PATH, help="Folder of all contours.")
 @_settings
+@_layout
 @click.option("--format", "suffix", type=click.Choice(["csv", "pv"]), default="csv", help="pv: MIR-1K semitones.")
-@click.option("--layout", type=click.Choice(["mixture", "mir1k"]), default="mixture", help="As in separate.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @_running
-def pitch(inputs, output, source, backend, overrides, suffix, layout, jobs, **running):
+def pitch(inputs, output, source, backend, overrides, layout, suffix, **run):
     """Write only the pitch contour of each INPUT, OUTPUT/<track>.csv.
 
     A contour can be corrected by hand and given back: karaoke-sep separate --pitch-file.
@@ -142,15 +176,8 @@ def pitch(inputs, output, source, backend, overrides, suffix, layout, jobs, **ru
     from .batch import Order
 
     config, _ = _load(source, backend, overrides)
-    order = Order(
-        output=output,
-        products=("pitch",),
-        name="{parent}/{track}",
-        layout=layout,
-        contour_suffix=f".{suffix}",
-        overwrite=running.pop("overwrite"),
-    )
-    _run(inputs, order, config, jobs=jobs, **running)
+    order = Order(output, ("pitch",), "{parent}/{track}", layout=layout, contour_suffix=f".{suffix}")
+    _run(inputs, order, config, **run)
 
 
 @main.group()
@@ -175,73 +202,197 @@ def show(source, backend, overrides, as_yaml):
         click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row.origin]))
 
 
+@main.command()
+@click.option("-o", "--output", default="demo", show_default=True, type=_PATH, help="Folder of the song and its stems.")
+@_settings
+def demo(output, source, backend, overrides):
+    """Make a song, separate it, and say how well that went.
+
+    The song comes with its true stems and pitch, so the gain in SDR (signal-to-distortion ratio) is known.
+    """
+    from . import audio_io, batch, demo_song
+    from .batch import STEMS, Order
+    from .evaluation.bss_eval import usdr_db
+    from .pitch import given
+
+    config, _ = _load(source, backend, overrides)
+    song = demo_song.make()
+    truth = {"vocals": song.vocals, "accompaniment": song.accompaniment}
+    mixture = output / "demo_song.wav"
+    for path, sound in {mixture: song.mixture, **{output / "true" / f"{s}.wav": truth[s] for s in STEMS}}.items():
+        audio_io.write(path, sound.samples, sound.rate_hz, "wav", "FLOAT")
+    with audio_io.whole_file(output / "true" / "pitch.csv") as part:
+        given.write(part, song.track)
+    order = Order(output, (*STEMS, "pitch"))
+    [outcome] = batch.run(batch.plan([mixture], order, config, overwrite=True), order, config)
+    if outcome.status == "failed":
+        raise KaraokeSepError(outcome.message)
+    _result(mixture)
+    for stem, path in zip(STEMS, outcome.paths, strict=False):
+        found = audio_io.read(path)[0].samples
+        gain_db = usdr_db(truth[stem].samples, found) - usdr_db(truth[stem].samples, song.mixture.samples)
+        _result(f"{path}\tSDR gain {gain_db:.1f} dB")
+
+
+@main.command()
+def info():
+    """Versions, codecs and threads, for a report of a fault."""
+    from importlib.metadata import version
+    from platform import platform, python_version
+
+    from . import audio_io
+    from .config import shipped_names
+
+    rows = {"karaoke-sep": __version__, "python": python_version(), "platform": platform()}
+    libraries = ("numpy", "scipy", "librosa", "numba", "soundfile", "soxr", "joblib", "threadpoolctl")
+    rows |= {name: version(name) for name in libraries} | audio_io.codecs()
+    rows |= {"processors": str(os.cpu_count()), "threads": "1 in each process", "cache": "none"}
+    rows["configs"] = ", ".join(shipped_names())
+    for name, value in rows.items():
+        _result(f"{name:14}{value}")
+
+
 # ---------------------------------------------------------------------------------------------------------- running
 
 
-def _run(inputs, order, config, *, jobs: int, dry_run: bool, quiet: bool, verbose: bool) -> None:
+def _run(inputs, order, config, *, shard, overwrite, dry_run, report, quiet, verbose, n_jobs, **how) -> None:
     """Plan, say what is wrong, do the rest, and end with the exit code."""
     from . import batch
 
-    plan = batch.plan(inputs, order, config)
+    plan = batch.plan(inputs, order, config, shard=shard, overwrite=overwrite)
     for _, line in plan.faults:
         _log(line)
+    if order.layout == "mixture" and batch.looks_like_mir1k(plan.jobs) and not quiet:
+        _log("hint: this looks like MIR-1K, accompaniment left and voice right; --layout mir1k separates their sum")
+    for job in plan.jobs:
+        _say_state(job, dry_run, quiet)
+    ctx = click.get_current_context()
     if dry_run:
-        for job in plan.jobs:
-            _result(f"{'skip' if job.state == 'done' else job.state}\t{job.source}\t{job.sidecar or ''}")
-        sys.exit(1 if plan.faults else 0)
-    failures = [line for _, line in plan.faults]
-    with _Progress(plan.todo, jobs, quiet) as progress:
-        for outcome in batch.run(plan.todo, order, config, n_jobs=jobs, progress=progress.stage):
-            progress.advance()
-            for line in outcome.warnings:
-                _log(line)
-            if outcome.status == "failed":
-                failures.append(outcome.message)
-                _log(outcome.message)
-                if verbose and outcome.details:
-                    _log(outcome.details)
-            elif verbose:
-                _log(f"{outcome.source}: {outcome.seconds:.1f} s of sound in {outcome.wall_s:.1f} s")
-            for path in outcome.paths:
-                _result(str(path))
-    if not quiet:
-        n_skipped = len(plan.jobs) - len(plan.todo)
-        _log(f"{len(plan.todo) + len(plan.faults) - len(failures)} done, {n_skipped} skipped, {len(failures)} failed")
-    sys.exit(1 if failures else 0)
+        ctx.exit(1 if plan.faults else 0)
+    outcomes = []
+    with _Bars(plan.todo, n_jobs, quiet) as bars, _Report(report, config) as note:
+        for outcome in batch.run(plan, order, config, n_jobs=n_jobs, progress=bars.stage, **how):
+            outcomes.append(outcome)
+            note(outcome)
+            if outcome.source in bars.left:
+                bars.advance(outcome.source)
+                _say(outcome, verbose)
+    _sum_up(outcomes, quiet)
+    ctx.exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
 
 
-class _Progress:
-    """Bars on stderr for the files and, in a long song, the stages; nothing where nobody watches."""
+def _say_state(job, dry_run: bool, quiet: bool) -> None:
+    if dry_run:
+        _result("\t".join([job.state, str(job.source), *map(str, job.targets.values())]))
+    if job.reason and not quiet:
+        _log(f"{job.source}: {'skipped' if job.state == 'done' else 'made again'}: {job.reason}")
 
-    def __init__(self, todo, n_jobs: int, quiet: bool):
-        self.shown = sys.stderr.isatty() and not quiet
-        self.todo, self.n_jobs = todo, n_jobs
+
+def _say(outcome, verbose: bool) -> None:
+    for line in outcome.warnings:
+        _log(line)
+    if outcome.status == "failed":
+        _log(outcome.message)
+    if verbose:
+        _log(outcome.details or f"{outcome.source}: {outcome.seconds:.1f} s of sound in {outcome.wall_s:.1f} s")
+    for path in outcome.paths:
+        _result(path)
+
+
+def _sum_up(outcomes, quiet: bool) -> None:
+    """Counts, and the failures once more, which may have scrolled by."""
+    if quiet or len(outcomes) < 2:
+        return
+    counts = {status: sum(o.status == status for o in outcomes) for status in ("done", "skipped", "failed")}
+    _log(", ".join(f"{count} {status}" for status, count in counts.items()) + (":" if counts["failed"] else ""))
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            _log(f"  {outcome.message}")
+
+
+class _Report:
+    """Adds a line of JSON to a file for each outcome."""
+
+    def __init__(self, path: Path | None, config):
+        self.path, self.config = path, config
 
     def __enter__(self):
-        self.files = self.stages = None
-        if self.shown and self.todo:
-            from tqdm import tqdm
+        from .config import fingerprint
 
-            self.files = tqdm(total=len(self.todo), unit="file", file=sys.stderr, dynamic_ncols=True)
+        self.common = {"version": __version__, "config": fingerprint(self.config)}
+        try:
+            self.file = open(self.path, "a", encoding="utf-8") if self.path else None
+        except OSError as err:
+            raise ConfigError(f"--report {self.path}: cannot be written ({err.strerror.lower()})") from None
         return self
 
     def __exit__(self, *_):
-        for bar in (self.stages, self.files):
-            if bar is not None:
-                bar.close()
+        if self.file:
+            self.file.close()
 
-    def advance(self):
-        if self.files is not None:
-            self.files.update()
+    def __call__(self, outcome):
+        if self.file:
+            line = {name: value for name, value in vars(outcome).items() if name != "details"} | self.common
+            self.file.write(json.dumps(line, default=str) + "\n")
+            self.file.flush()
 
-    def stage(self, name: str, fraction: float):
-        pass
+
+class _Bars:
+    """Bars on stderr for the inputs and, in a long song, the stages; nothing where nobody watches."""
+
+    def __init__(self, todo, n_jobs: int, quiet: bool):
+        self.left = {job.source: job.info.duration_s for job in todo}
+        self.shown = sys.stderr.isatty() and not quiet and bool(todo)
+        self.staged = n_jobs == 1
+        self.inputs = self.stages = None
+
+    def __enter__(self):
+        if self.shown:
+            self.inputs = _bar(total=len(self.left), unit="song")
+        return self
+
+    def __exit__(self, *_):
+        for bar in filter(None, (self.stages, self.inputs)):
+            bar.close()
+
+    def advance(self, source: Path) -> None:
+        del self.left[source]
+        if self.shown:
+            self.inputs.update()
+
+    def stage(self, name: str, fraction: float) -> None:
+        """Where the first song that is left has got to."""
+        if not self.shown or (next(iter(self.left.values())) or 0) < _LONG_S:
+            return
+        if self.stages is None or self.stages.desc != f"{name}: ":
+            if self.stages is not None:
+                self.stages.close()
+            self.stages = _bar(total=100, desc=name, unit="%", leave=False)
+        self.stages.update(round(100 * fraction) - self.stages.n)
+
+
+def _bar(**settings):
+    from tqdm import tqdm
+
+    return tqdm(file=sys.stderr, dynamic_ncols=True, **settings)
 
 
 def _log(line: str) -> None:
-    click.echo(line, err=True)
+    _echo(_printable(line).encode(errors="backslashreplace"), err=True)
 
 
-def _result(line: str) -> None:
+def _result(line: str | Path) -> None:
     """A line on stdout, with the bytes of file names as they are."""
-    click.echo(os.fsencode(line))
+    _echo(os.fsencode(line), err=False)
+
+
+def _echo(line: bytes, err: bool) -> None:
+    """Write a line without tearing a progress bar."""
+    bars = sys.modules.get("tqdm")
+    with bars.tqdm.external_write_mode(sys.stderr) if bars else nullcontext():
+        click.echo(line, err=err)
+
+
+def _printable(line: str) -> str:
+    """One line without control characters, which a file name may hold; a traceback keeps its lines."""
+    return "".join(c if c.isprintable() or c in "\t\n" else repr(c)[1:-1] for c in line)
