@@ -1,0 +1,173 @@
+"""What a user might try instead, for comparison on the same clips. No part of the separator.
+
+Each takes a mono mixture, shape (N,), and its rate, and gives the vocals, shape (N,); the accompaniment is the rest.
+Masks act on a spectrogram of 64 ms windows every 16 ms (1024 / 256 at 16 kHz), the resolution of the published figures.
+"""
+
+import librosa
+import numpy as np
+import scipy.fft
+import scipy.linalg
+import scipy.signal
+
+VOICE_FLOOR_HZ = 100.0  # nobody sings below this in MIR-1K; Rafii & Pardo (2013) give it all to the accompaniment
+
+
+def half_the_mixture(mixture, rate_hz: int):
+    """The mixture as both stems: NSDR 0 by definition, since only uSDR minds that it is halved."""
+    return mixture / 2
+
+
+def high_pass(mixture, rate_hz: int):
+    """Everything above 100 Hz, without delay: the figure that any method has to beat."""
+    filter_sos = scipy.signal.butter(4, VOICE_FLOOR_HZ, "highpass", fs=rate_hz, output="sos")
+    return scipy.signal.sosfiltfilt(filter_sos, mixture)
+
+
+def repet(mixture, rate_hz: int):
+    """What does not repeat with the period of the music.
+
+    Rafii & Pardo, "REpeating Pattern Extraction Technique (REPET)" (2013): the median over all periods is the
+    accompaniment; no bin can hold more of it than there is.
+    """
+    X_FT = _stft(mixture, rate_hz)
+    V_FT = np.abs(X_FT)
+    n_frames = V_FT.shape[1]
+    period = repeating_period(V_FT**2)
+    n_periods = -(-n_frames // period)
+    padded = np.pad(V_FT, ((0, 0), (0, n_periods * period - n_frames)), constant_values=np.nan)
+    pattern = np.nanmedian(padded.reshape(len(V_FT), n_periods, period), axis=1)
+    W_FT = np.minimum(np.tile(pattern, n_periods)[:, :n_frames], V_FT)
+    vocal_mask = 1 - (W_FT + 1e-9) / (V_FT + 1e-9)
+    vocal_mask[: int(np.ceil(VOICE_FLOOR_HZ * 0.064))] = 0  # bins are 1 / 64 ms wide
+    return _istft(vocal_mask * X_FT, rate_hz, len(mixture))
+
+
+def repeating_period(power_FT) -> int:
+    """Period of a power spectrogram, frames (Rafii & Pardo 2013, section II-A).
+
+    For each candidate its multiples are looked up in the beat spectrum (the mean autocorrelation of the rows); those
+    that are the highest peak around count with their height over the mean there.
+    """
+    n_frames = power_FT.shape[1]
+    spectrum = scipy.fft.rfft(power_FT, 2 * n_frames, axis=1)
+    beat = scipy.fft.irfft(np.mean(np.abs(spectrum) ** 2, axis=0))[:n_frames] / np.arange(n_frames, 0, -1)
+    beat = beat[1 : 3 * n_frames // 4] / beat[0]  # the longest lags are means over too little; index 0 is lag 1
+    score = np.full(max(len(beat) // 3, 1), -np.inf)
+    for lag in range(4, len(score) + 1):
+        reach = 3 * lag // 4
+        total = 0.0
+        for i in range(lag - 1, len(beat), lag):
+            around = beat[max(i - reach, 0) : i + reach + 1]
+            peak = beat[max(i - 2, 0) : i + 3].max()
+            total += (peak - around.mean()) * (peak == around.max())
+        score[lag - 1] = total / (len(beat) // lag)
+    return int(np.argmax(score)) + 1
+
+
+def nearest_neighbours(mixture, rate_hz: int):
+    """What differs from the frames most like each frame: librosa's documented vocal separation.
+
+    REPET-SIM (Rafii & Pardo 2012) with soft masks, at the settings of librosa's gallery: windows of 2048, similar
+    frames at least 2 s apart, margins 2 and 10.
+    """
+    X_FT = librosa.stft(mixture)
+    V_FT = np.abs(X_FT)
+    # Clips below 4 s have no frames so far apart: then as far as librosa lets them be.
+    width = min(int(librosa.time_to_frames(2, sr=rate_hz)), (V_FT.shape[1] - 1) // 2 - 1)
+    similar_FT = librosa.decompose.nn_filter(V_FT, aggregate=np.median, metric="cosine", width=width)
+    music_FT = np.minimum(V_FT, similar_FT)
+    vocal_mask = librosa.util.softmask(V_FT - music_FT, 10 * music_FT, power=2)
+    return librosa.istft(vocal_mask * X_FT, length=len(mixture))
+
+
+def hpss(mixture, rate_hz: int):
+    """What is percussive in windows of 256 ms and harmonic in windows of 32 ms.
+
+    FitzGerald & Gainza, "Single channel vocal separation using median filtering and factorisation techniques" (2010):
+    a voice is neither as steady as instruments nor as short as drums.
+    """
+    _, unsteady_FT = librosa.decompose.hpss(_stft(mixture, rate_hz, 256))
+    unsteady = _istft(unsteady_FT, rate_hz, len(mixture), 256)
+    lasting_FT, _ = librosa.decompose.hpss(_stft(unsteady, rate_hz, 32))
+    return _istft(lasting_FT, rate_hz, len(mixture), 32)
+
+
+def rpca_binary(mixture, rate_hz: int):
+    """Bins where the sparse part is above the low-rank part: Huang et al. (2012), with gain 1."""
+    X_FT = _stft(mixture, rate_hz)
+    L_FT, S_FT = robust_pca(np.abs(X_FT))
+    return _istft((np.abs(S_FT) > np.abs(L_FT)) * X_FT, rate_hz, len(mixture))
+
+
+def rpca_soft(mixture, rate_hz: int):
+    """The sparse part's share of each bin, as Huang et al. (2014) mask."""
+    X_FT = _stft(mixture, rate_hz)
+    L_FT, S_FT = robust_pca(np.abs(X_FT))
+    share = np.abs(S_FT) / (np.abs(S_FT) + np.abs(L_FT) + 1e-12)
+    return _istft(share * X_FT, rate_hz, len(mixture))
+
+
+def robust_pca(M_FT, tolerance=1e-5, max_iterations=100):
+    """Low-rank and sparse part of a matrix, L and S with L + S = M.
+
+    Candes et al. (2011) by the inexact augmented Lagrange multipliers of Lin, Chen & Ma (2010), their start and steps;
+    lambda = 1 / sqrt(max(F, T)) as in Huang et al. (2012). It stops at 1e-5 of the norm, not at 1e-7: twice as fast,
+    and the vocals' uSDR stays within 0.002 dB.
+
+    Parameters
+    ----------
+    M_FT : ndarray, shape (F, T)
+
+    Returns
+    -------
+    L_FT, S_FT : ndarray, shape (F, T)
+    """
+    M_FT = M_FT.astype(np.float64)  # products of the matrix with itself need the digits
+    lam = 1 / np.sqrt(max(M_FT.shape))
+    norm, largest = np.linalg.norm(M_FT), np.sqrt(scipy.linalg.eigvalsh(_gram(M_FT))[-1])
+    if norm == 0:
+        return np.zeros_like(M_FT), np.zeros_like(M_FT)
+    Y_FT = M_FT / max(largest, np.abs(M_FT).max() / lam)
+    L_FT, mu = np.zeros_like(M_FT), 1.25 / largest
+    for _ in range(max_iterations):
+        D_FT = M_FT - L_FT + Y_FT / mu
+        S_FT = np.sign(D_FT) * np.maximum(np.abs(D_FT) - lam / mu, 0)
+        L_FT = _shrink_singular_values(M_FT - S_FT + Y_FT / mu, 1 / mu)
+        rest_FT = M_FT - L_FT - S_FT
+        if np.linalg.norm(rest_FT) < tolerance * norm:
+            break
+        Y_FT = Y_FT + mu * rest_FT
+        mu *= 1.5
+    return L_FT, S_FT
+
+
+def _shrink_singular_values(A_FT, by):
+    """A with its singular values lowered, those below to 0; only the few that stay are computed."""
+    values, U = scipy.linalg.eigh(_gram(A_FT), subset_by_value=(by**2, np.inf), driver="evr")
+    return (U * (1 - by / np.sqrt(values))) @ (U.T @ A_FT)
+
+
+def _gram(A_FT):
+    return A_FT @ A_FT.T
+
+
+def _stft(samples, rate_hz, window_ms=64):
+    n_fft = round(window_ms * rate_hz / 1000)
+    return librosa.stft(samples, n_fft=n_fft, hop_length=n_fft // 4)
+
+
+def _istft(X_FT, rate_hz, n_samples, window_ms=64):
+    n_fft = round(window_ms * rate_hz / 1000)
+    return librosa.istft(X_FT, n_fft=n_fft, hop_length=n_fft // 4, length=n_samples)
+
+
+BASELINES = {
+    "mixture": half_the_mixture,
+    "100 Hz high-pass": high_pass,
+    "HPSS, two-stage": hpss,
+    "REPET": repet,
+    "librosa nearest neighbours": nearest_neighbours,
+    "RPCA, binary mask": rpca_binary,
+    "RPCA, soft mask": rpca_soft,
+}

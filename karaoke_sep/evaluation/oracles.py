@@ -1,0 +1,86 @@
+"""Ceilings: what a mask, or the method itself, would reach if it were told a part of the truth.
+
+The distance between two of them says what the part that is missing costs. Masks of the true sources bound any method
+that masks in that resolution; 64 ms windows every 16 ms (1024 / 256 at 16 kHz) are those of the published bounds.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..config import Config
+from ..harmonic_mask import harmonic_mask
+from ..pipeline import separate
+from ..stft import istft, stft
+from ..types import Audio, PitchTrack
+from .mir1k import Track
+
+WINDOW_MS, HOP_MS = 64.0, 16.0
+
+
+def ideal_binary(clip: Track, config: Config, track: PitchTrack) -> Audio:
+    """Vocals where the voice is louder than the accompaniment (Wang 2005)."""
+    return _masked(clip, WINDOW_MS, HOP_MS, lambda V, A: V > A)
+
+
+def ideal_ratio(clip: Track, config: Config, track: PitchTrack) -> Audio:
+    """Vocals by the voice's share of the magnitudes."""
+    return _masked(clip, WINDOW_MS, HOP_MS, lambda V, A: V / (V + A + 1e-12))
+
+
+def ideal_wiener(clip: Track, config: Config, track: PitchTrack) -> Audio:
+    """Vocals by the voice's share of the powers."""
+    return _masked(clip, WINDOW_MS, HOP_MS, _wiener)
+
+
+def ideal_wiener_in_comb(clip: Track, config: Config, track: PitchTrack) -> Audio:
+    """Vocals by the ideal Wiener gain inside the harmonic mask of the estimated pitch, nothing outside.
+
+    What the method would reach if it told voice from accompaniment perfectly wherever it looks for a voice.
+    """
+    spectrum = stft(clip.mixture, config.stft.window_ms, config.stft.hop_ms)
+    n_bins = len(spectrum.freqs_hz)
+    comb = harmonic_mask(track, spectrum, n_bins, config.harmonic_mask).covered_TF.T
+    return _masked(clip, config.stft.window_ms, config.stft.hop_ms, lambda V, A: comb * _wiener(V, A))
+
+
+def true_pitch(clip: Track, config: Config, track: PitchTrack) -> Audio:
+    """Vocals of the method with the pitch of the labels where they have one; how surely somebody sings is estimated."""
+    estimate = track.at(clip.pitch.times_s)
+    f0_hz = np.where(np.isfinite(clip.pitch.f0_hz), clip.pitch.f0_hz, estimate.f0_hz)
+    return separate(clip.mixture, config=config, track=replace(estimate, f0_hz=f0_hz)).vocals
+
+
+def true_voicing(clip: Track, config: Config, track: PitchTrack) -> Audio:
+    """Vocals of the method with the estimated pitch, sung where the labels say so."""
+    sung = clip.pitch.at(track.times_s).voicing >= 0.5
+    voicing = np.where(sung & np.isfinite(track.f0_hz), 1.0, 0.0)
+    return separate(clip.mixture, config=config, track=replace(track, voicing=voicing)).vocals
+
+
+def true_pitch_and_voicing(clip: Track, config: Config, track: PitchTrack) -> Audio:
+    """Vocals of the method with pitch and voicing of the labels."""
+    return separate(clip.mixture, config=config, track=clip.pitch).vocals
+
+
+def _masked(clip, window_ms, hop_ms, rule):
+    voice, music, mixture = (stft(x, window_ms, hop_ms) for x in (clip.vocals, clip.accompaniment, clip.mixture))
+    gain = rule(np.abs(voice.values), np.abs(music.values))
+    return istft(replace(mixture, values=mixture.values * gain))
+
+
+def _wiener(V, A):
+    return V**2 / (V**2 + A**2 + 1e-20)
+
+
+FROM_SOURCES = {
+    "ideal binary mask": ideal_binary,
+    "ideal ratio mask": ideal_ratio,
+    "ideal Wiener mask": ideal_wiener,
+    "ideal Wiener mask in the comb": ideal_wiener_in_comb,
+}
+FROM_LABELS = {
+    "true pitch": true_pitch,
+    "true voicing": true_voicing,
+    "true pitch and voicing": true_pitch_and_voicing,
+}
