@@ -1,0 +1,135 @@
+"""`karaoke-sep evaluate`: a thin shell over `run` and `report`."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import click
+
+from ..errors import ConfigError
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _outputs(command):
+    """Options that both commands share."""
+    for option in (
+        click.option("--resume", is_flag=True, help="Go on with the rows of a stopped run."),
+        click.option(
+            "--rows",
+            default="evaluation.jsonl",
+            show_default=True,
+            type=_FILE,
+            help="Takes the figures of each clip as soon as it is finished.",
+        ),
+        click.option("--json", "json_path", type=_FILE, help="Everything, with versions, config and data fingerprint."),
+        click.option("--csv", "csv_path", type=_FILE, help="One row a clip and method."),
+        click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def evaluate():
+    """Score separations with the figures of the papers.
+
+    BSS Eval SDR, SIR and SAR in version 2.1 (v2: gain only) and version 3 (v3: 512 taps), and uSDR.
+    """
+
+
+@evaluate.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--split", type=click.Choice(["dev", "test", "all"]), default="all", show_default=True)
+@click.option("--singers", metavar="NAME,...", default="", help="Only these.")
+@click.option("--every", default=1, type=click.IntRange(1), metavar="K", help="Only every K-th clip.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N of these.")
+@click.option("--snr", "snr_db", default=0.0, show_default=True, help="Voice over accompaniment, dB: -5, 0 or 5.")
+@click.option("--config", "source", metavar="FILE", help="YAML file, or a shipped one: default, fast, classic.")
+@click.option("--pitch", "backend", metavar="NAME", help="How the pitch is found: hmm, peaks or pyin.")
+@click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting (repeatable).")
+@click.option("--ceilings", is_flag=True, help="Also ideal masks, and the method with a part of the truth.")
+@click.option("--compare", is_flag=True, help="Also what one might use instead: RPCA, REPET, HPSS, ...")
+@_outputs
+def mir1k(folder, split, singers, every, limit, snr_db, source, backend, overrides, ceilings, compare, **outputs):
+    """Separate and score the MIR-1K clips in FOLDER.
+
+    FOLDER is the dataset as distributed, or a folder of clips: accompaniment left, voice right. The split dev is the
+    singers abjones and amy, test is the others.
+    """
+    from ..config import fingerprint, load_config, to_dict
+    from . import mir1k, run
+
+    config = load_config(source, [*([f"pitch.backend={backend}"] if backend else []), *overrides])
+    if config.pitch.backend == "given":
+        raise ConfigError("--pitch given: a contour of one clip does not fit the others; see --ceilings")
+    clips = mir1k.find_clips(folder, split, tuple(filter(None, singers.split(","))), every, limit)
+    paths = [path for clip in clips for path in (clip.path, clip.pitch_path) if path]
+    described = _described("mir1k", len(clips), run.fingerprint(paths))
+    described |= {"snr_db": snr_db, "ceilings": ceilings, "compare": compare, "config": fingerprint(config)}
+    score = partial(run.score_clip, trial=run.Trial(config, snr_db, ceilings, compare))
+    selection = {"split": split, "singers": singers, "every": every, "limit": limit}
+    _evaluate(score, clips, described, {**selection, "settings": to_dict(config)}, **outputs)
+
+
+@evaluate.command()
+@click.argument("estimates", type=click.Path(path_type=Path))
+@click.argument("references", type=click.Path(path_type=Path))
+@_outputs
+def stems(estimates, references, **outputs):
+    """Score the stems in ESTIMATES, by whatever tool, against those in REFERENCES.
+
+    Both hold folders of tracks with vocals and accompaniment (or instrumental, or bass, drums and other), in any sound
+    format, mono or stereo.
+    """
+    from . import run, stems
+
+    pairs = stems.find_pairs(estimates, references)
+    described = _described("stems", len(pairs), run.fingerprint(path for pair in pairs for path in pair.paths))
+    _evaluate(run.score_pair, pairs, described, {}, **outputs)
+
+
+def _described(kind, n_clips, data):
+    from .. import __version__
+
+    return {"evaluation": kind, "version": __version__, "clips": n_clips, "data": data}
+
+
+def _evaluate(score, items, described, more, *, rows, csv_path, json_path, resume, jobs):
+    """Score the items, print the tables, write the files, and end with the exit code."""
+    from . import report, run
+
+    names = [item.name for item in items]
+    finished = {}
+    with _progress(len(items)) as bar:
+        for found in run.stream(score, items, names, rows, described, resume, jobs):
+            finished[found[0]["clip"]] = found
+            bar.set_postfix_str(_running_mean(report, finished), refresh=False)
+            bar.update()
+    in_order = [row for name in names for row in finished[name]]
+    methods = report.summarise(in_order)
+    if csv_path:
+        report.write_csv(csv_path, in_order)
+    if json_path:
+        report.write_json(json_path, {**described, **more}, methods, in_order)
+    click.echo("\n\n".join(filter(None, [report.LEGEND, report.details(methods), report.overview(methods)])))
+    if pitch := report.pitch(methods):
+        click.echo("\n" + pitch)
+    for row in in_order:
+        if row["problem"]:
+            click.echo(f"{row['clip']}, {row['method']}: {row['problem']}", err=True)
+    sys.exit(1 if any(found["failed"] for found in methods.values()) else 0)
+
+
+def _progress(total):
+    """A bar on stderr, where somebody watches."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="clip", file=sys.stderr, dynamic_ncols=True, disable=not sys.stderr.isatty())
+
+
+def _running_mean(report, finished):
+    """GNSDR of the vocals so far, of the first method."""
+    found = next(iter(report.summarise(rows[0] for rows in finished.values()).values()))
+    figures = [(v, found["mean"].get(f"{v}_vocals_nsdr_db")) for v in report.VERSIONS]
+    return "vocals GNSDR " + ", ".join(f"{v} {value:.2f} dB" for v, value in figures if value is not None)

@@ -1,0 +1,169 @@
+"""Rows of figures, put together: means, tables, files.
+
+GNSDR, GSIR and GSAR are means over clips weighted by their length, as in the papers. The mean of the singers weighs
+each singer alike and so predicts other singers better. A clip without a figure (silence) is left out of that mean, and
+counted.
+"""
+
+import csv
+import json
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import OutputError
+from .scoring import STEMS
+
+VERSIONS = ("v2", "v3")
+LEGEND = (
+    "v2: BSS Eval 2.1, gain only. v3: BSS Eval 3, 512 taps. NSDR: SDR less that of the mixture. "
+    "G: mean over clips, weighted by length."
+)
+PITCH = {
+    "raw_pitch_accuracy": "raw pitch",
+    "raw_chroma_accuracy": "raw chroma",
+    "voicing_recall": "voicing recall",
+    "voicing_false_alarm": "false alarm",
+    "overall_accuracy": "overall",
+}
+_LIBRARIES = ("numpy", "scipy", "librosa", "numba", "soxr", "soundfile")
+
+
+def summarise(rows: Iterable[dict]) -> dict[str, dict]:
+    """Means, medians and cost of each method, in the order in which they first come.
+
+    Returns
+    -------
+    dict of dict
+        By method: ``clips``, ``failed``, ``seconds``, ``cpu_s_per_s``, and by figure ``mean``, ``median``,
+        ``singers_mean``, and ``without``, the number of clips that have none (where there are any).
+    """
+    by_method = {}
+    for row in rows:
+        by_method.setdefault(row["method"], []).append(row)
+    return {method: _summary(rows) for method, rows in by_method.items()}
+
+
+def details(methods: dict[str, dict]) -> str:
+    """All that the papers state, method below method for each stem and version, as a table."""
+    header = ["dB", "method", "GNSDR", "GSIR", "GSAR", "median NSDR", "singers' mean NSDR"]
+    rows = []
+    for stem, v in product(STEMS, VERSIONS):
+        for name, found in methods.items():
+            keys = [f"{v}_{stem}_{figure}_db" for figure in ("nsdr", "sir", "sar")]
+            cells = [_text(found["mean"].get(key), 2) for key in keys]
+            cells += [_text(found[kind].get(keys[0]), 2) for kind in ("median", "singers_mean")]
+            rows.append([f"{stem} {v}", name, *cells])
+    return table(header, rows, n_left=2)
+
+
+def overview(methods: dict[str, dict]) -> str:
+    """One line a method: GNSDR of both stems in both versions, the singers' mean, uSDR and cost, as a table."""
+    keys = [(f"{v}_{stem}_nsdr_db", f"{stem} {v}") for stem, v in product(STEMS, VERSIONS)]
+    header = ["GNSDR, dB", *(title for _, title in keys), "vocals v3, singers' mean", "uSDR vocals", "CPU-s per s"]
+    rows = []
+    for name, found in methods.items():
+        cells = [_text(found["mean"].get(key), 2) for key, _ in keys]
+        cells.append(_text(found["singers_mean"].get("v3_vocals_nsdr_db"), 2))
+        cells.append(_text(found["mean"].get("vocals_usdr_db"), 2))
+        rows.append([name, *cells, _text(found["cpu_s_per_s"], 3)])
+    return table(header, rows)
+
+
+def pitch(methods: dict[str, dict]) -> str:
+    """Pitch figures of the methods that have them, as a table; empty if none has."""
+    rows = [
+        [name, *(_text(found["mean"].get(key), 3) for key in PITCH)]
+        for name, found in methods.items()
+        if "raw_pitch_accuracy" in found["mean"]
+    ]
+    return table(["fractions of frames", *PITCH.values()], rows) if rows else ""
+
+
+def table(header: list[str], rows: list[list[str]], n_left: int = 1) -> str:
+    """A Markdown table that reads well on a terminal; the first ``n_left`` columns are aligned to the left."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    rule = ["-" * width if i < n_left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
+    lines = []
+    for row in [header, rule, *rows]:
+        cells = [c.ljust(w) if i < n_left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def remarks(methods: dict[str, dict]) -> list[str]:
+    """Lines about clips that the means leave out."""
+    lines = []
+    for name, found in methods.items():
+        if found["failed"]:
+            lines.append(f"{name}: {found['failed']} of {found['clips']} clips failed and are in no mean")
+        if found["without"]:
+            n = max(found["without"].values())
+            lines.append(f"{name}: {n} of {found['clips']} clips have a silent stem and so not every figure")
+    return lines
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+    """One row a clip and method; empty where there is no figure."""
+    columns = dict.fromkeys(key for row in rows for key in row)
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def write_json(path: Path, what: dict, methods: dict[str, dict], rows: list[dict]) -> None:
+    """Everything that is needed to repeat the figures, and the figures."""
+    whole = {**what, "software": software(), "methods": methods, "rows": rows}
+    try:
+        path.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def software() -> dict[str, str]:
+    """Versions of everything that has a hand in the figures."""
+    from .. import __version__
+
+    return {
+        "karaoke-sep": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **{name: version(name) for name in _LIBRARIES},
+    }
+
+
+def _summary(rows):
+    failed = [row for row in rows if "seconds" not in row]
+    scored = [row for row in rows if "seconds" in row]
+    figures = dict.fromkeys(key for row in scored for key in row if key.endswith("_db") or key in PITCH)
+    seconds = np.array([row["seconds"] for row in scored])
+    singers = np.array([row.get("singer", "") for row in scored])
+    found = {"mean": {}, "median": {}, "singers_mean": {}, "without": {}}
+    for figure in figures:
+        values = np.array([np.nan if row.get(figure) is None else row[figure] for row in scored], float)
+        there = np.isfinite(values)
+        if not there.all():
+            found["without"][figure] = int(np.sum(~there))
+        if there.any():
+            found["mean"][figure] = _mean(values, seconds, there)
+            found["median"][figure] = float(np.median(values[there]))
+            each = [_mean(values, seconds, there & (singers == singer)) for singer in np.unique(singers[there])]
+            found["singers_mean"][figure] = float(np.mean(each))
+    cost = None if not scored or scored[0]["cpu_s"] is None else sum(row["cpu_s"] for row in scored) / seconds.sum()
+    return {"clips": len(rows), "failed": len(failed), "seconds": float(seconds.sum()), "cpu_s_per_s": cost, **found}
+
+
+def _mean(values, weights, there):
+    return float(np.average(values[there], weights=weights[there]))
+
+
+def _text(value, digits):
+    return "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"

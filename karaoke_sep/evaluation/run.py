@@ -1,0 +1,192 @@
+"""Separating and scoring, one clip after the other, on several processes.
+
+A row is a dict of one clip and one method: who and what, the figures, and ``problem``, empty as a rule. As each clip is
+finished its rows go to a file of JSON lines, a list a line. The first line says what the run is, so that a stopped run
+can go on and two different runs are never mixed.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ..config import Config
+from ..errors import ConfigError, KaraokeSepError, OutputError
+from ..pipeline import separate
+from ..types import Audio
+from . import baselines, mir1k, oracles, scoring, stems
+from .melody import melody_figures
+
+METHOD = "karaoke-sep"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is done with each clip.
+
+    Attributes
+    ----------
+    config : Config
+        Of the separator.
+    snr_db : float
+        Energy of the voice over that of the accompaniment.
+    ceilings, compare : bool
+        Also score the ceilings; the baselines.
+    """
+
+    config: Config
+    snr_db: float = 0.0
+    ceilings: bool = False
+    compare: bool = False
+
+
+def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
+    """Rows of a MIR-1K clip: the separator's first, then those of ceilings and baselines."""
+    who = {"clip": clip.name, "singer": clip.singer}
+    try:
+        track = mir1k.load(clip, trial.snr_db)
+        started = time.process_time()
+        result = separate(track.mixture, config=trial.config)
+        cpu_s = time.process_time() - started
+    except KaraokeSepError as error:
+        return [{**who, "method": METHOD, "problem": str(error)}]
+    reference = scoring.prepare(track.vocals, track.accompaniment)
+    rows = [{**who, "method": METHOD, **_timed_figures(reference, result.vocals, result.accompaniment, cpu_s)}]
+    if track.pitch:
+        rows[0].update(asdict(melody_figures(track.pitch, result.track)))
+    for name, find_vocals in _others(track, trial, result.track):
+        started = time.process_time()
+        vocals = find_vocals()
+        cpu_s = time.process_time() - started
+        rest = Audio(track.mixture.samples - vocals.samples, vocals.rate_hz)
+        rows.append({**who, "method": name, **_timed_figures(reference, vocals, rest, cpu_s)})
+    return rows
+
+
+def score_pair(pair: stems.Pair) -> list[dict]:
+    """The row of a track whose stems are there already."""
+    who = {"clip": pair.name, "method": "stems"}
+    try:
+        vocals, accompaniment, *estimates = stems.load(pair)
+    except KaraokeSepError as error:
+        return [{**who, "problem": str(error)}]
+    return [{**who, **_timed_figures(scoring.prepare(vocals, accompaniment), *estimates, None)}]
+
+
+def stream(score: Callable, items, names, path: Path, run: dict, resume: bool, n_jobs: int) -> Iterator[list[dict]]:
+    """Rows of each item, those of an earlier run first and then as they are finished, on several processes.
+
+    Parameters
+    ----------
+    score : callable
+        From an item to its rows, each with the item's name as ``clip``.
+    items, names : sequence
+    path : Path
+        File of JSON lines that takes the rows.
+    run : dict
+        What this run is; ``clips`` is their number.
+    resume : bool
+        Go on with the rows in ``path``; else it begins anew.
+    n_jobs : int
+
+    Raises
+    ------
+    ConfigError
+        If ``path`` holds rows of another run, rows of an unfinished one that would be lost, or something else.
+    OutputError
+        If it cannot be written.
+    """
+    done = _earlier_rows(path, run, resume)
+    _write(path, "w", [run, *done.values()])
+    yield from done.values()
+    todo = [item for item, name in zip(items, names, strict=True) if name not in done]
+    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+    for rows in parallel(joblib.delayed(_on_one_thread)(score, item) for item in todo):
+        rows = [{key: _plain(value) for key, value in row.items()} for row in rows]
+        _write(path, "a", [rows])
+        yield rows
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """Hash of files, names and contents: figures with the same one are of the same data."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def _others(track, trial, pitch) -> Iterator[tuple[str, Callable[[], Audio]]]:
+    """Name, and a function that gives the vocals, of everything that the separator is compared with."""
+    if trial.ceilings:
+        named = {**oracles.FROM_SOURCES, **(oracles.FROM_LABELS if track.pitch else {})}
+        for name, ceiling in named.items():
+            yield name, partial(ceiling, track, trial.config, pitch)
+    if trial.compare:
+        mixture = track.mixture
+        for name, baseline in baselines.BASELINES.items():
+            yield (
+                name,
+                lambda baseline=baseline: Audio(baseline(mixture.samples[0], mixture.rate_hz)[None], mixture.rate_hz),
+            )
+
+
+def _timed_figures(reference, vocals, accompaniment, cpu_s) -> dict:
+    return {
+        "seconds": reference.vocals.duration_s,
+        "cpu_s": cpu_s,
+        "problem": scoring.silences(reference, vocals, accompaniment),
+        **scoring.figures(reference, vocals, accompaniment),
+    }
+
+
+def _on_one_thread(score, item):
+    with threadpool_limits(1):
+        return score(item)
+
+
+def _plain(value):
+    """A value that JSON knows; there is no NaN in it."""
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+def _earlier_rows(path, run, resume) -> dict[str, list[dict]]:
+    """Rows of an earlier run by clip, in the order of the file."""
+    if not path.exists():
+        return {}
+    entries = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            break  # the run was stopped while it wrote this line
+    header = entries[0] if entries else None
+    if not (isinstance(header, dict) and header.keys() == run.keys()):
+        raise ConfigError(f"{path}: exists and holds no rows of this evaluation; give another --rows, or remove it")
+    done = {rows[0]["clip"]: rows for rows in entries[1:]}
+    if resume and header != run:
+        changed = ", ".join(f"{key} {header[key]}, not {run[key]}" for key in run if header[key] != run[key])
+        raise ConfigError(f"{path}: rows of another run ({changed}); give another --rows, or leave out --resume")
+    if not resume and len(done) < header["clips"]:
+        raise ConfigError(
+            f"{path}: rows of an unfinished run, {len(done)} of {header['clips']} clips; "
+            "go on with --resume, give another --rows, or remove it"
+        )
+    return done if resume else {}
+
+
+def _write(path, mode, entries):
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write("".join(json.dumps(entry) + "\n" for entry in entries))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); give another --rows") from None
