@@ -83,6 +83,16 @@ class SoundInfo:
         return None if self.n_samples is None else self.n_samples / self.rate_hz
 
 
+class _Sequential(soundfile.SoundFile):
+    """A sound file without the seek that soundfile does after each block.
+
+    That seek fails where a header claims too much, and puts silence into an MP3 that is being written.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
@@ -175,7 +185,7 @@ def _blocks(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
         with _quiet_decoder(), _piped(path) as end, soundfile.SoundFile(end, closefd=False) as file:
             yield from _blocks_from_file(path, file)
     else:
-        with soundfile.SoundFile(path) as file:
+        with _Sequential(path) as file:
             yield from _blocks_from_file(path, file)
 
 
@@ -442,7 +452,7 @@ def write(path: Path, samples: np.ndarray, rate_hz: int, container: str, subtype
     name = "RF64" if too_long else FORMATS[container]
     with (
         whole_file(path) as part,
-        soundfile.SoundFile(part, "w", rate_hz, len(samples), subtype, format=name) as file,
+        _Sequential(part, "w", rate_hz, len(samples), subtype, format=name) as file,
     ):
         for start in range(0, samples.shape[1], _BLOCK_FRAMES):
             file.write(samples[:, start : start + _BLOCK_FRAMES].T)

@@ -167,7 +167,7 @@ def plan(
     ConfigError
         When two inputs would get one name, or nothing can be written at the output.
     """
-    _check_name(order.name)
+    _check_name(order.name, len(order.products))
     _check_room(order.output, 0)
     found, faults = find_inputs(inputs, order.output)
     named = {}
@@ -231,15 +231,16 @@ def _search(folder: Path, output: Path) -> Iterator[Path]:
         )
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, n_products: int) -> None:
     try:
-        parts = list(string.Formatter().parse(name))
+        used = [(key, bool(spec or conversion)) for _, key, spec, conversion in string.Formatter().parse(name) if key]
     except ValueError as err:
         raise ConfigError(f"--name {name!r}: {err}") from None
-    fields = [part[1] for part in parts if part[1] is not None]
-    for unknown in (f for f, part in zip(fields, parts, strict=False) if f not in NAME_FIELDS or part[2] or part[3]):
-        raise ConfigError(f"--name {name!r}: unknown field {{{unknown}}}; there are {', '.join(NAME_FIELDS)}")
-    if "stem" not in fields or not {"track", "file"} & set(fields):
+    for key, is_formatted in used:
+        if key not in NAME_FIELDS or is_formatted:
+            raise ConfigError(f"--name {name!r}: unknown field {{{key}}}; there are {', '.join(NAME_FIELDS)}")
+    fields = {key for key, _ in used}
+    if not fields & {"track", "file"} or (n_products > 1 and "stem" not in fields):
         raise ConfigError(f"--name {name!r}: needs {{stem}}, and {{track}} or {{file}}, to tell the outputs apart")
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
         raise ConfigError(f"--name {name!r}: leads outside the output folder; write it relative, without '..'")

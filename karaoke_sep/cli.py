@@ -196,7 +196,7 @@ def show(source, backend, overrides, as_yaml):
     if as_yaml:
         click.echo(to_yaml(settings), nl=False)
         return
-    rows = describe(settings, origins)
+    rows = [row._replace(value=row.value or "''") for row in describe(settings, origins)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         click.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row.origin]))

@@ -1,0 +1,317 @@
+"""The command line, through its commands: what it writes, says and returns."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from karaoke_sep import __version__
+from karaoke_sep.cli import main
+
+COMMAND = [sys.executable, "-m", "karaoke_sep"]
+FAST = ["--config", "fast"]
+
+
+@pytest.fixture
+def song(tmp_path):
+    """0.5 s of a voice-like tone in noise, stereo, 16 bits."""
+    path = tmp_path / "in" / "song.wav"
+    path.parent.mkdir()
+    times_s = np.arange(4000) / 8000
+    voice = sum(np.sin(2 * np.pi * 220 * k * times_s) / k for k in range(1, 10))
+    noise = np.random.default_rng(0).standard_normal((2, 4000))
+    soundfile.write(path, (0.2 * voice + 0.05 * noise).T, 8000, "PCM_16")
+    return path
+
+
+def call(*arguments):
+    """Exit code, lines on stdout and lines on stderr."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.stdout.splitlines(), result.stderr.splitlines()
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_help_is_quick_and_needs_no_numerical_library():
+    code = (
+        "import sys, karaoke_sep.cli; print(sorted({'numpy', 'scipy', 'soundfile', 'yaml', 'tqdm'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["separate"], ["pitch"], ["config", "show"], ["demo"], ["info"]])
+def test_every_option_of_every_command_is_documented(arguments):
+    command = main
+    for name in arguments:
+        command = command.commands[name]
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    assert command.help
+    assert [option.name for option in options if not option.help] == []
+    assert call(*arguments, "--help")[0] == 0
+
+
+def test_version_is_the_packages():
+    assert call("--version")[1] == [f"karaoke-sep, version {__version__}"]
+
+
+def test_stems_are_written_and_their_paths_printed(song, tmp_path):
+    code, out, err = call("separate", song, "-o", tmp_path / "out", *FAST)
+    stems = [tmp_path / "out" / "song" / f"{stem}.wav" for stem in ("vocals", "accompaniment")]
+    assert (code, out, err) == (0, list(map(str, stems)), [])
+    total = sum(soundfile.read(path)[0] for path in stems)
+    np.testing.assert_array_equal(total, soundfile.read(song)[0])
+
+
+def test_the_default_output_is_separated(song, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call("separate", song, *FAST)
+    assert names_in(tmp_path / "separated" / "song") == {"vocals.wav", "accompaniment.wav", "karaoke-sep.json"}
+
+
+def test_stem_writes_only_this_one(song, tmp_path):
+    call("separate", song, "-o", tmp_path, "--stem", "accompaniment", *FAST)
+    assert names_in(tmp_path / "song") == {"accompaniment.wav", "karaoke-sep.json"}
+
+
+def test_save_pitch_adds_the_contour(song, tmp_path):
+    call("separate", song, "-o", tmp_path, "--save-pitch", *FAST)
+    assert (tmp_path / "song" / "pitch.csv").read_text().startswith("time_s,f0_hz,voicing\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--set", "wiener.exponent=3"], ["--config", "classic"], ["--pitch", "peaks"], ["--set", "stft.hop_ms=11"]],
+)
+def test_settings_change_the_stems(song, tmp_path, options):
+    call("separate", song, "-o", tmp_path / "default", *FAST)
+    call("separate", song, "-o", tmp_path / "other", *FAST, *options)
+    one, other = (soundfile.read(tmp_path / way / "song" / "vocals.wav")[0] for way in ("default", "other"))
+    assert np.abs(one - other).max() > 2**-15  # one step
+
+
+def test_format_and_subtype_are_what_was_asked_for(song, tmp_path):
+    call("separate", song, "-o", tmp_path, "--format", "flac", "--subtype", "PCM_24", *FAST)
+    assert soundfile.info(tmp_path / "song" / "vocals.flac").subtype == "PCM_24"
+
+
+def test_name_places_the_stems(song, tmp_path):
+    _, out, _ = call("separate", song, "-o", tmp_path, "--name", "{stem}/{file}", *FAST)
+    assert out == [str(tmp_path / stem / "song.wav.wav") for stem in ("vocals", "accompaniment")]
+
+
+def test_clip_rule_reaches_the_stems(song, tmp_path):
+    loud = tmp_path / "loud.wav"
+    soundfile.write(loud, 3 * soundfile.read(song)[0], 8000, "FLOAT")
+    for rule in ("clamp", "rescale"):
+        call("separate", loud, "-o", tmp_path / rule, "--subtype", "PCM_16", "--clip", rule, *FAST)
+    peaks = [np.abs(soundfile.read(tmp_path / rule / "loud" / "vocals.wav")[0]).max() for rule in ("clamp", "rescale")]
+    assert peaks[1] < peaks[0]
+
+
+def test_layout_mir1k_gives_mono_stems_of_the_sum(song, tmp_path):
+    call("separate", song, "-o", tmp_path, "--layout", "mir1k", *FAST)
+    total = sum(soundfile.read(tmp_path / "song" / f"{stem}.wav")[0] for stem in ("vocals", "accompaniment"))
+    np.testing.assert_allclose(total, soundfile.read(song)[0].sum(axis=1), atol=2**-22)  # full scale
+
+
+def test_mir1k_gets_a_hint_without_the_layout(song, tmp_path):
+    clip = tmp_path / "Wavfile" / "amy_1_01.wav"
+    clip.parent.mkdir()
+    soundfile.write(clip, np.zeros((1600, 2)), 16000)
+    assert "--layout mir1k" in call("separate", clip.parent, "-o", tmp_path / "out", "--dry-run")[2][0]
+    assert call("separate", clip.parent, "-o", tmp_path / "out", "--dry-run", "--layout", "mir1k")[2] == []
+    assert call("separate", song, "-o", tmp_path / "out", "--dry-run")[2] == []
+
+
+@pytest.mark.parametrize("suffix", ["csv", "pv"])
+def test_a_contour_can_be_found_corrected_and_given_back(song, tmp_path, suffix):
+    contour = tmp_path / "contours" / f"song.{suffix}"
+    code, out, _ = call("pitch", song, "-o", tmp_path / "contours", "--format", suffix)
+    assert (code, out) == (0, [str(contour)])
+    by_file = call("separate", song, "-o", tmp_path / "by file", "--pitch-file", contour, "--pitch", "given")
+    by_folder = call("separate", song, "-o", tmp_path / "by folder", "--pitch-file", contour.parent)
+    assert (by_file[0], by_folder[0]) == (0, 0)
+    vocals = [(tmp_path / way / "song" / "vocals.wav").read_bytes() for way in ("by file", "by folder")]
+    assert vocals[0] == vocals[1]
+
+
+def test_dry_run_tells_the_plan_and_writes_nothing(song, tmp_path):
+    (song.parent / "empty.wav").write_bytes(b"")
+    code, out, err = call("separate", song.parent, "-o", tmp_path / "out", "--dry-run", *FAST)
+    assert out == [f"new\t{song}\t{tmp_path}/out/song/vocals.wav\t{tmp_path}/out/song/accompaniment.wav"]
+    assert (code, err) == (1, [f"{song.parent}/empty.wav: is empty (0 bytes)"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_run_skips_and_overwrite_does_not(song, tmp_path):
+    arguments = ["separate", song, "-o", tmp_path, *FAST]
+    assert [len(call(*more)[1]) for more in (arguments, arguments, [*arguments, "--overwrite"])] == [2, 0, 2]
+
+
+def test_what_is_made_again_is_told_with_its_reason(song, tmp_path):
+    call("separate", song, "-o", tmp_path, *FAST)
+    again = ["separate", song, "-o", tmp_path, *FAST, "--set", "stft.hop_ms=17"]
+    assert call(*again, "--dry-run")[2] == [f"{song}: made again: the settings have changed"]
+    assert call(*again, "--dry-run", "--quiet")[2] == []
+
+
+def test_shards_share_the_inputs(song, tmp_path):
+    for i in range(3):
+        (song.parent / f"{i}.wav").write_bytes(song.read_bytes())
+    plans = [call("separate", song.parent, "-o", tmp_path / "out", "--shard", f"{i}/2", "--dry-run")[1] for i in (1, 2)]
+    assert [len(plan) for plan in plans] == [2, 2]
+    assert not set(plans[0]) & set(plans[1])
+
+
+def test_a_bad_file_gives_exit_1_and_one_line_and_the_others_go_on(song, tmp_path):
+    (song.parent / "bad.wav").write_text("no sound")
+    code, out, err = call("separate", song.parent, "-o", tmp_path, *FAST)
+    assert (code, len(out)) == (1, 2)
+    assert err[0].startswith(f"{song.parent}/bad.wav: ")
+    assert err[1:] == ["1 done, 0 skipped, 1 failed:", f"  {err[0]}"]
+    code, out, err = call("separate", song.parent / "bad.wav", "-o", tmp_path)
+    assert (code, out, len(err)) == (1, [], 1)
+
+
+def test_fail_fast_starts_nothing_when_the_plan_has_faults(song, tmp_path):
+    (song.parent / "bad.wav").write_text("no sound")
+    assert call("separate", song.parent, "-o", tmp_path, "--fail-fast", *FAST)[:2] == (1, [])
+
+
+def test_quiet_says_nothing_and_verbose_a_line_for_each(song, tmp_path):
+    (song.parent / "b.wav").write_bytes(song.read_bytes())
+    arguments = ["separate", song.parent, "-o", tmp_path, "--overwrite", *FAST]
+    assert call(*arguments)[2] == ["2 done, 0 skipped, 0 failed"]
+    assert call(*arguments, "--quiet")[2] == []
+    assert call(*arguments, "--verbose")[2][0].startswith(f"{song.parent}/b.wav: 0.5 s of sound in ")
+
+
+def test_the_report_has_a_line_of_json_for_each_input(song, tmp_path):
+    (song.parent / "bad.wav").write_text("no sound")
+    report = tmp_path / "report.jsonl"
+    for _ in range(2):
+        call("separate", song.parent, "-o", tmp_path / "out", "--report", report, *FAST)
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert [line["status"] for line in lines] == ["failed", "done", "failed", "skipped"]
+    assert lines[1]["source"] == str(song)
+    assert lines[1]["seconds"] == 0.5
+    assert lines[1]["version"] == __version__
+    assert len(lines[1]["config"]) == 16
+    assert set(lines[1]["levels_db"]) == {"vocals", "accompaniment"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Missing argument"),
+        (["{song}", "--nonsense"], "No such option"),
+        (["{song}", "--set", "wiener.exponant=2"], "exponent"),
+        (["{song}", "--config", "absent.yaml"], "absent.yaml"),
+        (["{song}", "--pitch", "cepstrum"], "hmm"),
+        (["{song}", "--pitch", "hmm", "--pitch-file", "{song}"], "leave out --pitch hmm"),
+        (["{song}", "--pitch-file", "absent.csv"], "absent.csv"),
+        (["{song}", "{song}/../../in2/song.wav"], "both be written"),
+        (["{song}", "--shard", "3/2"], "1 to 2"),
+        (["{song}", "--shard", "x"], "i/n"),
+        (["{song}", "--name", "../{track}/{stem}"], "outside"),
+        (["{song}", "--subtype", "PCM_17"], "PCM_16"),
+        (["{song}", "--report", "/absent/report"], "cannot be written"),
+        (["{song}", "--output", "{song}"], "not a folder"),
+        (["{song}", "--engine", "dask", "--scheduler", "nonsense"], "dask|Dask"),
+    ],
+)
+def test_wrong_use_gives_exit_2_and_says_why_before_any_work(song, tmp_path, arguments, says):
+    (tmp_path / "in2").mkdir()
+    (tmp_path / "in2" / "song.wav").write_bytes(song.read_bytes())
+    out = ["-o", tmp_path / "out"] if "--output" not in arguments else []
+    code, written, err = call("separate", *(a.replace("{song}", str(song)) for a in arguments), *out)
+    assert (code, written) == (2, [])
+    assert any(part in err[-1] for part in says.split("|"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_config_show_names_value_unit_and_origin(tmp_path):
+    (tmp_path / "mine.yaml").write_text("stft:\n  hop_ms: 12\n")
+    _, out, _ = call("config", "show", "--config", tmp_path / "mine.yaml", "--set", "wiener.exponent=3")
+    rows = {line.split()[0]: line.split()[1:] for line in out}
+    assert rows["stft.hop_ms"] == ["12.0", "ms", f"{tmp_path}/mine.yaml:2"]
+    assert rows["wiener.exponent"] == ["3.0", "--set"]
+
+
+def test_config_yaml_can_be_read_back(tmp_path):
+    _, out, _ = call("config", "show", "--config", "classic", "--yaml")
+    (tmp_path / "classic.yaml").write_text("\n".join(out))
+    values = [
+        [line.split()[:2] for line in call("config", "show", "--config", source)[1]]
+        for source in ("classic", tmp_path / "classic.yaml")
+    ]
+    assert values[0] == values[1]
+
+
+def test_info_names_versions_and_codecs():
+    text = "\n".join(call("info")[1])
+    assert f"karaoke-sep   {__version__}" in text
+    assert "FLAC" in text
+    assert "ffmpeg" in text
+
+
+def test_demo_says_how_much_is_gained(tmp_path):
+    code, out, _ = call("demo", "-o", tmp_path, *FAST)
+    assert code == 0
+    gains_db = [float(line.split("SDR gain ")[1].removesuffix(" dB")) for line in out[1:]]
+    assert min(gains_db) > 6
+    assert names_in(tmp_path) == {"demo_song.wav", "demo_song", "true"}
+
+
+def test_a_closed_pipe_is_silent(song, tmp_path):
+    process = subprocess.Popen([*COMMAND, "config", "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_says_one_line_and_leaves_nothing_half_made(song, tmp_path, n_jobs):
+    for i in range(300):
+        (song.parent / f"{i}.wav").write_bytes(song.read_bytes())
+    command = [*COMMAND, "separate", song.parent, "-o", tmp_path / "out", "--jobs", str(n_jobs), *FAST]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.splitlines() == ["stopped; what is whole is kept, and the same command goes on from here"]
+    made = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert made <= {"vocals.wav", "accompaniment.wav", "karaoke-sep.json"}
+
+
+def test_bars_are_shown_on_a_terminal_only(song, tmp_path):
+    command = [*COMMAND, "separate", song, "-o", tmp_path, "--overwrite", *FAST]
+    assert subprocess.run(command, capture_output=True, text=True).stderr == ""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := terminal.read(4096):
+                shown += piece
+        except OSError:  # Linux says so when the other end has closed
+            pass
+        assert process.wait() == 0
+    assert b"1/1" in shown
