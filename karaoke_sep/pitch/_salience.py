@@ -96,24 +96,36 @@ def comb_weights(grid_hz: np.ndarray, bin_hz: float, n_bins: int, params: Params
     return matrix
 
 
-def pitch_track(times_s, f0_hz, salience_T, hop_ms: float) -> PitchTrack:
+def pitch_track(times_s, f0_hz, on_track_T, S_TP, hop_ms: float) -> PitchTrack:
     """A track whose voicing is judged from the salience of its pitch.
 
-    Log-odds 1.5 (q + 0.9), with q the natural log of the salience, smoothed over 64 ms, against its 95th percentile:
-    area under the curve for "somebody sings" 0.86 on MIR-1K dev clips.
+    Two kinds of evidence, as log-odds. That this frame is sung: 1.5 (q + 0.9), with q the natural log of the salience
+    on the track against the recording's own 95th percentile, smoothed over 64 ms (area under the curve for "somebody
+    sings" 0.86 on MIR-1K dev clips). That the track follows a melody at all: its contrast c with the mean salience of
+    all pitches, smoothed over 0.5 s, counts against it below 8.5 dB, -log(1 + exp(-2 (c - 8.5 dB))). Of nine dev songs
+    c is above 9 dB where the track is right and 5 to 7 dB where the pitch is lost; there the voice fades out instead
+    of being cut along a wrong comb. Vocals uSDR of these songs 1.86 -> 2.5 dB, the worst -4.1 -> -0.2 dB, MIR-1K dev
+    +0.02 dB; midpoints of 8 and 9 dB with slopes 1.2 to 3 lie between 2.3 and 2.5.
 
     Parameters
     ----------
     times_s, f0_hz : ndarray, shape (T,)
-    salience_T : ndarray, shape (T,), >= 0
-        Where it is 0 there is nothing to sing along: NaN and voicing 0.
+    on_track_T : ndarray, shape (T,), >= 0
+        Salience of f0. Where it is 0 there is nothing to sing along: NaN and voicing 0.
+    S_TP : ndarray, shape (T, P)
     hop_ms : float
     """
-    heard = (salience_T > 0) & np.isfinite(f0_hz)
+    heard = (on_track_T > 0) & np.isfinite(f0_hz)
     if not heard.any():
         return PitchTrack(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)))
-    floor = 1e-6 * salience_T.max()
-    q = scipy.ndimage.gaussian_filter1d(np.log(salience_T + floor).astype(float), 64 / hop_ms, mode="nearest")
+    q = smooth(np.log(on_track_T + 1e-6 * on_track_T.max()), 64 / hop_ms)
     q -= np.percentile(q[heard], 95)
-    voicing = scipy.special.expit(1.5 * (q + 0.9))
+    mean_T = S_TP.mean(axis=1)
+    contrast_db = 10 * np.log10(smooth(on_track_T**2, 500 / hop_ms) / (smooth(mean_T**2, 500 / hop_ms) + 1e-12) + 1e-12)
+    voicing = scipy.special.expit(1.5 * (q + 0.9) - np.logaddexp(0, -2 * (contrast_db - 8.5)))
     return PitchTrack(times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0))
+
+
+def smooth(values, sigma_frames: float) -> np.ndarray:
+    """Gaussian smoothing over time, shape (T,)."""
+    return scipy.ndimage.gaussian_filter1d(values.astype(float), sigma_frames, mode="nearest")

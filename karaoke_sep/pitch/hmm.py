@@ -51,4 +51,4 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     max_jump = max(1, round(params.max_jump_cents / params.step_cents))
     path_T = viterbi(score_TP, max_jump, params.jump_cost * params.step_cents)
     on_path_T = S_TP[np.arange(len(path_T)), path_T]
-    return _salience.pitch_track(times_s, grid_hz[path_T], on_path_T, params.hop_ms)
+    return _salience.pitch_track(times_s, grid_hz[path_T], on_path_T, S_TP, params.hop_ms)

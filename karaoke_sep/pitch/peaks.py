@@ -72,7 +72,8 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     state_T = select(contours, len(times_s), params)
     state = np.rint(state_T).astype(int)
     f0_hz = grid_hz[0] * 2 ** (state_T * params.step_cents / 1200)
-    return _salience.pitch_track(times_s, f0_hz, S_TP[np.arange(len(state)), state], params.hop_ms)
+    on_track_T = S_TP[np.arange(len(state)), state]
+    return _salience.pitch_track(times_s, f0_hz, on_track_T, S_TP, params.hop_ms)
 
 
 def find_peaks(S_TP: np.ndarray, params: Params) -> list:
