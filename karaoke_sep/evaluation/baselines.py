@@ -52,7 +52,8 @@ def repeating_period(power_FT) -> int:
     n_frames = power_FT.shape[1]
     spectrum = scipy.fft.rfft(power_FT, 2 * n_frames, axis=1)
     beat = scipy.fft.irfft(np.mean(np.abs(spectrum) ** 2, axis=0))[:n_frames] / np.arange(n_frames, 0, -1)
-    beat = beat[1 : 3 * n_frames // 4] / max(beat[0], 1e-12)  # the longest lags are means over too little; index 0 is lag 1
+    # Lag 1 comes first; the longest lags, means over too few frames, are left out.
+    beat = beat[1 : 3 * n_frames // 4] / max(beat[0], 1e-12)
     score = np.full(max(len(beat) // 3, 1), -np.inf)
     for lag in range(4, len(score) + 1):
         reach = 3 * lag // 4
