@@ -135,7 +135,12 @@ def load_with_origins(
 def describe(config: Any, origins: Mapping[str, str] = types.MappingProxyType({})) -> list[Row]:
     """Every effective setting with its unit and where it came from."""
     return [
-        Row(key, value if isinstance(value, str) else json.dumps(value), _unit(key), origins.get(key, "default"))
+        Row(
+            key,
+            value if isinstance(value, str) else json.dumps(value),
+            _UNITS.get(key.rpartition("_")[2], ""),
+            origins.get(key, "default"),
+        )
         for key, value in _leaves(config)
     ]
 
@@ -165,10 +170,6 @@ def _shipped_dir() -> Path:
     package = Path(__file__).parent
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"  # beside the package in a checkout
-
-
-def _unit(key: str) -> str:
-    return _UNITS.get(key.rpartition("_")[2], "") if "_" in key.rpartition(".")[2] else ""
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -265,7 +266,7 @@ def _read_text(path: Path, name: str) -> str:
     if len(data) > _MAX_BYTES:
         raise ConfigError(f"{name}: larger than {_MAX_BYTES} bytes; this is not a config")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}: byte {error.start} is not UTF-8; save the file as UTF-8") from error
 

@@ -3,7 +3,7 @@ import pickle
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -33,6 +33,7 @@ class Mask:
     width_hz: float = 50.0
     top_hz: float = 8000
     n_partials: int = 60
+    n_passes: Literal[1, 2] = 1
     enabled: bool = True
     note: str = "none"
     floor_db: float | None = None
@@ -101,6 +102,7 @@ def test_an_override_wins_over_the_file_and_a_later_one_over_an_earlier(load):
         ("width_hz", "70", 70.0),
         ("width_hz", "+.5E+1", 5.0),
         ("n_partials", "-3", -3),
+        ("n_passes", "2", 2),
         ("enabled", "false", False),
         ("kind", "off", "off"),
         ("note", "no", "no"),
@@ -133,6 +135,9 @@ def test_a_value_is_read_by_the_type_of_its_setting(load, key, text, value):
         ("n_partials", "٣", "a whole number"),
         ("n_partials", "", "a whole number, not empty"),
         ("n_partials", "9" * 5000, "a whole number"),
+        ("n_partials", "a\n\n    b", "a whole number, not a b"),
+        ("n_passes", "3", "one of 1, 2, not 3"),
+        ("n_passes", "'2'", "one of 1, 2, not the text '2'"),
         ("width_hz", "true", "a finite number"),
         ("width_hz", "'50'", "a finite number, not the text '50'"),
         ("width_hz", ".nan", "a finite number"),
@@ -257,7 +262,7 @@ def test_a_bare_name_is_a_shipped_config_and_a_path_is_a_file(tmp_path, monkeypa
     for name in ("default", "default.yaml"):
         (tmp_path / name).write_text("stft:\n  nonsense: 1\n")
     assert isinstance(load_config("default"), Config)
-    for path in ("default.yaml", "./default", tmp_path / "default"):
+    for path in ("default.yaml", "./default", Path("default"), tmp_path / "default"):
         assert "unknown key 'nonsense'" in fault(load_config, path)
 
 
@@ -299,7 +304,7 @@ def test_every_setting_is_described_with_its_unit_and_origin(load):
     assert list(rows) == [f"mask.{name}" for name in Mask.__annotations__] + ["gate.attack_ms", "gate.hold_s"]
     units = {key.partition(".")[2]: row.unit for key, row in rows.items()}
     assert units == {
-        **dict.fromkeys(("kind", "n_partials", "enabled", "note", "weights"), ""),
+        **dict.fromkeys(("kind", "n_partials", "n_passes", "enabled", "note", "weights"), ""),
         **{
             "width_hz": "Hz",
             "top_hz": "Hz",
@@ -327,7 +332,7 @@ TREES = st.builds(
         n_partials=st.integers(-(10**17), 10**17),
         enabled=st.booleans(),
         note=st.text(st.characters(codec="utf-8"), max_size=10)
-        | st.sampled_from(["no", "1e-4", "12", "null", "", "~", "2024-01-01"]),
+        | st.sampled_from(["no", "1e-4", "12", "null", "", "~", "2024-01-01", "\x85", "\x7f"]),
         floor_db=st.none() | st.floats(allow_nan=False, allow_infinity=False),
         weights=st.lists(st.floats(0, 1), max_size=4).map(tuple),
     ),
@@ -357,6 +362,8 @@ def test_the_fingerprint_is_that_of_the_values_whatever_they_came_from():
     assert len(prints) == 1
     assert re.fullmatch("[0-9a-f]{16}", prints.pop())
     assert fingerprint(Mask(top_hz=8000)) == fingerprint(Mask(top_hz=8000.0))
+    reordered = make_dataclass("Reordered", [("hold_s", float, 0.5), ("attack_ms", float, 20.0)])
+    assert fingerprint(reordered()) == fingerprint(Gate())
 
 
 def test_the_fingerprint_tells_any_two_settings_apart():
