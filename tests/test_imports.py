@@ -30,8 +30,8 @@ LAYERS = [
 HOMES = {
     "yaml": {"config"},
     "soundfile": {"audio_io"},
-    "click": {"cli"},
-    "tqdm": {"cli", "batch"},
+    "click": {"cli", "evaluation.command"},
+    "tqdm": {"cli", "evaluation.command"},
     "matplotlib": {"plots"},
 }
 
