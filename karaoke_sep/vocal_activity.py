@@ -51,7 +51,8 @@ def activity(level_db: np.ndarray, voicing: np.ndarray, hop_ms: float, params: P
     if not params.enabled:
         return np.ones(len(level_db))
     level_db = np.maximum(level_db, -120)
-    level_db = scipy.ndimage.gaussian_filter1d(level_db, params.smoothing_ms / hop_ms, mode="nearest")
+    if params.smoothing_ms > 0:  # SciPy divides by it
+        level_db = scipy.ndimage.gaussian_filter1d(level_db, params.smoothing_ms / hop_ms, mode="nearest")
     loud_db = np.percentile(level_db, 95)
     evidence = params.level_weight * (level_db - loud_db - params.level_midpoint_db)
     evidence += scipy.special.logit(np.clip(voicing, 1e-6, 1 - 1e-6))

@@ -1,0 +1,74 @@
+"""The gate opens for a voice and for nothing else."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from karaoke_sep.vocal_activity import Params, activity
+
+HOP_MS = 16.0
+LOUD_DB = -20.0
+
+
+def song_levels(*parts):
+    """Level in dB of each frame, from (level_db, n_frames) parts."""
+    return np.concatenate([np.full(n, float(level_db)) for level_db, n in parts])
+
+
+def test_the_gate_is_closed_on_digital_silence_and_open_on_loud_sung_frames():
+    level_db = song_levels((LOUD_DB, 100), (-np.inf, 100), (LOUD_DB, 100))
+    voicing = np.where(np.isfinite(level_db), 0.95, 0.0)
+    gate = activity(level_db, voicing, HOP_MS, Params())
+    assert gate[20:80].min() > 0.95
+    assert gate[120:180].max() < 1e-6
+    assert np.isfinite(gate).all()
+
+
+@pytest.mark.parametrize("level_db", [-np.inf, -120.0, -75.0])
+def test_below_the_floor_nothing_is_a_voice_however_sure_the_pitch(level_db):
+    assert (activity(np.full(50, level_db), np.ones(50), HOP_MS, Params()) == 0).all()
+
+
+def test_a_disabled_gate_is_open_everywhere():
+    level_db = song_levels((LOUD_DB, 10), (-np.inf, 10))
+    np.testing.assert_array_equal(activity(level_db, np.zeros(20), HOP_MS, Params(enabled=False)), np.ones(20))
+
+
+def test_log_odds_of_level_and_pitch_add_up():
+    params = Params(smoothing_ms=0)
+    rng = np.random.default_rng(0)
+    level_db, voicing = rng.uniform(-60, -10, 200), rng.uniform(0.01, 0.99, 200)
+    below_midpoint_db = level_db - np.percentile(level_db, 95) - params.level_midpoint_db
+    expected = expit(params.level_weight * below_midpoint_db + logit(voicing))
+    np.testing.assert_allclose(activity(level_db, voicing, HOP_MS, params), expected, rtol=1e-9)
+
+
+def test_only_the_level_against_the_loud_moments_counts_above_the_floor():
+    level_db = -30 + 10 * np.sin(np.arange(300) / 20)
+    voicing = np.full(300, 0.5)
+    gate = activity(level_db, voicing, HOP_MS, Params())
+    np.testing.assert_allclose(activity(level_db - 12, voicing, HOP_MS, Params()), gate, atol=1e-9)
+
+
+@pytest.mark.parametrize("more", ["level", "voicing"])
+def test_more_evidence_never_closes_the_gate(more):
+    level_db = song_levels((-50, 100), (LOUD_DB, 100))
+    voicing = np.full(200, 0.3)
+    louder, surer = level_db.copy(), voicing.copy()
+    if more == "level":
+        louder[:100] += 10
+    else:
+        surer[:100] += 0.3
+    before, after = activity(level_db, voicing, HOP_MS, Params()), activity(louder, surer, HOP_MS, Params())
+    assert (after >= before - 1e-12).all()
+    assert after[:90].min() > 1.5 * before[:90].max()
+
+
+def test_smoothing_spans_the_same_time_at_every_hop():
+    """Half of a long step is reached where the step is; one standard deviation later 84 % of it, in dB."""
+    for hop_ms in (4.0, 20.0):
+        times_ms = hop_ms * (np.arange(round(2000 / hop_ms)) + 0.5) - 1000
+        params = Params(level_weight=0.01, smoothing_ms=100)
+        gate = activity(np.where(times_ms < 0, -60.0, -20.0), np.full(len(times_ms), 0.5), hop_ms, params)
+        level_db = (logit(gate) - logit(gate)[-1]) / 0.01
+        np.testing.assert_allclose(np.interp([-100, 0, 100], times_ms, level_db), [-33.65, -20, -6.35], atol=0.3)
