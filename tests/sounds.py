@@ -1,0 +1,58 @@
+"""Sounds whose truth is known, and the two measures that compare sounds and pitches."""
+
+import numpy as np
+
+from karaoke_sep.types import Audio
+
+
+def partials_of(f0_hz, seconds: float, rate_hz: int, amplitudes=(1.0,)) -> Audio:
+    """Sum of the partials of a pitch, mono.
+
+    Parameters
+    ----------
+    f0_hz : float or callable
+        Pitch, or pitch as a function of the times in s.
+    seconds : float
+    rate_hz : int
+    amplitudes : sequence of float
+        One a partial; those at and above half the sample rate are left out.
+    """
+    times_s = np.arange(round(seconds * rate_hz)) / rate_hz
+    pitch_hz = f0_hz(times_s) if callable(f0_hz) else np.full(len(times_s), float(f0_hz))
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / rate_hz
+    partials = (
+        amplitude * np.sin(number * phase) * (number * pitch_hz < rate_hz / 2)
+        for number, amplitude in enumerate(amplitudes, 1)
+    )
+    return Audio(sum(partials)[None], rate_hz)
+
+
+def voice(f0_hz, seconds: float, rate_hz: int) -> Audio:
+    """20 partials that fall by 6 dB an octave, as those of a singer do."""
+    return partials_of(f0_hz, seconds, rate_hz, 0.2 / np.arange(1, 21))
+
+
+def noise(seconds: float, rate_hz: int, n_channels: int = 1, seed: int = 0) -> Audio:
+    """White noise, 20 dB below full scale."""
+    samples = 0.1 * np.random.default_rng(seed).standard_normal((n_channels, round(seconds * rate_hz)))
+    return Audio(samples, rate_hz)
+
+
+def silence(seconds: float, rate_hz: int) -> Audio:
+    return Audio(np.zeros((1, round(seconds * rate_hz))), rate_hz)
+
+
+def sdr_db(reference, estimate) -> float:
+    """Energy of what is wanted over that of the error, dB."""
+    reference, estimate = np.asarray(reference, float), np.asarray(estimate, float)
+    return energy_db(reference) - energy_db(estimate - reference)
+
+
+def energy_db(samples) -> float:
+    """-400 dB for silence."""
+    return 10 * np.log10(np.sum(np.asarray(samples, float) ** 2) + 1e-40)
+
+
+def cents(f_hz, reference_hz):
+    """How far a pitch is above another, cents."""
+    return 1200 * np.log2(np.asarray(f_hz) / reference_hz)
