@@ -92,7 +92,7 @@ def test_the_published_split_is_two_singers_and_the_others(dataset):
 def test_clips_are_chosen_by_singer_then_every_so_manieth_then_a_number(dataset):
     assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"))] == list(NAMES[1:])
     assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"), every=2)] == [NAMES[1], NAMES[3]]
-    assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"), every=2, limit=1)] == [NAMES[1]]
+    assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"), every=2, limit=2)] == [NAMES[1], NAMES[3]]
 
 
 def test_a_folder_of_clips_alone_will_do_and_has_no_labels(dataset, tmp_path):
