@@ -324,6 +324,32 @@ def test_ceilings_and_baselines_come_beside_the_method(dataset, tmp_path):
     assert all(f"| {name} " in printed for name in methods)
 
 
+def test_a_page_puts_runs_side_by_side_by_the_names_of_their_files(dataset, evaluated, tmp_path):
+    whole = json.loads((evaluated[0] / "all.json").read_text())
+    for name, snr_db in (("quick", 0.0), ("other", 0.0), ("loud", 5.0)):
+        (tmp_path / f"{name}.json").write_text(json.dumps({**whole, "snr_db": snr_db}))
+    names = [tmp_path / f"{name}.json" for name in ("quick", "other", "loud")]
+    printed = CliRunner().invoke(evaluate, ["page", *map(str, names)], catch_exceptions=False).stdout
+    at_0_db, at_5_db = printed.split("## ")[1:]
+    assert at_0_db.startswith("Voice at +0 dB: 4 clips")
+    assert at_5_db.startswith("Voice at +5 dB: 4 clips")
+    value = f"{whole['methods']['karaoke-sep']['mean']['v3_vocals_nsdr_db']:.2f}"
+    assert [line.split("|")[3].strip() for line in at_0_db.splitlines() if line.startswith(("| quick", "| other"))][
+        :2
+    ] == [
+        value,
+        value,
+    ]
+    assert "| loud" in at_5_db
+    assert "| loud" not in at_0_db
+
+
+def test_a_page_of_something_else_is_refused(tmp_path):
+    (tmp_path / "x.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"x\.json: no result of karaoke-sep evaluate"):
+        CliRunner().invoke(evaluate, ["page", str(tmp_path / "x.json")], catch_exceptions=False)
+
+
 # ------------------------------------------------------------------------------------------- karaoke-sep evaluate stems
 
 

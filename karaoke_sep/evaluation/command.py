@@ -89,6 +89,18 @@ def stems(estimates, references, **outputs):
     _evaluate(run.score_pair, pairs, described, {}, **outputs)
 
 
+@evaluate.command("page")
+@click.argument("results", nargs=-1, required=True, type=_FILE, metavar="JSON...")
+def print_page(results):
+    """Print runs side by side, in Markdown, from the files that --json wrote.
+
+    Each run goes by the name of its file.
+    """
+    from . import report
+
+    click.echo(report.page({str(path): report.read_json(path) for path in results}))
+
+
 def _described(kind, n_clips, data):
     from .. import __version__
 
@@ -115,6 +127,8 @@ def _evaluate(score, items, described, more, *, rows, csv_path, json_path, resum
     click.echo("\n\n".join(filter(None, [report.LEGEND, report.details(methods), report.overview(methods)])))
     if pitch := report.pitch(methods):
         click.echo("\n" + pitch)
+    for line in report.remarks(methods):
+        click.echo(line, err=True)
     for row in in_order:
         if row["problem"]:
             click.echo(f"{row['clip']}, {row['method']}: {row['problem']}", err=True)

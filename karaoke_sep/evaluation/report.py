@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import ConfigError, OutputError
 from .scoring import STEMS
 
 VERSIONS = ("v2", "v3")
@@ -23,6 +23,7 @@ LEGEND = (
     "v2: BSS Eval 2.1, gain only. v3: BSS Eval 3, 512 taps. NSDR: SDR less that of the mixture. "
     "G: mean over clips, weighted by length."
 )
+METHOD = "karaoke-sep"
 PITCH = {
     "raw_pitch_accuracy": "raw pitch",
     "raw_chroma_accuracy": "raw chroma",
@@ -82,6 +83,48 @@ def pitch(methods: dict[str, dict]) -> str:
         if "raw_pitch_accuracy" in found["mean"]
     ]
     return table(["fractions of frames", *PITCH.values()], rows) if rows else ""
+
+
+def page(results: dict[str, dict]) -> str:
+    """Several runs side by side, for each voice level: overview and pitch, in Markdown.
+
+    Parameters
+    ----------
+    results : dict of dict
+        By path, what `write_json` wrote. The separator is called by the name of the file.
+    """
+    levels = {}
+    for path, result in results.items():
+        levels.setdefault(result.get("snr_db"), {})[Path(path).stem] = result
+    sections = []
+    for snr_db, runs in levels.items():
+        variants = {label: result["methods"][METHOD] for label, result in runs.items() if METHOD in result["methods"]}
+        others = {name: found for run in runs.values() for name, found in run["methods"].items() if name != METHOD}
+        methods = {**variants, **others}
+        first = next(iter(methods.values()))
+        title = "Stems" if snr_db is None else f"Voice at {snr_db:+g} dB"
+        sections.append(f"## {title}: {first['clips']} clips, {first['seconds'] / 60:.0f} min")
+        sections += filter(None, [overview(methods), pitch(methods), *remarks(methods)])
+    last = next(reversed(results.values()))
+    made_with = ", ".join(f"{name} {number}" for name, number in last["software"].items())
+    return "\n\n".join([LEGEND, *sections, f"Made with {made_with}; data {last['data']}."])
+
+
+def read_json(path: Path) -> dict:
+    """What `write_json` wrote.
+
+    Raises
+    ------
+    ConfigError
+        If it is something else.
+    """
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        result = None
+    if not (isinstance(result, dict) and {"methods", "software", "data"} <= result.keys()):
+        raise ConfigError(f"{path}: no result of karaoke-sep evaluate; give files that --json wrote")
+    return result
 
 
 def table(header: list[str], rows: list[list[str]], n_left: int = 1) -> str:

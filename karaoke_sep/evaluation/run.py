@@ -23,8 +23,7 @@ from ..pipeline import separate
 from ..types import Audio
 from . import baselines, mir1k, oracles, scoring, stems
 from .melody import melody_figures
-
-METHOD = "karaoke-sep"
+from .report import METHOD
 
 
 @dataclass(frozen=True)
