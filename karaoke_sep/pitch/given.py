@@ -8,7 +8,6 @@ Two forms, told apart by the file's ending:
 """
 
 import csv
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ..types import Audio, PitchTrack
 
 PV_HOP_S = 0.02
 MAX_BYTES = 200_000_000  # eight hours of contour are 100 MB
+MAX_S = 1e6  # eleven days
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,10 @@ def read(path) -> PitchTrack:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not a text file; a contour is a table of numbers") from None
-    rows = read_pv(path, lines) if path.suffix.lower() == ".pv" else read_csv(path, lines)
+    try:
+        rows = read_pv(path, lines) if path.suffix.lower() == ".pv" else read_csv(path, lines)
+    except csv.Error as error:
+        raise InputError(f"{path}: is not a table: {error}") from None
     if not rows:
         raise InputError(f"{path}: holds no frames")
     times_s, f0_hz, voicing = np.array(rows).T
@@ -91,7 +94,7 @@ def read_csv(path, lines) -> list:
             continue
         if len(row) != len(header):
             raise InputError(f"{path}: line {number}: {len(row)} columns; the header has {len(header)}")
-        time_s = to_number(path, number, row[0], 0, math.inf)
+        time_s = to_number(path, number, row[0], 0, MAX_S)
         f0_hz = to_number(path, number, row[1], 0, 20_000) if row[1].strip() else 0.0
         rows.append((time_s, f0_hz, to_number(path, number, row[2], 0, 1) if len(row) > 2 else 1.0))
     return rows

@@ -1,0 +1,155 @@
+"""A contour on disk: what is written is read, and what cannot be read is named."""
+
+import numpy as np
+import pytest
+
+from karaoke_sep.errors import ConfigError, InputError, KaraokeSepError, OutputError
+from karaoke_sep.pitch import given
+from karaoke_sep.types import Audio, PitchTrack
+
+HEADER = b"time_s,f0_hz,voicing\n"
+
+
+@pytest.fixture
+def contour():
+    rng = np.random.default_rng(0)
+    voicing = np.where(np.arange(200) % 50 < 30, rng.uniform(0.01, 1, 200), 0)
+    return PitchTrack(0.016 * np.arange(200), np.where(voicing > 0, rng.uniform(80, 900, 200), np.nan), voicing)
+
+
+def write_bytes(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def test_a_csv_holds_the_whole_track(tmp_path, contour):
+    given.write(tmp_path / "a.csv", contour)
+    again = given.read(tmp_path / "a.csv")
+    np.testing.assert_allclose(again.times_s, contour.times_s, atol=1e-6)
+    np.testing.assert_allclose(again.f0_hz, contour.f0_hz, atol=1e-4)
+    np.testing.assert_allclose(again.voicing, contour.voicing, atol=1e-6)
+
+
+def test_a_track_that_was_read_is_written_to_the_same_bytes(tmp_path, contour):
+    given.write(tmp_path / "a.csv", contour)
+    given.write(tmp_path / "b.csv", given.read(tmp_path / "a.csv"))
+    assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+
+
+def test_row_i_of_a_pv_file_is_the_semitone_at_i_plus_1_times_20_ms(tmp_path):
+    track = given.read(write_bytes(tmp_path / "a.pv", b"69\n0\n57.5\n\n"))
+    np.testing.assert_allclose(track.times_s, [0.02, 0.04, 0.06])
+    np.testing.assert_allclose(track.f0_hz, [440, np.nan, 440 * 2 ** (-11.5 / 12)])
+    np.testing.assert_array_equal(track.voicing, [1, 0, 1])
+
+
+def test_a_pv_file_keeps_the_frames_that_are_more_likely_sung_than_not(tmp_path):
+    track = PitchTrack(0.02 * np.arange(1, 5), np.array([220, 330, np.nan, 440.0]), np.array([0.9, 0.4, 0, 0.5]))
+    given.write(tmp_path / "a.pv", track)
+    assert (tmp_path / "a.pv").read_text().split() == ["57.0000", "0.0000", "0.0000", "69.0000"]
+
+
+def test_a_pv_file_that_was_read_is_written_to_the_same_rows(tmp_path):
+    rows = "".join(f"{semitone:.4f}\n" for semitone in (0, 57, 57.25, 0, 0, 61.1234, 60))
+    track = given.read(write_bytes(tmp_path / "a.pv", rows.encode()))
+    given.write(tmp_path / "b.pv", track)
+    assert (tmp_path / "b.pv").read_text() == rows
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER + b"0,220,1\n0.01,0,0\n0.02,230,0.5\n",
+        b"\xef\xbb\xbf" + HEADER + b"0,220,1\r\n0.01,,1\r\n0.02,230,0.5\r\n",
+        b"time_s, f0_hz, voicing\n0, 220, 1\n\n0.01, 220, 0\n0.02, 230, 0.5\n",
+    ],
+    ids=["plain", "as a spreadsheet writes it", "with spaces and blank lines"],
+)
+def test_a_csv_may_look_different_and_mean_the_same(tmp_path, content):
+    track = given.read(write_bytes(tmp_path / "a.CSV", content))
+    np.testing.assert_array_equal(track.times_s, [0, 0.01, 0.02])
+    np.testing.assert_array_equal(track.f0_hz, [220, np.nan, 230])
+    np.testing.assert_array_equal(track.voicing, [1, 0, 0.5])
+
+
+def test_without_a_voicing_column_every_pitch_is_sung(tmp_path):
+    track = given.read(write_bytes(tmp_path / "a.csv", b"time_s,f0_hz\n0,220\n0.01,0\n"))
+    np.testing.assert_array_equal(track.voicing, [1, 0])
+
+
+BAD_FILES = {
+    "melody.txt": (b"0,220,1\n", r"ends in \.csv .* or \.pv"),
+    "empty.csv": (b"", r"line 1: the header must be time_s,f0_hz"),
+    "header.csv": (b"time,pitch\n0,220\n", r"line 1: the header must be time_s,f0_hz"),
+    "column.csv": (b"time_s,f0_hz,loudness\n0,220,1\n", r"line 1: the header must be time_s,f0_hz"),
+    "no_rows.csv": (HEADER, r"holds no frames"),
+    "no_rows.pv": (b"\n\n", r"holds no frames"),
+    "short_row.csv": (HEADER + b"0,220,1\n0.01,220\n", r"line 3: 2 columns; the header has 3"),
+    "word.csv": (HEADER + b"0,A4,1\n", r"line 2: 'A4' is not a number"),
+    "word.pv": (b"57\nhello\n", r"line 2: 'hello' is not a number"),
+    "nan.csv": (HEADER + b"0,nan,1\n", r"line 2: nan is not within 0 to 20000"),
+    "infinite.csv": (HEADER + b"inf,220,1\n", r"line 2: inf is not within 0 to 1e\+06"),
+    "negative.pv": (b"-3\n", r"line 1: -3 is not within 0 to 140"),
+    "hz.pv": (b"220\n", r"line 1: 220 is not within 0 to 140"),
+    "voicing.csv": (HEADER + b"0,220,1.5\n", r"line 2: 1\.5 is not within 0 to 1"),
+    "before_zero.csv": (HEADER + b"-1,220,1\n", r"line 2: -1 is not within 0"),
+    "backwards.csv": (HEADER + b"0,220,1\n0.02,220,1\n0.01,220,1\n", r"times must increase; frame 3 is at 0\.01 s"),
+    "twice.csv": (HEADER + b"0,220,1\n0,230,1\n", r"times must increase; frame 2 is at 0 s"),
+    "sound.csv": (b"RIFF\xff\xfe\x00\x80WAVE", r"is not a text file"),
+    "utf16.csv": ("time_s,f0_hz\n0,220\n".encode("utf-16"), r"is not a text file"),
+    "huge_field.csv": (HEADER + b'0,"' + b"1" * 200_000 + b'",1\n', r"is not a table: field larger"),
+    "nul.csv": (HEADER + b"0,\x00,1\n", r"line 2: '\\x00' is not a number"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_file_that_is_no_contour_gives_one_line_with_its_name(tmp_path, name):
+    content, message = BAD_FILES[name]
+    with pytest.raises(InputError, match=message) as error:
+        given.read(write_bytes(tmp_path / name, content))
+    assert str(error.value).startswith(f"{tmp_path / name}: ")
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_file_that_is_not_there_or_is_a_folder_cannot_be_read(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("missing.csv", "folder.csv"):
+        with pytest.raises(InputError, match=rf"{name}: cannot be read: "):
+            given.read(tmp_path / name)
+
+
+def test_a_file_far_too_large_for_a_contour_is_not_read(tmp_path):
+    path = tmp_path / "large.csv"
+    with path.open("wb") as file:
+        file.truncate(given.MAX_BYTES + 1)  # sparse: takes no space
+    with pytest.raises(InputError, match=r"large\.csv: 200 MB is too large"):
+        given.read(path)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "missing/a.csv"])
+def test_a_contour_that_cannot_be_written_gives_one_line(tmp_path, contour, name):
+    with pytest.raises(OutputError, match=rf"^{tmp_path / name}: [^\n]*$"):
+        given.write(tmp_path / name, contour)
+
+
+def test_the_backend_needs_a_file():
+    with pytest.raises(ConfigError, match=r"no contour is given; name its file with --pitch-file"):
+        given.track(Audio(np.zeros((1, 800)), 8000), given.Params())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scrambled_bytes_are_read_or_refused(tmp_path, contour, seed):
+    """Nothing but the package's own errors reaches the caller."""
+    rng = np.random.default_rng(seed)
+    content = bytearray(given.format_csv(contour).encode())
+    for place in rng.integers(0, len(content), 3):
+        content[place] = rng.integers(0, 256)
+    outcome = read_or_error(write_bytes(tmp_path / "a.csv", bytes(content)))
+    assert isinstance(outcome, PitchTrack | KaraokeSepError)
+
+
+def read_or_error(path):
+    try:
+        return given.read(path)
+    except KaraokeSepError as error:
+        return error
