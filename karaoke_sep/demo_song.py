@@ -18,6 +18,7 @@ Peterson, G. E. & Barney, H. L. (1952). Control methods used in a study of the v
     Formants of vowels (Table II, women).
 Joliveau, E., Smith, J. & Wolfe, J. (2004). Vocal tract resonances in singing: the soprano voice. JASA 116, 2434-2439.
     The first formant follows the pitch where the pitch would pass it.
+Lehiste, I. & Peterson, G. E. (1959). Vowel amplitude and phonemic stress in American English. JASA 31, 428-435.
 Jongman, A., Wayland, R. & Wong, S. (2000). Acoustic characteristics of English fricatives. JASA 108, 1252-1263.
 Prame, E. (1994). Measurements of the vibrato rate of ten singers. JASA 96, 1979-1984.
 Fletcher, H. (1964). Normal vibration frequencies of a stiff piano string. JASA 36, 203-209.
@@ -213,6 +214,7 @@ _DRIFT_CENTS = ((0.4, 8.0), (0.02, 3.0))  # (time over which it changes in s, st
 _VIBRATO_HZ = 5.8  # Prame (1994): 6.0 on average in opera; popular singing is slower and shallower
 _VIBRATO_SEMITONES = 0.45
 _VIBRATO_DELAY_S, _VIBRATO_RISE_S, _VIBRATO_FALL_S = 0.25, 0.3, 0.1
+_EVENNESS = 0.7  # of 13 dB between notes sung with one effort; singers keep what Lehiste & Peterson find, 5
 _BREATH = 0.3  # noise over partial, at 4 kHz and above
 
 
@@ -368,8 +370,9 @@ def _partials(f0_hz: np.ndarray, formants_hz: np.ndarray, rate_hz: int, rng: np.
     fade_KT = np.clip((top_hz - freqs_KT) / (0.1 * top_hz), 0, 1)  # partials come and go at the top without a click
     noise_KT = rng.standard_normal(freqs_KT.shape) + 1j * rng.standard_normal(freqs_KT.shape)
     breath_KT = 1 + _BREATH * np.minimum(freqs_KT / 4000, 1) * noise_KT
-    source_KT = _glottal_pulse(number_K1) / (1 + 1j * freqs_KT / _TILT_HZ) * breath_KT
-    return source_KT * _tract(freqs_KT, formants_hz) * fade_KT
+    source_KT = _glottal_pulse(number_K1) / (1 + 1j * freqs_KT / _TILT_HZ)
+    voice_KT = source_KT * _tract(freqs_KT, formants_hz) * fade_KT
+    return voice_KT * breath_KT / np.sum(np.abs(voice_KT) ** 2, axis=0) ** (_EVENNESS / 2)
 
 
 def _glottal_pulse(number: np.ndarray) -> np.ndarray:

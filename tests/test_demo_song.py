@@ -187,6 +187,11 @@ def test_a_hissed_consonant_comes_before_the_first_vowel(wide_song):
     assert np.isnan(wide_song.track.f0_hz[(times_s > start_s) & (times_s < onset_s - 0.03)]).all()
 
 
+def test_a_singer_keeps_the_notes_about_as_loud_as_each_other(song):
+    levels_db = [20 * np.log10(np.std(excerpt(song.vocals, on + 0.03, off - 0.03))) for on, off, _ in song.notes]
+    assert 2 < np.ptp(levels_db) < 9
+
+
 def test_vowels_differ_in_colour(wide_song):
     """The third note is sung on /i/, the sixth on /u/: their second formants are two octaves apart."""
     bright, dark = (
