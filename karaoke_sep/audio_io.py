@@ -408,11 +408,12 @@ def _float_stems(mixture: np.ndarray, vocals: np.ndarray, subtype: str) -> dict[
 
 
 def _integer_stems(mixture: np.ndarray, vocals: np.ndarray, n_bits: int) -> dict[str, np.ndarray]:
-    dtype = np.int64 if n_bits == 32 else np.int32
     low, high = -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
-    mixture = np.clip(np.rint(mixture * -float(low)), low, high).astype(dtype)
-    vocals = np.rint(vocals * -float(low)).astype(np.int64)
-    vocals = np.clip(vocals, np.maximum(low, mixture - high), np.minimum(high, mixture - low)).astype(dtype)
+    mixture, vocals = (
+        np.clip(np.rint(samples * 2.0 ** (n_bits - 1)), low, high).astype(np.int64 if n_bits == 32 else np.int32)
+        for samples in (mixture, vocals)
+    )
+    vocals = np.clip(vocals, np.maximum(low, mixture - high), np.minimum(high, mixture - low))
     to_32_bits = 32 - n_bits
     return {
         "vocals": (vocals << to_32_bits).astype(np.int32),

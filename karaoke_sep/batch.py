@@ -15,12 +15,13 @@ import string
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePath
 
-import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -36,7 +37,6 @@ LAYOUTS = ("mixture", "mir1k")
 NAME_FIELDS = ("parent", "track", "file", "stem")
 _SIDECAR = "karaoke-sep"
 _MIR1K_NAME = re.compile(r"[A-Za-z]+_\d+_\d+")  # singer_song_clip
-_LOST_WORKER = (BrokenProcessPool,)
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,8 @@ def plan(
         When two inputs would get one name, or nothing can be written at the output.
     """
     _check_name(order.name, len(order.products))
+    if order.clip == "float" and order.container != "wav":
+        raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
     _check_room(order.output, 0)
     found, faults = find_inputs(inputs, order.output)
     named = {}
@@ -429,8 +431,8 @@ def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> I
         if engine == "local" and n_jobs == 1:
             yield from (do(job, order, config, progress) for job in plan.todo)
         elif plan.todo:
-            with _workers(engine, n_jobs, scheduler):
-                yield from _in_parallel(plan.todo, order, config)
+            open_workers = partial(_WORKERS[engine], n_jobs if engine == "local" else scheduler)
+            yield from _in_parallel(plan.todo, order, config, open_workers, n_jobs)
     except BaseException:
         # Workers that were stopped could not tidy up.
         for job in plan.todo:
@@ -439,57 +441,94 @@ def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> I
         raise
 
 
-def _in_parallel(jobs: list[Job], order: Order, config: Config) -> Iterator[Outcome]:
-    """Do the jobs on the workers of the context.
+def _in_parallel(jobs: list[Job], order: Order, config: Config, open_workers, n_jobs: int) -> Iterator[Outcome]:
+    """Do the jobs on other processes, whatever becomes of these.
 
-    A worker that dies takes the others of its pool with it. Jobs are begun in order, so those that were under way are
-    the first that are not done: these are done again one by one, and the one that is alone when a worker dies is the
-    culprit. Then the rest goes on.
+    A local process that dies takes its pool with it. Jobs are begun in order, so those that were under way are the
+    first that are lost: these are done again one by one, and the one that is alone when a process dies is the culprit.
+    Then the rest goes on.
     """
-    left = {job.source: job for job in jobs}
-    while left:
-        try:
-            for outcome in _outcomes(list(left.values()), order, config):
-                del left[outcome.source]
+    while jobs:
+        lost = []
+        for job, outcome in _outcomes(jobs, order, config, open_workers):
+            if outcome is None:
+                lost.append(job)
+            else:
                 yield outcome
-        except _LOST_WORKER:
-            suspects = list(left.values())[: joblib.effective_n_jobs()]
-            for suspect in suspects:
-                del left[suspect.source]
-                yield _alone(suspect, order, config)
+        lost.sort(key=jobs.index)
+        for suspect in lost[:n_jobs]:
+            [(_, outcome)] = _outcomes([suspect], order, config, open_workers)
+            message = f"{suspect.source}: its process was killed twice; perhaps it needs more memory"
+            yield outcome or Outcome(suspect.source, "failed", message)
+        jobs = lost[n_jobs:]
 
 
-def _alone(job: Job, order: Order, config: Config) -> Outcome:
-    try:
-        [outcome] = _outcomes([job], order, config)
-        return outcome
-    except _LOST_WORKER:
-        return Outcome(job.source, "failed", f"{job.source}: its worker was killed twice; perhaps it needs more memory")
+def _outcomes(jobs: list[Job], order: Order, config: Config, open_workers) -> Iterator[tuple[Job, Outcome | None]]:
+    """Each job with its outcome, or None when its process died."""
+    with open_workers() as (submit, died):
+        futures = {submit(do, job, order, config): job for job in jobs}
+        for future in as_completed(futures):
+            try:
+                outcome = future.result()
+            except died:
+                outcome = None
+            yield futures[future], outcome
 
 
-def _outcomes(jobs: list[Job], order: Order, config: Config) -> Iterator[Outcome]:
-    return joblib.Parallel(return_as="generator_unordered", batch_size=1)(
-        joblib.delayed(do)(job, order, config) for job in jobs
-    )
+# Joblib's own Dask backend waits for ever when a worker dies, and its Ray backend gives no result before all are there.
+# What follows opens processes for a while: a function like Executor.submit, and what its futures raise when they die.
 
 
 @contextmanager
-def _workers(engine: str, n_jobs: int, scheduler: str | None) -> Iterator[None]:
-    """The processes in which `joblib.Parallel` works within this context."""
-    if engine == "local":
-        with joblib.parallel_config("loky", n_jobs=n_jobs):
-            yield
-    elif engine == "dask":
+def _local_workers(n_jobs: int) -> Iterator[tuple[Callable[..., Future], type[Exception]]]:
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    executor = ProcessPoolExecutor(n_jobs)
+    try:
+        yield executor.submit, BrokenProcessPool
+    finally:
+        executor.shutdown(kill_workers=True)
+
+
+@contextmanager
+def _dask_workers(scheduler: str | None) -> Iterator[tuple[Callable[..., Future], type[Exception]]]:
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise ConfigError("--engine dask: not installed here; pip install 'karaoke-sep[dask]'") from None
+    if scheduler is None:
+        raise ConfigError("--engine dask: needs --scheduler, such as tcp://192.0.2.1:8786")
+    try:
+        client = Client(scheduler, timeout="5s", set_as_default=False)
+    except (OSError, ValueError) as err:
+        raise ConfigError(f"--scheduler {scheduler}: no Dask scheduler answers there ({err})") from None
+    with client, client.get_executor(pure=False) as executor:
         try:
-            from distributed import Client
-        except ImportError:
-            raise ConfigError("--engine dask: not installed; pip install 'karaoke-sep[dask]'") from None
-        try:
-            client = Client(scheduler, set_as_default=False, timeout="10s")
-        except (OSError, ValueError) as err:
-            raise ConfigError(f"--scheduler {scheduler}: no Dask scheduler answers there ({err})") from None
-        with client, joblib.parallel_config("dask", client=client, n_jobs=-1):
-            yield
+            yield executor.submit, KilledWorker
+        finally:
+            executor.shutdown(wait=False)
+
+
+@contextmanager
+def _ray_workers(address: str | None) -> Iterator[tuple[Callable[..., Future], type[Exception]]]:
+    try:
+        import ray
+    except ImportError:
+        raise ConfigError("--engine ray: not installed here; pip install 'karaoke-sep[ray]'") from None
+    try:
+        ray.init(address=address or "auto", log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, ValueError, RuntimeError) as err:
+        raise ConfigError(f"--scheduler {address}: no Ray cluster answers there ({str(err).splitlines()[0]})") from None
+    try:
+        yield (
+            lambda function, *args: ray.remote(max_retries=0)(function).remote(*args).future(),
+            ray.exceptions.RayError,
+        )
+    finally:
+        ray.shutdown()
+
+
+_WORKERS = {"local": _local_workers, "dask": _dask_workers, "ray": _ray_workers}
 
 
 def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None = None) -> Outcome:

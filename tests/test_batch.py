@@ -9,6 +9,8 @@ from pathlib import Path, PosixPath
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from karaoke_sep import audio_io, batch
 from karaoke_sep.batch import Order
@@ -190,6 +192,31 @@ def test_mir1k_is_recognised_by_its_folders(tmp_path):
 # --- Doing -----------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    rate_hz=st.sampled_from([8000, 11025, 44100, 96000, 192000]),
+    n_channels=st.integers(1, 3),
+    extra_samples=st.integers(0, 700),
+    subtype=st.sampled_from(["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"]),
+    level=st.sampled_from([0, 1e-6, 0.1, 1]),
+)
+def test_any_sound_is_separated_into_stems_that_add_up(
+    tmp_path_factory, rate_hz, n_channels, extra_samples, subtype, level
+):
+    folder = tmp_path_factory.mktemp("any")
+    samples = level * np.random.default_rng(0).uniform(-1, 1, (rate_hz // 20 + extra_samples, n_channels))
+    soundfile.write(folder / "a.wav", samples, rate_hz, subtype)
+    [outcome] = do([folder / "a.wav"], Order(folder / "out"))
+    assert outcome.status == "done", outcome.message
+    mixture = audio_io.read(folder / "a.wav")[0]
+    stems = [audio_io.read(path)[0] for path in outcome.paths]
+    rounding = {"FLOAT": 2**-23, "DOUBLE": 2**-52}.get(subtype, 0)  # full scale
+    np.testing.assert_allclose(sum(stem.samples for stem in stems), mixture.samples, rtol=0, atol=rounding)
+    assert {(stem.rate_hz, audio_io.probe(path).subtype) for stem, path in zip(stems, outcome.paths, strict=True)} == {
+        (rate_hz, subtype)
+    }
+
+
 def test_mir1k_layout_separates_the_sum_of_the_channels(tmp_path):
     path = tmp_path / "amy_1_01.wav"
     channels = np.random.default_rng(0).uniform(-0.9, 0.9, (8000, 2))
@@ -256,7 +283,47 @@ def test_a_worker_that_dies_costs_only_its_own_file(tmp_path):
     songs[1] = Deadly(songs[1])
     outcomes = do(songs, Order(tmp_path / "out"), n_jobs=2)
     assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(5)}
-    assert "killed twice" in next(o.message for o in outcomes if o.status == "failed")
+    assert "process was killed twice" in next(o.message for o in outcomes if o.status == "failed")
+
+
+@pytest.fixture
+def dask_cluster():
+    distributed = pytest.importorskip("distributed", reason="needs the extra [dask]")
+    dask = pytest.importorskip("dask")
+    settings = {"distributed.scheduler.allowed-failures": 0, "distributed.logging.distributed": "critical"}
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
+    ):
+        yield cluster
+
+
+def test_dask_workers_give_the_same_stems(tmp_path, dask_cluster):
+    songs = [make_song(tmp_path / f"{i}.wav", seed=i) for i in range(4)]
+    do(songs, Order(tmp_path / "here"))
+    outcomes = do(songs, Order(tmp_path / "there"), engine="dask", scheduler=dask_cluster.scheduler_address)
+    assert set(statuses(outcomes).values()) == {"done"}
+    assert files_below(tmp_path / "there") == files_below(tmp_path / "here")
+
+
+def test_a_dask_worker_that_dies_costs_only_its_own_file(tmp_path, dask_cluster):
+    songs = [make_song(tmp_path / f"{i}.wav") for i in range(4)]
+    songs[1] = Deadly(songs[1])
+    outcomes = do(songs, Order(tmp_path / "out"), engine="dask", scheduler=dask_cluster.scheduler_address)
+    assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(4)}
+
+
+def test_ray_workers_give_the_same_stems(tmp_path):
+    ray_cluster = pytest.importorskip("ray.cluster_utils", reason="needs the extra [ray]")
+    songs = [make_song(tmp_path / f"{i}.wav", seed=i) for i in range(4)]
+    do(songs, Order(tmp_path / "here"))
+    cluster = ray_cluster.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    try:
+        outcomes = do(songs, Order(tmp_path / "there"), engine="ray", scheduler=cluster.address)
+    finally:
+        cluster.shutdown()
+    assert set(statuses(outcomes).values()) == {"done"}
+    assert files_below(tmp_path / "there") == files_below(tmp_path / "here")
 
 
 def test_levels_and_costs_are_told(tmp_path):
@@ -300,8 +367,8 @@ def test_a_found_contour_separates_as_if_it_were_found_again(tmp_path):
     do([song], Order(tmp_path / "pitch", ("pitch",), "{parent}/{track}"))
     do([song], Order(tmp_path / "given", contours=tmp_path / "pitch"))
     do([song], Order(tmp_path / "found"))
-    given, found = (audio_io.read(tmp_path / way / "song" / "vocals.wav")[0].samples for way in ("given", "found"))
-    np.testing.assert_allclose(given, found, atol=1e-3)  # full scale; the file holds 4 to 6 decimals
+    followed, found = (audio_io.read(tmp_path / way / "song" / "vocals.wav")[0].samples for way in ("given", "found"))
+    np.testing.assert_allclose(followed, found, atol=1e-3)  # full scale; the file holds 4 to 6 decimals
 
 
 # --- Doing the rest --------------------------------------------------------------------------------------------------
