@@ -12,6 +12,7 @@ Writing keeps the rate, the channels, the length and, unless asked otherwise, th
 - A-law, u-law and ADPCM, whose steps are uneven, are written as 16-bit integers.
 """
 
+import glob
 import json
 import os
 import re
@@ -21,10 +22,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import soundfile
@@ -42,6 +44,7 @@ SUFFIXES = frozenset(
     for name in names
 )
 FORMATS = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "OGG"}
+TAGS = ("title", "artist", "album", "tracknumber", "date", "genre", "comment", "copyright", "license")
 CLIP_RULES = ("clamp", "rescale", "float")
 
 _INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
@@ -66,10 +69,14 @@ class SoundInfo:
     ----------
     rate_hz, n_channels : int
     n_samples : int or None
-        None when the header does not tell. It may claim more than there is.
+        None when the header does not tell. That of a compressed file may be more than there is.
     subtype : str
         Sample format, as libsndfile names it (``PCM_16``, ``FLOAT``, ``VORBIS``, ...).
     decoder : {"libsndfile", "ffmpeg"}
+    tags : dict of str
+        Title, artist and so on, under the names in `TAGS`.
+    n_missing_samples : int
+        What the header of a WAV file claims beyond what is there.
     """
 
     rate_hz: int
@@ -77,6 +84,8 @@ class SoundInfo:
     n_samples: int | None
     subtype: str
     decoder: str
+    tags: dict[str, str] = field(default_factory=dict)
+    n_missing_samples: int = 0
 
     @property
     def duration_s(self) -> float | None:
@@ -107,10 +116,9 @@ def probe(path: Path) -> SoundInfo:
     _check_regular(path)
     try:
         with _quiet_decoder(), soundfile.SoundFile(path) as file:
-            unknown = file.frames > sys.maxsize // 2
-            return SoundInfo(
-                file.samplerate, file.channels, None if unknown else _claimed_samples(file), file.subtype, "libsndfile"
-            )
+            n_samples = file.frames if file.frames < sys.maxsize // 2 else None
+            tags, n_missing = _known_tags(file.copy_metadata()), _missing_samples(file)
+            return SoundInfo(file.samplerate, file.channels, n_samples, file.subtype, "libsndfile", tags, n_missing)
     except soundfile.LibsndfileError as err:
         # Of an MP3 file without one whole frame libsndfile says that it does not exist.
         absent = err.error_string.startswith("File does not exist")
@@ -146,9 +154,9 @@ def read(path: Path) -> tuple[Audio, tuple[str, ...]]:
     audio = Audio(samples, info.rate_hz)
     if broken:
         return audio, (f"{broken}; the {audio.duration_s:.2f} s before that are used",)
-    missing_s = (info.n_samples or 0) / info.rate_hz - audio.duration_s
-    if missing_s > _LENGTH_SLACK_S and not _length_is_a_guess(path, info):
-        return audio, (f"{path}: ends early: {audio.duration_s:.2f} s of {info.duration_s:.2f} s are there and used",)
+    claimed_s = ((info.n_samples or 0) + info.n_missing_samples) / info.rate_hz
+    if claimed_s - audio.duration_s > _LENGTH_SLACK_S and not _length_is_a_guess(path, info):
+        return audio, (f"{path}: ends early: {audio.duration_s:.2f} s of {claimed_s:.2f} s are there and used",)
     return audio, ()
 
 
@@ -168,13 +176,16 @@ def _check_regular(path: Path) -> None:
         raise InputError(f"{path}: permission denied; make it readable")
 
 
-def _claimed_samples(file: soundfile.SoundFile) -> int:
-    """Length after the header; libsndfile itself cuts that of a WAV file to what is there."""
+def _known_tags(tags: dict[str, str]) -> dict[str, str]:
+    return {name: tags[name].encode(errors="replace").decode() for name in TAGS if tags.get(name)}
+
+
+def _missing_samples(file: soundfile.SoundFile) -> int:
+    """What libsndfile cut from the length in the header of a WAV file, because it is not there."""
     claim = re.search(r"^data : (\d+) \(should be \d+\)", file.extra_info, re.MULTILINE)
-    bits = _INTEGER_BITS.get(file.subtype, {"FLOAT": 32, "DOUBLE": 64}.get(file.subtype))
-    if claim and bits and int(claim[1]) < _WAV_LIMIT_BYTES:
-        return max(file.frames, int(claim[1]) * 8 // (bits * file.channels))
-    return file.frames
+    if not claim or int(claim[1]) >= _WAV_LIMIT_BYTES or file.subtype not in _EVEN:
+        return 0
+    return max(0, int(claim[1]) // (sample_bytes(file.subtype) * file.channels) - file.frames)
 
 
 def _blocks(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
@@ -259,7 +270,9 @@ def _probe_with_ffmpeg(path: Path, reason: str) -> SoundInfo:
         raise InputError(
             f"{path}: libsndfile cannot read it ({reason}); if it is m4a, aac, wma or video, install ffmpeg"
         )
-    fields = "stream=codec_name,sample_rate,channels,duration,bits_per_raw_sample:format=duration"
+    fields = (
+        "stream=codec_name,sample_rate,channels,duration,bits_per_raw_sample:format=duration:format_tags:stream_tags"
+    )
     command = ["ffprobe", *_ffmpeg_input(path), "-select_streams", "a:0", "-show_entries", fields, "-of", "json"]
     found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if found.returncode:
@@ -271,10 +284,13 @@ def _probe_with_ffmpeg(path: Path, reason: str) -> SoundInfo:
     rate_hz, n_channels = int(stream.get("sample_rate", 0)), int(stream.get("channels", 0))
     if not (stream.get("codec_name") and rate_hz and n_channels):
         raise InputError(f"{path}: its sound is in a coding that ffmpeg does not know")
-    duration = stream.get("duration") or answer.get("format", {}).get("duration")
+    container = answer.get("format", {})
+    duration = stream.get("duration") or container.get("duration")
     n_samples = round(float(duration) * rate_hz) if duration else None
     subtype = {"16": "PCM_16", "24": "PCM_24"}.get(stream.get("bits_per_raw_sample"), "FLOAT")
-    return SoundInfo(rate_hz, n_channels, n_samples, subtype, "ffmpeg")
+    tags = {name.lower(): text for name, text in (stream.get("tags", {}) | container.get("tags", {})).items()}
+    tags |= {"tracknumber": tags.get("track", "")}
+    return SoundInfo(rate_hz, n_channels, n_samples, subtype, "ffmpeg", _known_tags(tags))
 
 
 def _blocks_from_ffmpeg(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
@@ -437,13 +453,22 @@ def sample_bytes(subtype: str) -> int:
     return _INTEGER_BITS.get(subtype, 64 if subtype == "DOUBLE" else 32) // 8
 
 
-def write(path: Path, samples: np.ndarray, rate_hz: int, container: str, subtype: str) -> None:
+def write(
+    path: Path,
+    samples: np.ndarray,
+    rate_hz: int,
+    container: str,
+    subtype: str,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Write a sound file; it appears under its name when it is whole.
 
     Parameters
     ----------
     samples : ndarray, shape (C, N), as `fit_stems` gives it
     container : {"wav", "flac", "mp3", "ogg"}
+    tags : mapping of str
+        Under the names in `TAGS`; those that the container does not know are left out.
 
     Raises
     ------
@@ -455,6 +480,9 @@ def write(path: Path, samples: np.ndarray, rate_hz: int, container: str, subtype
         whole_file(path) as part,
         _Sequential(part, "w", rate_hz, len(samples), subtype, format=name) as file,
     ):
+        for name, text in tags.items():
+            with suppress(soundfile.LibsndfileError):
+                setattr(file, name, text)
         for start in range(0, samples.shape[1], _BLOCK_FRAMES):
             file.write(samples[:, start : start + _BLOCK_FRAMES].T)
 
@@ -468,7 +496,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     OutputError
         When it cannot be written; ``path`` is then what it was before.
     """
-    part = part_of(path)
+    # A process that was orphaned may still be writing to its own part.
+    part = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -483,6 +512,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def part_of(path: Path) -> Path:
-    """Where the unfinished file stands. Its suffix is kept, and no pattern for stems matches it."""
-    return path.with_name(f".part-{path.name}")
+def remove_parts(path: Path) -> None:
+    """Remove what stopped processes left of ``path``. No pattern for stems matches these files."""
+    for part in path.parent.glob(f".part-*-{glob.escape(path.name)}"):
+        part.unlink(missing_ok=True)

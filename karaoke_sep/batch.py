@@ -36,6 +36,7 @@ STEMS = ("vocals", "accompaniment")
 LAYOUTS = ("mixture", "mir1k")
 NAME_FIELDS = ("parent", "track", "file", "stem")
 _SIDECAR = "karaoke-sep"
+_BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
 _MIR1K_NAME = re.compile(r"[A-Za-z]+_\d+_\d+")  # singer_song_clip
 
 
@@ -291,6 +292,12 @@ def _job(
         raise InputError(f"{source}: holds no samples")
     if (info.duration_s or math.inf) < pipeline.MIN_S:
         raise InputError(f"{source}: {info.duration_s:.3f} s is too short; at least {pipeline.MIN_S} s is needed")
+    needed_bytes, memory_bytes = _BYTES_PER_SAMPLE * (info.n_samples or 0) * info.n_channels, _memory_bytes()
+    if needed_bytes > memory_bytes:
+        raise InputError(
+            f"{source}: {info.duration_s / 3600:.1f} h of {info.n_channels} channels need about "
+            f"{needed_bytes / 1e9:.0f} GB of memory, and this machine has {memory_bytes / 1e9:.0f} GB; cut it in pieces"
+        )
     if order.layout == "mir1k":
         if info.n_channels != 2:
             raise InputError(f"{source}: --layout mir1k needs 2 channels, not {info.n_channels}")
@@ -310,6 +317,13 @@ def _job(
     job = Job(source, info, targets, sidecar if order.stems else None, digest, track if contour else None)
     state, reason = ("new", "") if overwrite else _state(job)
     return replace(job, state=state, reason=reason)
+
+
+def _memory_bytes() -> float:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # not on every system
+        return math.inf
 
 
 def _contour(source: Path, parent: PurePath, contours: Path | None) -> Path | None:
@@ -436,8 +450,7 @@ def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> I
     except BaseException:
         # Workers that were stopped could not tidy up.
         for job in plan.todo:
-            for path in filter(None, (*job.targets.values(), job.sidecar)):
-                audio_io.part_of(path).unlink(missing_ok=True)
+            _remove_parts(job)
         raise
 
 
@@ -567,13 +580,14 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
             notes = (f"{job.source}: {note}",) if note else ()
     except InputError as err:
         raise InputError(f"{job.source}: {err}") from None
+    _remove_parts(job)
     if job.sidecar:
         _write_sidecar(job, {})
     if "pitch" in job.targets:
         with audio_io.whole_file(job.targets["pitch"]) as part:
             given.write(part, track)
     for stem in order.stems:
-        audio_io.write(job.targets[stem], stems[stem], audio.rate_hz, order.container, subtype)
+        audio_io.write(job.targets[stem], stems[stem], audio.rate_hz, order.container, subtype, job.info.tags)
     if job.sidecar:
         _write_sidecar(job, {product: path.stat().st_size for product, path in job.targets.items()})
     return Outcome(
@@ -584,6 +598,11 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
         seconds=audio.duration_s,
         levels_db={stem: _level_db(stems[stem]) for stem in order.stems},
     )
+
+
+def _remove_parts(job: Job) -> None:
+    for path in filter(None, (*job.targets.values(), job.sidecar)):
+        audio_io.remove_parts(path)
 
 
 def _write_sidecar(job: Job, outputs: dict[str, int]) -> None:

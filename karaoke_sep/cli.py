@@ -16,6 +16,7 @@ import click
 
 from . import __version__
 from .errors import ConfigError, KaraokeSepError
+from .evaluation.command import evaluate
 
 # Stages of a shorter song pass too quickly to be read.
 _LONG_S = 60.0
@@ -40,6 +41,9 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="karaoke-sep")
 def main():
     """Separate songs into vocals and accompaniment."""
+
+
+main.add_command(evaluate)
 
 
 # ---------------------------------------------------------------------------------------------------- shared options

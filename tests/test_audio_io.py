@@ -227,6 +227,32 @@ def test_an_mp3_without_length_is_read_to_its_end(tmp_path):
     assert warnings == ()
 
 
+TITLES = {"title": "Größe 歌", "artist": "Somebody", "album": "Songs", "date": "2024", "genre": "Folk"}
+
+
+@pytest.mark.parametrize("container", audio_io.FORMATS)
+def test_tags_are_kept(tmp_path, container):
+    path = tmp_path / f"song.{container}"
+    subtype = soundfile.default_subtype(audio_io.FORMATS[container])
+    audio_io.write(path, np.zeros((1, 4000), np.float32), 16000, container, subtype, TITLES)
+    assert audio_io.probe(path).tags == TITLES
+
+
+@needs_ffmpeg
+@needs_awkward
+def test_tags_come_from_ffmpeg_too():
+    assert audio_io.probe(AWKWARD / "has-tags.m4a").tags == {"artist": "Test Artist"}
+
+
+def test_tags_in_no_known_encoding_do_no_harm(tmp_path):
+    path = tmp_path / "song.wav"
+    audio_io.write(path, np.zeros((1, 4000), np.float32), 16000, "wav", "FLOAT", {"title": "AEIOU"})
+    path.write_bytes(path.read_bytes().replace(b"AEIOU", b"\xc4\xff\xfe\xd6\xdc"))
+    tags = audio_io.probe(path).tags
+    audio_io.write(tmp_path / "again.wav", np.zeros((1, 4000), np.float32), 16000, "wav", "FLOAT", tags)
+    assert audio_io.probe(tmp_path / "again.wav").tags == tags
+
+
 def make_fifo(path):
     os.mkfifo(path)
 

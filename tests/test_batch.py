@@ -165,6 +165,17 @@ def test_a_disk_without_room_is_refused_before_any_work(tmp_path, monkeypatch):
         batch.plan([song], Order(tmp_path / "out"), CONFIG)
 
 
+def test_a_header_that_claims_terabytes_costs_one_line_and_nothing_else(tmp_path):
+    vast = tmp_path / "vast.flac"
+    soundfile.write(vast, np.zeros(16000), 16000)
+    data = bytearray(vast.read_bytes())
+    data[21] |= 0x0F  # the upper bits of the 36-bit sample count in STREAMINFO
+    vast.write_bytes(data)
+    outcomes = do([vast, make_song(tmp_path / "song.wav")], Order(tmp_path / "out"))
+    assert statuses(outcomes) == {"vast.flac": "failed", "song.wav": "done"}
+    assert "GB of memory" in outcomes[0].message
+
+
 def test_an_output_that_is_a_file_is_refused(tmp_path):
     song = make_song(tmp_path / "song.wav")
     with pytest.raises(ConfigError, match="not a folder"):
@@ -507,6 +518,15 @@ def test_what_was_interrupted_is_made_by_the_next_run(tmp_path, monkeypatch, n_w
     assert statuses(do([song], order)) == {"song.wav": "done"}
     do([song], Order(tmp_path / "whole"))
     assert files_below(tmp_path / "out") == files_below(tmp_path / "whole")
+
+
+def test_what_a_stopped_process_left_is_removed(tmp_path):
+    song = make_song(tmp_path / "song.wav")
+    left = tmp_path / "out" / "song" / ".part-1-vocals.wav"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    do([song], Order(tmp_path / "out"))
+    assert not left.exists()
 
 
 def test_a_full_disk_fails_the_file_in_one_line(tmp_path, monkeypatch):
