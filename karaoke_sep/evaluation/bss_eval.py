@@ -68,9 +68,9 @@ def subspaces(sources, n_taps: int) -> Subspaces:
     """
     n_sources, n_samples = sources.shape
     n_fft = 0 if n_taps == 1 else 2 * scipy.fft.next_fast_len((n_samples + n_taps) // 2, real=True)
-    energies = np.sum(np.square(sources, dtype=np.float64), axis=1, keepdims=True)
-    silent = energies[:, 0] == 0
-    spectra = _transform(sources / np.sqrt(np.where(energies > 0, energies, 1.0)), n_fft)
+    norms = np.sqrt(np.einsum("jn,jn->j", sources, sources, dtype=np.float64))
+    silent = norms == 0
+    spectra = _transform(sources / np.where(silent, 1.0, norms)[:, None], n_fft)
     blocks = [[None] * n_sources for _ in range(n_sources)]
     for i in range(n_sources):
         for j in range(i, n_sources):
@@ -102,11 +102,10 @@ def criteria(spaces: Subspaces, estimates) -> Criteria:
         spectrum = _transform(np.asarray(estimate, np.float64), spaces.n_fft)
         target = _project(spaces, spectrum, [j], spaces.alone[j])
         everything = _project(spaces, spectrum, range(len(spaces.alone)), spaces.together)
-        interference, artefacts = everything - target, spectrum - everything
         ratios[:, j] = (
             _ratio_db(target, spectrum - target, spaces.n_fft),
-            _ratio_db(target, interference, spaces.n_fft),
-            _ratio_db(everything, artefacts, spaces.n_fft),
+            _ratio_db(target, everything - target, spaces.n_fft),
+            _ratio_db(everything, spectrum - everything, spaces.n_fft),
         )
     return Criteria(*ratios)
 

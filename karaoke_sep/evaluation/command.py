@@ -113,11 +113,15 @@ def _evaluate(score, items, described, more, *, rows, csv_path, json_path, resum
 
     names = [item.name for item in items]
     finished = {}
-    with _progress(len(items)) as bar:
-        for found in run.stream(score, items, names, rows, described, resume, jobs):
-            finished[found[0]["clip"]] = found
-            bar.set_postfix_str(_running_mean(report, finished), refresh=False)
-            bar.update()
+    try:
+        with _progress(len(items)) as bar:
+            for found in run.stream(score, items, names, rows, described, resume, jobs):
+                finished[found[0]["clip"]] = found
+                bar.set_postfix_str(_running_mean(report, finished), refresh=False)
+                bar.update()
+    except KeyboardInterrupt:
+        click.echo(f"Stopped; {rows} keeps the figures of {len(finished)} clips, and --resume goes on.", err=True)
+        sys.exit(130)
     in_order = [row for name in names for row in finished[name]]
     methods = report.summarise(in_order)
     if csv_path:

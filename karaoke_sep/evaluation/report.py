@@ -198,8 +198,9 @@ def _summary(rows):
         if there.any():
             found["mean"][figure] = _mean(values, seconds, there)
             found["median"][figure] = float(np.median(values[there]))
-            each = [_mean(values, seconds, there & (singers == singer)) for singer in np.unique(singers[there])]
-            found["singers_mean"][figure] = float(np.mean(each))
+            each = [_mean(values, seconds, there & (singers == singer)) for singer in set(singers[there]) - {""}]
+            if each:
+                found["singers_mean"][figure] = float(np.mean(sorted(each)))
     cost = None if not scored or scored[0]["cpu_s"] is None else sum(row["cpu_s"] for row in scored) / seconds.sum()
     return {"clips": len(rows), "failed": len(failed), "seconds": float(seconds.sum()), "cpu_s_per_s": cost, **found}
 
