@@ -173,9 +173,9 @@ def checked(audio: Audio | np.ndarray, rate_hz: int | None) -> Audio:
         samples = np.asarray(audio)
         if samples.ndim not in (1, 2):
             raise InputError(f"the samples have {samples.ndim} axes; (N,) or (channels, N) is needed")
-        if samples.dtype.kind != "f":
-            raise InputError(f"the samples are {samples.dtype}; float with full scale 1.0 is needed")
         audio = Audio(np.atleast_2d(samples), rate_hz)
+    if audio.samples.dtype.kind != "f":
+        raise InputError(f"the samples are {audio.samples.dtype}; float with full scale 1.0 is needed")
     if audio.n_channels > 64:
         raise InputError(
             f"{audio.n_channels} channels; at most 64 (is the array (N, channels)? it must be (channels, N))"
