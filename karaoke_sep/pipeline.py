@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 import soxr
+from threadpoolctl import threadpool_limits
 
 from . import (
     accompaniment_views,
@@ -36,6 +37,7 @@ FADE_S = 0.1
 Progress = Callable[[str, float], None]
 
 
+@threadpool_limits.wrap(limits=1)  # BLAS rounds differently with another number of threads
 def separate(
     audio: Audio | np.ndarray,
     rate_hz: int | None = None,
