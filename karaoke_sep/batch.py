@@ -15,9 +15,7 @@ import string
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -25,7 +23,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import __version__, audio_io, pipeline
+from . import __version__, audio_io, pipeline, workers
 from .audio_io import SoundInfo
 from .config import Config, fingerprint
 from .errors import ConfigError, InputError, KaraokeSepError
@@ -445,7 +443,7 @@ def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> I
         if engine == "local" and n_jobs == 1:
             yield from (do(job, order, config, progress) for job in plan.todo)
         elif plan.todo:
-            open_workers = partial(_WORKERS[engine], n_jobs if engine == "local" else scheduler)
+            open_workers = partial(workers.open_workers, engine, n_jobs, scheduler)
             yield from _in_parallel(plan.todo, order, config, open_workers, n_jobs)
     except BaseException:
         # Workers that were stopped could not tidy up.
@@ -462,13 +460,12 @@ def _in_parallel(jobs: list[Job], order: Order, config: Config, open_workers, n_
     Then the rest goes on.
     """
     while jobs:
-        lost = []
+        done = set()
         for job, outcome in _outcomes(jobs, order, config, open_workers):
-            if outcome is None:
-                lost.append(job)
-            else:
+            if outcome is not None:
+                done.add(job.source)
                 yield outcome
-        lost.sort(key=jobs.index)
+        lost = [job for job in jobs if job.source not in done]
         for suspect in lost[:n_jobs]:
             [(_, outcome)] = _outcomes([suspect], order, config, open_workers)
             message = f"{suspect.source}: its process was killed twice; perhaps it needs more memory"
@@ -486,62 +483,6 @@ def _outcomes(jobs: list[Job], order: Order, config: Config, open_workers) -> It
             except died:
                 outcome = None
             yield futures[future], outcome
-
-
-# Joblib's own Dask backend waits for ever when a worker dies, and its Ray backend gives no result before all are there.
-# What follows opens processes for a while: a function like Executor.submit, and what its futures raise when they die.
-
-
-@contextmanager
-def _local_workers(n_jobs: int) -> Iterator[tuple[Callable[..., Future], type[Exception]]]:
-    from joblib.externals.loky import ProcessPoolExecutor
-
-    executor = ProcessPoolExecutor(n_jobs)
-    try:
-        yield executor.submit, BrokenProcessPool
-    finally:
-        executor.shutdown(kill_workers=True)
-
-
-@contextmanager
-def _dask_workers(scheduler: str | None) -> Iterator[tuple[Callable[..., Future], type[Exception]]]:
-    try:
-        from distributed import Client, KilledWorker
-    except ImportError:
-        raise ConfigError("--engine dask: not installed here; pip install 'karaoke-sep[dask]'") from None
-    if scheduler is None:
-        raise ConfigError("--engine dask: needs --scheduler, such as tcp://192.0.2.1:8786")
-    try:
-        client = Client(scheduler, timeout="5s", set_as_default=False)
-    except (OSError, ValueError) as err:
-        raise ConfigError(f"--scheduler {scheduler}: no Dask scheduler answers there ({err})") from None
-    with client, client.get_executor(pure=False) as executor:
-        try:
-            yield executor.submit, KilledWorker
-        finally:
-            executor.shutdown(wait=False)
-
-
-@contextmanager
-def _ray_workers(address: str | None) -> Iterator[tuple[Callable[..., Future], type[Exception]]]:
-    try:
-        import ray
-    except ImportError:
-        raise ConfigError("--engine ray: not installed here; pip install 'karaoke-sep[ray]'") from None
-    try:
-        ray.init(address=address or "auto", log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError, RuntimeError) as err:
-        raise ConfigError(f"--scheduler {address}: no Ray cluster answers there ({str(err).splitlines()[0]})") from None
-    try:
-        yield (
-            lambda function, *args: ray.remote(max_retries=0)(function).remote(*args).future(),
-            ray.exceptions.RayError,
-        )
-    finally:
-        ray.shutdown()
-
-
-_WORKERS = {"local": _local_workers, "dask": _dask_workers, "ray": _ray_workers}
 
 
 def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None = None) -> Outcome:

@@ -1,0 +1,92 @@
+"""Processes to work in: on this machine, on a Dask cluster or on a Ray cluster.
+
+All three give futures. Joblib's own backends would be shorter, but its Dask backend waits for ever when a worker dies,
+and its Ray backend gives no result before all are there.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+
+from .errors import ConfigError
+
+Workers = tuple[Callable[..., Future], type[Exception]]
+
+
+def open_workers(engine: str, n_jobs: int = 1, scheduler: str | None = None) -> AbstractContextManager[Workers]:
+    """Processes for a while.
+
+    Parameters
+    ----------
+    engine : {"local", "dask", "ray"}
+    n_jobs : int
+        Processes on this machine; a cluster has its own number.
+    scheduler : str, optional
+        Address of the cluster.
+
+    Returns
+    -------
+    context manager
+        Gives a function like ``Executor.submit``, and what a future raises whose process died. Whatever has not begun
+        when the context is left is not done.
+
+    Raises
+    ------
+    ConfigError
+        On entering: when the cluster cannot be reached, or its library is not installed.
+    """
+    if engine == "local":
+        return _local(n_jobs)
+    return {"dask": _dask, "ray": _ray}[engine](scheduler)
+
+
+@contextmanager
+def _local(n_jobs: int) -> Iterator[Workers]:
+    # Loky, unlike the standard library's pool, does not run the caller's main module again.
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    executor = ProcessPoolExecutor(n_jobs)
+    try:
+        yield executor.submit, BrokenProcessPool
+    finally:
+        executor.shutdown(kill_workers=True)
+
+
+@contextmanager
+def _dask(scheduler: str | None) -> Iterator[Workers]:
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise ConfigError("--engine dask: not installed here; pip install 'karaoke-sep[dask]'") from None
+    if scheduler is None:
+        raise ConfigError("--engine dask: needs --scheduler, such as tcp://192.0.2.1:8786")
+    try:
+        client = Client(scheduler, timeout="5s", set_as_default=False)
+    except (OSError, ValueError) as err:
+        raise ConfigError(f"--scheduler {scheduler}: no Dask scheduler answers there ({err})") from None
+    with client, client.get_executor(pure=False) as executor:
+        try:
+            yield executor.submit, KilledWorker
+        finally:
+            executor.shutdown(wait=False)
+
+
+@contextmanager
+def _ray(address: str | None) -> Iterator[Workers]:
+    try:
+        import ray
+    except ImportError:
+        raise ConfigError("--engine ray: not installed here; pip install 'karaoke-sep[ray]'") from None
+    try:
+        ray.init(address=address or "auto", log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, ValueError, RuntimeError) as err:
+        reason = str(err).partition("\n")[0]
+        raise ConfigError(f"--scheduler {address}: no Ray cluster answers there ({reason})") from None
+    try:
+        yield (
+            lambda function, *args: ray.remote(max_retries=0)(function).remote(*args).future(),
+            ray.exceptions.RayError,
+        )
+    finally:
+        ray.shutdown()
