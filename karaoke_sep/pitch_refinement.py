@@ -38,6 +38,10 @@ class Params:
             raise ValueError(f"window_ms is {self.window_ms:g}; it must be 10 to 1000")
         if self.max_jump_cents < self.step_cents:
             raise ValueError(f"max_jump_cents is {self.max_jump_cents:g}; it must be at least step_cents")
+        if self.top_hz <= 0:
+            raise ValueError(f"top_hz is {self.top_hz:g}; it must be positive")
+        if self.jump_cost < 0:
+            raise ValueError(f"jump_cost is {self.jump_cost:g}; it must not be negative")
 
 
 def refine(track: PitchTrack, audio: Audio, params: Params) -> PitchTrack:

@@ -37,6 +37,8 @@ class Params:
             raise ValueError(f"min_hz is {self.min_hz:g}; it must be at least 20 and below max_hz, {self.max_hz:g}")
         if self.max_hz > 4000:
             raise ValueError(f"max_hz is {self.max_hz:g}; it must be at most 4000")
+        if self.top_hz <= self.min_hz:
+            raise ValueError(f"top_hz is {self.top_hz:g}; it must be above min_hz, {self.min_hz:g}")
         if not 1 <= self.step_cents <= 100:
             raise ValueError(f"step_cents is {self.step_cents:g}; it must be 1 to 100")
         if self.n_partials < 1:
