@@ -102,6 +102,11 @@ class _Sequential(soundfile.SoundFile):
         return False
 
 
+def _name(path: Path) -> str | bytes:
+    """The name for libsndfile; soundfile itself cannot pass on one that is not UTF-8."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
+
+
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
@@ -115,7 +120,7 @@ def probe(path: Path) -> SoundInfo:
     """
     _check_regular(path)
     try:
-        with _quiet_decoder(), soundfile.SoundFile(path) as file:
+        with _quiet_decoder(), soundfile.SoundFile(_name(path)) as file:
             n_samples = file.frames if file.frames < sys.maxsize // 2 else None
             tags, n_missing = _known_tags(file.copy_metadata()), _missing_samples(file)
             return SoundInfo(file.samplerate, file.channels, n_samples, file.subtype, "libsndfile", tags, n_missing)
@@ -196,7 +201,7 @@ def _blocks(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
         with _quiet_decoder(), _piped(path) as end, soundfile.SoundFile(end, closefd=False) as file:
             yield from _blocks_from_file(path, file)
     else:
-        with _Sequential(path) as file:
+        with _Sequential(_name(path)) as file:
             yield from _blocks_from_file(path, file)
 
 
@@ -478,7 +483,7 @@ def write(
     name = "RF64" if too_long else FORMATS[container]
     with (
         whole_file(path) as part,
-        _Sequential(part, "w", rate_hz, len(samples), subtype, format=name) as file,
+        _Sequential(_name(part), "w", rate_hz, len(samples), subtype, format=name) as file,
     ):
         for name, text in tags.items():
             with suppress(soundfile.LibsndfileError):

@@ -73,6 +73,17 @@ def test_stems_are_written_and_their_paths_printed(song, tmp_path):
     np.testing.assert_array_equal(total, soundfile.read(song)[0])
 
 
+def test_names_come_out_byte_for_byte_and_are_escaped_in_logs(song, tmp_path):
+    folder = os.fsencode(tmp_path)
+    os.rename(song, folder + b"/in/\xff\n.wav")
+    (song.parent / "bad\x1b.wav").write_text("no sound")
+    command = [*COMMAND, "separate", song.parent, "-o", tmp_path / "out", "--stem", "vocals", *FAST]
+    result = subprocess.run(command, capture_output=True)
+    assert result.stdout == folder + b"/out/\xff\n/vocals.wav\n"
+    assert b"bad\\x1b.wav: " in result.stderr
+    assert b"\x1b" not in result.stderr
+
+
 def test_the_default_output_is_separated(song, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     call("separate", song, *FAST)
