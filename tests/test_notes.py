@@ -1,0 +1,266 @@
+"""Notes from contours that are known, and files that are read back byte by byte."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import mir_eval
+import numpy as np
+import pytest
+
+import karaoke_sep
+from karaoke_sep import demo_song
+from karaoke_sep.notes import Note, Params, midi, segment, ultrastar
+from karaoke_sep.types import Audio, PitchTrack
+
+RATE_HZ = 8000
+
+
+def track_of(semitones, hop_s=0.005):
+    """A contour; NaN is silence."""
+    semitones = np.asarray(semitones, float)
+    f0_hz = 440 * 2 ** ((semitones - 69) / 12)
+    return PitchTrack(np.arange(len(f0_hz)) * hop_s, f0_hz, np.isfinite(f0_hz).astype(float))
+
+
+def line(*parts, hop_s=0.005):
+    """Contour of (seconds, semitones) held one after the other."""
+    return np.concatenate([np.full(round(seconds / hop_s), float(pitch)) for seconds, pitch in parts])
+
+
+def sound(*parts):
+    """Noise of (seconds, level in dB) one after the other."""
+    noise = np.random.default_rng(0).standard_normal(sum(round(seconds * RATE_HZ) for seconds, _ in parts))
+    gain = np.concatenate([np.full(round(seconds * RATE_HZ), 0.1 * 10 ** (db / 20)) for seconds, db in parts])
+    return Audio((noise * gain)[None], RATE_HZ)
+
+
+def f_measure(notes, true_notes):
+    """Onset within 50 ms, pitch within 50 cents."""
+    true_onset_s, true_offset_s, true_pitch = np.array(true_notes).T
+    return mir_eval.transcription.precision_recall_f1_overlap(
+        np.stack([true_onset_s, true_offset_s], axis=1),
+        440 * 2 ** ((true_pitch - 69) / 12),
+        np.array([(note.onset_s, note.offset_s) for note in notes]),
+        440 * 2 ** ((np.array([note.pitch for note in notes]) - 69) / 12),
+        offset_ratio=None,
+    )[2]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_true_contour_of_the_demo_song_gives_its_notes(seed):
+    song = demo_song.make(RATE_HZ, 40.0, seed)
+    assert f_measure(segment(song.track), song.notes) >= 0.95
+    assert f_measure(segment(song.track, song.vocals), song.notes) >= 0.95
+
+
+def test_the_separated_demo_song_gives_its_notes():
+    song = demo_song.make(16000)
+    separation = karaoke_sep.separate(song.mixture)
+    assert f_measure(segment(separation.track, separation.vocals), song.notes) >= 0.9
+
+
+def test_held_pitches_are_notes_with_their_times_keys_and_pitches():
+    notes = segment(track_of(line((0.3, np.nan), (0.4, 60), (0.2, 62.1), (0.3, np.nan), (0.5, 59))))
+    assert [note.key for note in notes] == [60, 62, 59]
+    np.testing.assert_allclose([note.pitch for note in notes], [60, 62.1, 59])
+    np.testing.assert_allclose([note.onset_s for note in notes], [0.3, 0.7, 1.2], atol=0.005)
+    np.testing.assert_allclose([note.offset_s for note in notes], [0.7, 0.9, 1.7], atol=0.005)
+
+
+@pytest.mark.parametrize("depth", [0.3, 0.7, 1.0])
+def test_a_vibrato_is_one_note(depth):
+    swing = depth * np.sin(2 * np.pi * 5.5 * np.arange(300) * 0.005)
+    (note,) = segment(track_of(64 + swing))
+    assert note.key == 64
+    assert note.pitch == pytest.approx(64, abs=0.1)
+
+
+@pytest.mark.parametrize("interval", [2, 5, 12, -7])
+def test_a_glide_joins_two_notes_in_its_middle_and_makes_none_of_its_own(interval):
+    glide = 60 + interval * (0.5 - 0.5 * np.cos(np.pi * np.arange(20) / 20))
+    first, second = segment(track_of(np.concatenate([line((0.4, 60)), glide, line((0.4, 60 + interval))])))
+    assert (first.key, second.key) == (60, 60 + interval)
+    assert first.offset_s == second.onset_s == pytest.approx(0.45, abs=0.02)
+
+
+def test_a_sharp_singer_gets_the_keys_meant_and_the_pitches_sung():
+    tune = line((0.4, 60), (0.4, 64), (0.4, 67))
+    sharp = segment(track_of(tune + 0.4))
+    assert [note.key for note in sharp] == [60, 64, 67]
+    np.testing.assert_allclose([note.pitch for note in sharp], [60.4, 64.4, 67.4])
+    uneven = segment(track_of(line((0.6, 60.4), (0.4, 64.6), (0.6, 67.3))))
+    assert [note.key for note in uneven] == [60, 64, 67]
+
+
+def test_notes_do_not_depend_on_the_spacing_of_the_frames():
+    parts = ((0.192, np.nan), (0.48, 60), (0.32, 63), (0.16, np.nan), (0.64, 58))
+    fine, coarse = (segment(track_of(line(*parts, hop_s=hop_s), hop_s)) for hop_s in (0.004, 0.016))
+    assert [note.key for note in fine] == [note.key for note in coarse] == [60, 63, 58]
+    np.testing.assert_allclose(
+        [(note.onset_s, note.offset_s) for note in fine], [(note.onset_s, note.offset_s) for note in coarse], atol=0.016
+    )
+
+
+def test_notes_of_any_contour_are_in_order_and_do_not_overlap():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        walk = 60 + np.cumsum(rng.normal(0, 0.4, 600))
+        walk[rng.random(600) < 0.1] = np.nan
+        track = replace(track_of(walk), voicing=(0.4 + 0.6 * rng.random(600)) * np.isfinite(walk))
+        notes = segment(track)
+        times_s = np.array([(note.onset_s, note.offset_s) for note in notes]).ravel()
+        assert len(notes) > 0
+        assert (np.diff(times_s) >= 0).all()
+        assert all(note.offset_s - note.onset_s >= 0.1 for note in notes)
+
+
+def test_where_no_pitch_is_there_is_no_note():
+    assert segment(track_of(np.full(100, np.nan))) == ()
+    assert segment(track_of([60.0])) == ()
+    assert segment(track_of(line((1, 60))), sound((1, -200))) != ()  # silence has no level to compare with
+    assert segment(replace(track_of(line((1, 60))), voicing=np.full(200, 0.01))) == ()
+
+
+@pytest.mark.parametrize("level_db", [0, -10])
+def test_a_dip_of_the_voice_parts_two_notes_of_one_pitch(level_db):
+    unsure = replace(track_of(line((0.8, 60), (0.4, 64))), voicing=np.full(240, 0.6))
+    vocals = sound((0.36, level_db), (0.08, level_db - 22), (0.36, level_db), (0.4, 0))
+    first, second, _ = segment(unsure, vocals)
+    assert first.offset_s == pytest.approx(0.36, abs=0.03)
+    assert second.onset_s == pytest.approx(0.44, abs=0.03)
+    assert len(segment(unsure)) == len(segment(unsure, sound((1.2, 0)))) == 2
+
+
+def test_a_loud_consonant_without_pitch_is_no_note():
+    track = track_of(line((0.4, 60), (0.15, np.nan), (0.4, 60)))
+    for vocals in (None, sound((0.95, 0))):
+        first, second = segment(track, vocals)
+        assert first.offset_s == pytest.approx(0.4, abs=0.01)
+        assert second.onset_s == pytest.approx(0.55, abs=0.01)
+
+
+def test_what_is_left_of_the_band_in_the_vocals_is_no_note():
+    notes = segment(track_of(line((1, 60), (1, 64))), sound((1, 0), (1, -40)))
+    assert [note.key for note in notes] == [60]
+
+
+def test_velocities_follow_the_level_and_are_64_where_none_is_known():
+    track = track_of(line((0.5, 60), (0.5, 64)))
+    loud, soft = segment(track, sound((0.5, 0), (0.5, -6)))
+    assert loud.velocity == 127
+    assert soft.velocity == pytest.approx(127 * 10 ** (-6 / 40), abs=2)
+    assert [note.velocity for note in segment(track)] == [64, 64]
+
+
+@pytest.mark.parametrize(
+    ("setting", "parts", "levels"),
+    [
+        ({"spread_semitones": 3.0}, ((0.5, 60), (0.2, 61), (0.5, 60)), ((1.2, 0),)),
+        ({"change_ms": 2000.0}, ((0.5, 60), (0.2, 61), (0.5, 60)), ((1.2, 0),)),
+        ({"shortest_ms": 300.0}, ((0.5, 60), (0.2, 61), (0.5, 60)), ((1.2, 0),)),
+        ({"level_weight": 0.0}, ((1.2, 60),), ((0.6, 0), (0.1, -40), (0.5, 0))),
+        ({"dip_db": 50.0}, ((1.2, 60),), ((0.6, 0), (0.1, -40), (0.5, 0))),
+        ({"quietest_db": 40.0}, ((1.2, 60), (1.2, 64)), ((1.2, 0), (1.2, -40))),
+    ],
+)
+def test_each_setting_changes_the_notes(setting, parts, levels):
+    track, vocals = track_of(line(*parts)), sound(*levels)
+    assert len(segment(track, vocals, Params(**setting))) != len(segment(track, vocals))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("spread_semitones", 0.0), ("change_ms", -1.0), ("shortest_ms", -1.0), ("dip_db", -0.1)]
+)
+def test_a_setting_out_of_its_range_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value:g}"):
+        Params(**{name: value})
+
+
+def test_a_midi_file_is_what_the_standard_says():
+    """One second of A4: format 0, one track, 480 ticks in a quarter note, 120 of those a minute."""
+    file = midi([Note(onset_s=0.5, offset_s=1.5, key=69, pitch=69.0, velocity=100)])
+    assert file == bytes.fromhex(
+        "4D546864 00000006 0000 0001 01E0"  # MThd
+        "4D54726B 00000030"  # MTrk
+        "00 FF5103 07A120"  # 500000 us
+        "00 C035"
+        "00 B06500 00 B06400 00 B00602 00 B02600 00 B0657F 00 B0647F"
+        "8360 904564"  # 480 = 3 * 128 + 96
+        "8740 804500"  # 960 = 7 * 128 + 64
+        "00 FF2F00"
+    )
+
+
+def messages(file):
+    """(time in s, status, data) of the channel messages of a file with one track."""
+    ticks_per_s = 2 * int.from_bytes(file[12:14], "big")
+    data, now, found = list(file[22:]), 0, []
+    assert len(data) == int.from_bytes(file[18:22], "big")
+    while data:
+        delta = 0
+        while True:
+            byte = data.pop(0)
+            delta = 128 * delta + (byte & 127)
+            if byte < 128:
+                break
+        now += delta
+        status = data.pop(0)
+        if status == 0xFF:
+            n = data[1] + 2
+        else:
+            n = 1 if status >> 4 in (0xC, 0xD) else 2
+            found.append((now / ticks_per_s, status, tuple(data[:n])))
+        del data[:n]
+    return found
+
+
+def test_the_notes_can_be_read_back_from_the_midi_file_to_a_millisecond():
+    song = demo_song.make(RATE_HZ)
+    notes = segment(song.track, song.vocals)
+    for track in (None, song.track):
+        read = messages(midi(notes, track))
+        ons = [(time_s, *data) for time_s, status, data in read if status == 0x90]
+        offs = [(time_s, data[0]) for time_s, status, data in read if status == 0x80]
+        np.testing.assert_allclose(ons, [(note.onset_s, note.key, note.velocity) for note in notes], atol=0.001, rtol=0)
+        np.testing.assert_allclose(offs, [(note.offset_s, note.key) for note in notes], atol=0.001, rtol=0)
+
+
+def test_bends_follow_the_contour_within_two_semitones():
+    track = track_of(np.concatenate([line((0.5, 60), (0.5, 61.0), (0.2, 66), (0.2, np.nan))]))
+    note = Note(onset_s=0.0025, offset_s=1.3, key=60, pitch=60.0, velocity=64)
+    read = messages(midi([note], track))
+    bends = [(time_s, data[0] + 128 * data[1]) for time_s, status, data in read if status == 0xE0]
+    np.testing.assert_allclose(bends, [(0.0025, 8192), (0.5, 8192 + 4096), (1.0, 16383)], atol=0.001)
+    assert [status for _, status, _ in read].index(0xE0) < [status for _, status, _ in read].index(0x90)
+    assert not [status for _, status, _ in messages(midi([note])) if status == 0xE0]
+
+
+def test_one_note_ends_before_the_next_is_bent_and_begins():
+    track = track_of(line((0.5, 60.5), (0.5, 62.5)))
+    notes = [Note(0.0, 0.5, 60, 60.5, 64), Note(0.5, 1.0, 62, 62.5, 64)]
+    at_change = [status for time_s, status, _ in messages(midi(notes, track)) if time_s == 0.5]
+    assert at_change == [0x80, 0xE0, 0x90]
+
+
+def test_ultrastar_lines_hold_beats_of_50_ms_and_semitones_from_middle_c():
+    notes = [Note(1.0, 1.5, 64, 64.0, 64), Note(1.5, 1.51, 59, 59.0, 64), Note(2.5, 3.0, 60, 60.0, 64)]
+    assert ultrastar(notes, title="A\nsong ", artist="Somebody", audio_name="song.ogg") == (
+        "#VERSION:1.0.0\n#TITLE:A song\n#ARTIST:Somebody\n#MP3:song.ogg\n#BPM:300\n#GAP:0\n"
+        ": 20 10 4 ~\n: 30 1 -1 ~\n- 31\n: 50 10 0 ~\nE\n"
+    )
+
+
+def test_ultrastar_notes_never_overlap():
+    rng = np.random.default_rng(0)
+    edges_s = np.cumsum(rng.uniform(0.01, 0.2, 101))
+    notes = [Note(on, off, 60, 60.0, 64) for on, off in pairwise(edges_s)]
+    lines = [line.split() for line in ultrastar(notes, "t", "a", "s.wav").splitlines() if line.startswith(":")]
+    starts, lengths = np.array([(int(words[1]), int(words[2])) for words in lines]).T
+    assert len(starts) == 100
+    assert (lengths >= 1).all()
+    assert (starts[1:] >= starts[:-1] + lengths[:-1]).all()
+
+
+def test_a_song_without_notes_gives_files_without_notes():
+    assert [status for _, status, _ in messages(midi([])) if status in (0x80, 0x90)] == []
+    assert ultrastar([], "t", "a", "s.wav").splitlines()[-2:] == ["#GAP:0", "E"]
