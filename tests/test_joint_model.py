@@ -70,6 +70,13 @@ def test_against_the_true_accompaniment_the_voice_is_found(mask, truth, mixture_
     assert relative_error(joint_model.fit_voice(mixture_TF, H_TK @ B_KF, mask, params, 1), true_V) < tolerance
 
 
+def test_a_voice_alone_is_known_without_any_iteration(mask, truth):
+    true_V, *_ = truth
+    alone_TF = mask.spread(true_V)
+    V = joint_model.fit_voice(alone_TF, np.zeros_like(alone_TF), mask, Params(n_voice_iterations=0), 1)
+    np.testing.assert_allclose(V, true_V, rtol=1e-4)
+
+
 def test_the_joint_fit_mends_an_accompaniment_learned_outside_the_mask(mask, truth, mixture_TF):
     true_V, true_H_TK, true_B_KF = truth
     rng = np.random.default_rng(0)
