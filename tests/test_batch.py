@@ -215,7 +215,7 @@ def test_any_sound_is_separated_into_stems_that_add_up(
     tmp_path_factory, rate_hz, n_channels, extra_samples, subtype, level
 ):
     folder = tmp_path_factory.mktemp("any")
-    samples = level * np.random.default_rng(0).uniform(-1, 1, (rate_hz // 20 + extra_samples, n_channels))
+    samples = level * np.random.default_rng(0).uniform(-1, 1, (-(-rate_hz // 20) + extra_samples, n_channels))
     soundfile.write(folder / "a.wav", samples, rate_hz, subtype)
     [outcome] = do([folder / "a.wav"], Order(folder / "out"))
     assert outcome.status == "done", outcome.message
