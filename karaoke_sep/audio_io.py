@@ -14,6 +14,7 @@ Writing keeps the rate, the channels, the length and, unless asked otherwise, th
 
 import glob
 import json
+import math
 import os
 import re
 import shutil
@@ -130,10 +131,15 @@ def probe(path: Path) -> SoundInfo:
         return _probe_with_ffmpeg(path, "no sound data" if absent else err.error_string.rstrip("."))
 
 
-def read(path: Path) -> tuple[Audio, tuple[str, ...]]:
+def read(path: Path, max_samples: float = math.inf) -> tuple[Audio, tuple[str, ...]]:
     """The sound in ``path``, and what is to be said about it.
 
     The whole of what is there is read, in blocks, so that neither time nor memory depends on what a header claims.
+
+    Parameters
+    ----------
+    max_samples : float
+        Of one channel; a sound that has more is refused, even if its header does not tell.
 
     Returns
     -------
@@ -144,25 +150,32 @@ def read(path: Path) -> tuple[Audio, tuple[str, ...]]:
     Raises
     ------
     InputError
-        When nothing can be read. Samples are not judged here: no sound, or NaN, may come out.
+        When nothing can be read, or too much. Samples are not judged here: no sound, or NaN, may come out.
     """
     info = probe(path)
-    blocks, broken = [], ""
+    blocks, n_samples, broken_off = [], 0, ""
     try:
         for block in _blocks(path, info):
             blocks.append(block)
-    except InputError as err:
+            n_samples += block.shape[1]
+            if n_samples > max_samples:
+                raise InputError(f"{path}: is longer than the {max_samples / info.rate_hz:.0f} s that fit into memory")
+    except _BrokenOffError as err:
         if not blocks:
             raise
-        broken = str(err)
+        broken_off = str(err)
     samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((info.n_channels, 0), np.float32)
     audio = Audio(samples, info.rate_hz)
-    if broken:
-        return audio, (f"{broken}; the {audio.duration_s:.2f} s before that are used",)
+    if broken_off:
+        return audio, (f"{broken_off}; the {audio.duration_s:.2f} s before that are used",)
     claimed_s = ((info.n_samples or 0) + info.n_missing_samples) / info.rate_hz
     if claimed_s - audio.duration_s > _LENGTH_SLACK_S and not _length_is_a_guess(path, info):
         return audio, (f"{path}: ends early: {audio.duration_s:.2f} s of {claimed_s:.2f} s are there and used",)
     return audio, ()
+
+
+class _BrokenOffError(InputError):
+    """A sound cannot be read further."""
 
 
 def _check_regular(path: Path) -> None:
@@ -211,7 +224,7 @@ def _blocks_from_file(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndar
         try:
             block = file.read(_BLOCK_FRAMES, dtype=dtype, always_2d=True)
         except soundfile.LibsndfileError as err:
-            raise InputError(f"{path}: breaks off ({err.error_string.rstrip('.')})") from None
+            raise _BrokenOffError(f"{path}: breaks off ({err.error_string.rstrip('.')})") from None
         if not len(block):
             return
         yield block.T
@@ -279,7 +292,10 @@ def _probe_with_ffmpeg(path: Path, reason: str) -> SoundInfo:
         "stream=codec_name,sample_rate,channels,duration,bits_per_raw_sample:format=duration:format_tags:stream_tags"
     )
     command = ["ffprobe", *_ffmpeg_input(path), "-select_streams", "a:0", "-show_entries", fields, "-of", "json"]
-    found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    try:
+        found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{path}: ffprobe found nothing in it within 60 s") from None
     if found.returncode:
         raise InputError(f"{path}: not a sound file, or a broken one ({_last_line(found.stderr, reason)})")
     answer = json.loads(found.stdout)
@@ -315,7 +331,7 @@ def _blocks_from_ffmpeg(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
             process.kill()
         if failed:
             said.seek(0)
-            raise InputError(f"{path}: breaks off ({_last_line(said.read(), 'ffmpeg does not say why')})")
+            raise _BrokenOffError(f"{path}: breaks off ({_last_line(said.read(), 'ffmpeg does not say why')})")
 
 
 def _last_line(stderr: bytes, otherwise: str) -> str:

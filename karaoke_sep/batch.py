@@ -202,7 +202,8 @@ def looks_like_mir1k(jobs: Iterable[Job]) -> bool:
 def find_inputs(inputs: Iterable[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
     """Sound files among the inputs, each once, with its sub-folder below the input that led to it.
 
-    A folder is searched through, links to folders too, but each folder once, and without what lies below ``output``.
+    A folder is searched through, links to folders too, but each folder once, and without our own stems: what lies below
+    ``output``, or beside a sidecar.
     """
     found: dict[Path, tuple[Path, Path]] = {}
     faults = []
@@ -210,7 +211,7 @@ def find_inputs(inputs: Iterable[Path], output: Path) -> tuple[list[tuple[Path, 
         if not given_path.is_dir():
             found.setdefault(given_path.resolve(), (given_path, PurePath()))
             continue
-        files = sorted(_search(given_path, output.resolve()))
+        files = sorted(_search(given_path, output))
         if not files:
             faults.append((given_path, f"{given_path}: there is no sound file in this folder"))
         for path in files:
@@ -219,14 +220,12 @@ def find_inputs(inputs: Iterable[Path], output: Path) -> tuple[list[tuple[Path, 
 
 
 def _search(folder: Path, output: Path) -> Iterator[Path]:
-    seen = set()
+    seen = {output.resolve()} - {folder.resolve()}
     for here, folders, names in os.walk(folder, followlinks=True):
-        status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen or Path(here).resolve() == output:
+        if Path(here).resolve() in seen or f"{_SIDECAR}.json" in names:
             folders.clear()
             continue
-        seen.add((status.st_dev, status.st_ino))
-        folders.sort()
+        seen.add(Path(here).resolve())
         yield from (
             Path(here, name) for name in names if Path(name).suffix.lower() in audio_io.SUFFIXES and name[0] != "."
         )
@@ -290,11 +289,10 @@ def _job(
         raise InputError(f"{source}: holds no samples")
     if (info.duration_s or math.inf) < pipeline.MIN_S:
         raise InputError(f"{source}: {info.duration_s:.3f} s is too short; at least {pipeline.MIN_S} s is needed")
-    needed_bytes, memory_bytes = _BYTES_PER_SAMPLE * (info.n_samples or 0) * info.n_channels, _memory_bytes()
-    if needed_bytes > memory_bytes:
+    if (info.n_samples or 0) > _max_samples(info):
         raise InputError(
-            f"{source}: {info.duration_s / 3600:.1f} h of {info.n_channels} channels need about "
-            f"{needed_bytes / 1e9:.0f} GB of memory, and this machine has {memory_bytes / 1e9:.0f} GB; cut it in pieces"
+            f"{source}: {info.duration_s / 3600:.1f} h are longer than the "
+            f"{_max_samples(info) / info.rate_hz / 3600:.1f} h that fit into memory; cut it in pieces"
         )
     if order.layout == "mir1k":
         if info.n_channels != 2:
@@ -317,11 +315,13 @@ def _job(
     return replace(job, state=state, reason=reason)
 
 
-def _memory_bytes() -> float:
+def _max_samples(info: SoundInfo) -> float:
+    """The longest sound of so many channels that can be separated in the memory of this machine."""
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError):  # not on every system
         return math.inf
+    return memory_bytes / _BYTES_PER_SAMPLE / info.n_channels
 
 
 def _contour(source: Path, parent: PurePath, contours: Path | None) -> Path | None:
@@ -507,7 +507,7 @@ def _length(info: SoundInfo) -> str:
 
 
 def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None) -> Outcome:
-    audio, warnings = audio_io.read(job.source)
+    audio, warnings = audio_io.read(job.source, _max_samples(job.info))
     if order.layout == "mir1k":
         audio = Audio(audio.samples.sum(axis=0, keepdims=True), audio.rate_hz)
     try:

@@ -209,6 +209,14 @@ def test_a_flac_header_that_claims_terabytes_costs_no_memory(tmp_path):
     assert str(path) in warning
 
 
+def test_a_sound_that_is_longer_than_allowed_is_refused_before_it_is_all_read(tmp_path):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.zeros(100_000), 16000)
+    assert audio_io.read(path, max_samples=100_000)[0].n_samples == 100_000
+    with pytest.raises(InputError, match="longer than the 3 s"):
+        audio_io.read(path, max_samples=50_000)
+
+
 def test_an_mp3_without_length_is_read_to_its_end(tmp_path):
     """libsndfile guesses the length from the first frame, and would stop there."""
     parts = []

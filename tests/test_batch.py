@@ -55,9 +55,10 @@ def test_a_folder_is_searched_and_its_sub_folders_are_kept(tmp_path):
     assert (tmp_path / "out" / "disc 1" / "b" / "accompaniment.wav").exists()
 
 
-def test_stems_of_an_earlier_run_are_no_inputs(tmp_path):
+@pytest.mark.parametrize("output", ["separated", "."])
+def test_stems_of_an_earlier_run_are_no_inputs(tmp_path, output):
     make_song(tmp_path / "a.wav")
-    order = Order(tmp_path / "separated")
+    order = Order(tmp_path / output)
     do([tmp_path], order)
     assert statuses(do([tmp_path], order)) == {"a.wav": "skipped"}
 
@@ -67,9 +68,10 @@ def test_an_input_named_twice_is_done_once(tmp_path):
     assert len(batch.plan([song, tmp_path / "in"], Order(tmp_path / "out"), CONFIG).jobs) == 1
 
 
-def test_a_loop_of_links_is_searched_once(tmp_path):
+def test_loops_of_links_are_searched_once(tmp_path):
     make_song(tmp_path / "in" / "a.wav")
-    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    for name in ("loop", "other loop"):  # two of them make 2^40 paths before the system stops it
+        (tmp_path / "in" / name).symlink_to(tmp_path / "in")
     assert len(batch.plan([tmp_path / "in"], Order(tmp_path / "out"), CONFIG).jobs) == 1
 
 
@@ -173,7 +175,7 @@ def test_a_header_that_claims_terabytes_costs_one_line_and_nothing_else(tmp_path
     vast.write_bytes(data)
     outcomes = do([vast, make_song(tmp_path / "song.wav")], Order(tmp_path / "out"))
     assert statuses(outcomes) == {"vast.flac": "failed", "song.wav": "done"}
-    assert "GB of memory" in outcomes[0].message
+    assert "fit into memory" in outcomes[0].message
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path):
@@ -290,10 +292,10 @@ class Deadly(PosixPath):
 
 
 def test_a_worker_that_dies_costs_only_its_own_file(tmp_path):
-    songs = [make_song(tmp_path / f"{i}.wav") for i in range(5)]
+    songs = [make_song(tmp_path / f"{i}.wav", seconds=1) for i in range(9)]
     songs[1] = Deadly(songs[1])
     outcomes = do(songs, Order(tmp_path / "out"), n_jobs=2)
-    assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(5)}
+    assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(9)}
     assert "process was killed twice" in next(o.message for o in outcomes if o.status == "failed")
 
 
