@@ -47,3 +47,10 @@ def test_the_path_passes_through_a_pause_instead_of_leaving_it():
     assert np.isfinite(f0_hz).all()
     assert cents(f0_hz, 200).min() > -20
     assert cents(f0_hz, 200).max() < 320
+
+
+def test_quiet_frames_count_as_much_as_loud_ones():
+    audio = noise(1.0, 16000)
+    quiet = Audio(audio.samples * 0.01, 16000)
+    loud_hz, quiet_hz = (hmm.track(a, Params()).f0_hz for a in (audio, quiet))
+    assert np.mean(np.abs(cents(quiet_hz, loud_hz)) < 1) > 0.95

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sounds import cents, energy_db, noise, sdr_db, silence, voice
+from sounds import cents, energy_db, noise, partials_of, sdr_db, silence, voice
 from threadpoolctl import threadpool_limits
 
 from karaoke_sep import load_config, pipeline, separate
 from karaoke_sep.errors import InputError
+from karaoke_sep.stft import stft
 from karaoke_sep.types import Audio, PitchTrack
 
 FAST = load_config("fast")
@@ -150,6 +151,20 @@ def test_the_same_config_behaves_alike_at_16_and_48_khz(demo, separated):
     assert low == pytest.approx(high, abs=1)
 
 
+def test_times_in_the_config_mean_the_same_at_16_and_48_khz(demo):
+    config = load_config(overrides=["joint_model.smoothing_ms=640", "accompaniment_views.nearby_ms=100"])
+    songs = [demo(rate_hz, 6.0) for rate_hz in (16000, 48000)]
+    low, high = (gain_db(song, separate(song.mixture, config=config, track=song.track)) for song in songs)
+    assert low == pytest.approx(high, abs=0.4)
+
+
+@pytest.mark.parametrize(("rate_hz", "window_ms"), [(8000, 192), (16000, 40), (44100, 192)])
+def test_a_full_scale_sine_has_a_level_of_0_db(rate_hz, window_ms):
+    spectrum = stft(partials_of(1000, 1.0, rate_hz), window_ms, 10)
+    level_db = pipeline.band_level_db(spectrum.magnitude.T, spectrum)
+    np.testing.assert_allclose(level_db[20:-20], 0, atol=0.1)
+
+
 def test_the_track_is_that_of_the_singer(demo, separated):
     song, track = demo(16000, 12.0), separated(16000, 12.0).track
     true = song.track.at(track.times_s)
@@ -194,6 +209,14 @@ def test_where_the_track_is_unvoiced_the_vocals_are_silent(demo):
     vocals = separate(song.mixture, track=half).vocals
     assert energy_db(excerpt(vocals, 1.75, 3)) < energy_db(excerpt(song.mixture, 1.75, 3)) - 60
     assert energy_db(excerpt(vocals, 1.3, 1.5)) > energy_db(excerpt(song.vocals, 1.3, 1.5)) - 6
+
+
+def test_where_the_track_is_not_believed_the_vocals_are_quiet(demo):
+    song = demo(16000, 3.0)
+    doubt = replace(song.track, voicing=np.where(song.track.times_s > 1.6, 1e-3, 1) * song.track.voicing)
+    sure, unsure = (separate(song.mixture, track=track).vocals for track in (song.track, doubt))
+    assert energy_db(excerpt(unsure, 1.7, 3)) < energy_db(excerpt(sure, 1.7, 3)) - 20
+    assert energy_db(excerpt(unsure, 0, 1.5)) > energy_db(excerpt(sure, 0, 1.5)) - 1
 
 
 # --- Segments --------------------------------------------------------------------------------------------------------
