@@ -17,11 +17,16 @@ from .types import Audio, Spectrum
 
 @dataclass(frozen=True)
 class Params:
-    """Windows and median lengths. 256 and 512 ms do alike for the long window; 128 ms costs 0.15 of accuracy."""
+    """Windows and median lengths.
+
+    256 and 512 ms do alike for the long window; 128 ms costs 0.15 of accuracy. A long median of 800 / 1088 / 1500 ms:
+    0.911 / 0.909 / 0.914 (34 MIR-1K dev clips), and 0.2 dB of vocals on the dev songs for the last step. Its length in
+    Hz is delicate upwards: 40 / 66 / 100 Hz 0.911 / 0.909 / 0.884.
+    """
 
     enabled: bool = True
     long_window_ms: float = 256.0
-    long_median_ms: float = 1088.0
+    long_median_ms: float = 1500.0
     long_median_hz: float = 66.4
     short_window_ms: float = 32.0
     short_median_ms: float = 136.0

@@ -103,12 +103,11 @@ def find_pitch(
     method = import_module(f".pitch.{backend}", __package__)
     params = getattr(config.pitch, backend)
     mid = mid_for_analysis(audio)
-    if backend == "given":
-        track = method.track(mid, params)
-    else:
-        track = method.track(melody_enhancement.enhance(mid, config.melody_enhancement), params)
+    melody = melody_enhancement.enhance(mid, config.melody_enhancement)
+    progress("pitch", 0.4)
+    track = method.track(melody, params)
     progress("pitch", 0.9)
-    track = pitch_refinement.refine(track, mid, config.pitch_refinement)
+    track = pitch_refinement.refine(track, mid, melody, config.pitch_refinement)
     progress("pitch", 1.0)
     return track
 

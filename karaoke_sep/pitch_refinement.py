@@ -1,9 +1,9 @@
 """The pitch to within a few cents, from the energy on its low partials.
 
-The trackers decide which note is sung on a grid of 10 cents or coarser and on an enhanced signal; the tenth partial is
-off by ten times their error. Offsets around the track are scored on the mixture itself, a Viterbi path keeps them
-smooth, and a parabola gives the last few cents. On MIR-1K dev this lifts the ideal mask inside the comb from 12.8 to
-13.4 dB.
+The trackers decide which note is sung on a grid of 10 cents or coarser, in a long window; the tenth partial is off by
+ten times their error. Offsets around the track are scored in a shorter window, a Viterbi path keeps them smooth, and a
+parabola gives the last few cents. They are scored on the enhanced melody with a fifth of the mixture added: the
+enhancement has hurt the voice where it holds still, the mixture holds the other instruments everywhere.
 """
 
 from dataclasses import dataclass, replace
@@ -18,18 +18,26 @@ from .viterbi import viterbi
 
 @dataclass(frozen=True)
 class Params:
-    """Range and grid of the offsets, and which partials vote."""
+    """Range and grid of the offsets, and which partials vote.
+
+    Raw pitch accuracy on 34 MIR-1K dev clips, 0.862 unrefined: mixture share 0 / 0.1 / 0.2 / 0.5 / 1 gives 0.883 /
+    0.893 / 0.891 / 0.883 / 0.875; with a share of 0.2, window 64 / 80 / 96 ms 0.891 / 0.896 / 0.898; range 80 / 120 /
+    160 / 200 cents 0.896 / 0.901 / 0.903 / 0.904; top 2000 / 1500 Hz 0.903 / 0.907.
+    """
 
     enabled: bool = True
-    range_cents: float = 80.0
+    mixture_share: float = 0.2
+    range_cents: float = 160.0
     step_cents: float = 5.0
-    window_ms: float = 64.0
+    window_ms: float = 80.0
     n_partials: int = 8
-    top_hz: float = 2000.0
-    max_jump_cents: float = 30.0
-    jump_cost: float = 0.004  # per cent
+    top_hz: float = 1500.0
+    max_jump_cents: float = 60.0
+    jump_cost: float = 0.001  # per cent
 
     def __post_init__(self):
+        if not 0 <= self.mixture_share <= 1:
+            raise ValueError(f"mixture_share is {self.mixture_share:g}; it must be 0 to 1")
         if not 0 < self.step_cents <= self.range_cents <= 600:
             raise ValueError(f"step_cents is {self.step_cents:g}; it must be above 0 and at most range_cents")
         if self.n_partials < 1:
@@ -44,14 +52,14 @@ class Params:
             raise ValueError(f"jump_cost is {self.jump_cost:g}; it must not be negative")
 
 
-def refine(track: PitchTrack, audio: Audio, params: Params) -> PitchTrack:
-    """The same track, moved onto the partials of the mixture.
+def refine(track: PitchTrack, mixture: Audio, melody: Audio, params: Params) -> PitchTrack:
+    """The same track, moved onto the partials of the voice.
 
     Parameters
     ----------
     track : PitchTrack, (T,)
-    audio : Audio, (1, N)
-        The mixture.
+    mixture, melody : Audio, (1, N)
+        The melody is the enhanced mixture.
     params : Params
 
     Returns
@@ -61,6 +69,8 @@ def refine(track: PitchTrack, audio: Audio, params: Params) -> PitchTrack:
     frames = np.flatnonzero(np.isfinite(track.f0_hz))
     if not params.enabled or len(frames) == 0:
         return track
+    share = np.float32(params.mixture_share)
+    audio = replace(mixture, samples=share * mixture.samples + (1 - share) * melody.samples)
     n_steps = round(params.range_cents / params.step_cents)
     offsets_cents = params.step_cents * np.arange(-n_steps, n_steps + 1)
     score_TP = partial_energy(audio, track.times_s[frames], track.f0_hz[frames], offsets_cents, params)

@@ -21,15 +21,19 @@ MIN_HZ, MAX_HZ = 73.0, 900.0  # D2 to A5: the sung range
 
 @dataclass(frozen=True)
 class Params:
-    """The pitch grid and the frames it is measured in."""
+    """The pitch grid and the frames it is measured in.
+
+    Raw pitch accuracy of the refined path on 34 MIR-1K dev clips: window 96 / 128 / 160 ms 0.905 / 0.907 / 0.911;
+    decay 0.9 / 0.86 / 0.8 0.896 / 0.907 / 0.911; 8 / 12 / 20 partials 0.911 / 0.907 / 0.902 with a decay of 0.86.
+    """
 
     min_hz: float = MIN_HZ
     max_hz: float = MAX_HZ
     step_cents: float = 10.0
-    window_ms: float = 128.0
+    window_ms: float = 160.0
     hop_ms: float = 16.0
     n_partials: int = 12
-    decay: float = 0.86
+    decay: float = 0.8
     top_hz: float = 5000.0
 
     def __post_init__(self):

@@ -19,11 +19,11 @@ from . import _salience
 class Params(_salience.Params):
     """Grid of the salience, and the cost of a step, per cent.
 
-    0.01 a cent (0.1 per 10 cents): a fifth of it costs 0.3 dB of separation, double 0.6 dB (MIR-1K dev, v2).
+    Raw pitch accuracy on 34 MIR-1K dev clips for 0.005 / 0.0075 / 0.01 / 0.015: 0.905 / 0.909 / 0.906 / 0.894.
     """
 
     max_jump_cents: float = 120.0
-    jump_cost: float = 0.01
+    jump_cost: float = 0.0075
 
     def __post_init__(self):
         super().__post_init__()
