@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -497,15 +498,29 @@ def write(
     """
     too_long = container == "wav" and samples.size * sample_bytes(subtype) > _WAV_LIMIT_BYTES
     name = "RF64" if too_long else FORMATS[container]
-    with (
-        whole_file(path) as part,
-        _Sequential(_name(part), "w", rate_hz, len(samples), subtype, format=name) as file,
-    ):
-        for name, text in tags.items():
-            with suppress(soundfile.LibsndfileError):
-                setattr(file, name, text)
-        for start in range(0, samples.shape[1], _BLOCK_FRAMES):
-            file.write(samples[:, start : start + _BLOCK_FRAMES].T)
+    with whole_file(path) as part:
+        with _Sequential(_name(part), "w", rate_hz, len(samples), subtype, format=name) as file:
+            for tag, text in tags.items():
+                with suppress(soundfile.LibsndfileError):
+                    setattr(file, tag, text)
+            for start in range(0, samples.shape[1], _BLOCK_FRAMES):
+                file.write(samples[:, start : start + _BLOCK_FRAMES].T)
+        if container == "wav":
+            _remove_time(part)
+
+
+def _remove_time(path: Path) -> None:
+    """Blank the time of day, which libsndfile puts into the PEAK chunk of floats: same input, same bytes."""
+    with open(path, "r+b") as file:
+        file.seek(12)
+        while len(header := file.read(8)) == 8:
+            name, n_bytes = struct.unpack("<4sI", header)
+            if name == b"PEAK":
+                file.seek(4, os.SEEK_CUR)
+                file.write(bytes(4))
+            if name in (b"PEAK", b"data"):
+                return
+            file.seek(n_bytes + n_bytes % 2, os.SEEK_CUR)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import os
 import shutil
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,21 @@ def test_each_container_can_be_written_and_read(tmp_path, container):
     padding = {"mp3": 4000}.get(container, 0)  # samples; MP3 holds whole frames
     assert 44100 <= stems["vocals"].n_samples <= 44100 + padding
     np.testing.assert_allclose(stems["vocals"].samples[:, 5000:40000], 0.5 * tone[:, 5000:40000], atol=0.02)
+
+
+def test_the_same_sound_gives_the_same_bytes_at_any_time(tmp_path):
+    forms = [("wav", "PCM_16"), ("wav", "FLOAT"), ("wav", "DOUBLE"), ("flac", "PCM_24"), ("mp3", "MPEG_LAYER_III")]
+
+    def write_all():
+        for container, subtype in forms:
+            stems, _, _ = audio_io.fit_stems(noise(), 0.5 * noise(), subtype)
+            audio_io.write(tmp_path / subtype, stems["vocals"], 44100, container, subtype, {"title": "PEAK"})
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    now = write_all()
+    time.sleep(1.1)  # the clocks in file headers count seconds
+    assert write_all() == now
+    assert len(now) == len(forms)
 
 
 @pytest.mark.parametrize(
