@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import soxr
@@ -20,6 +21,7 @@ from . import (
     joint_model,
     melody_enhancement,
     pitch_refinement,
+    timbre,
     vocal_activity,
     wiener,
 )
@@ -75,17 +77,16 @@ def separate(
     rng = np.random.default_rng(0)
 
     voice = np.zeros(audio.samples.shape, np.float32)
-    levels, times = [], []
+    frames = []
     segments = list(segment_bounds(audio))
     for number, (start, stop) in enumerate(segments):
         segment = Audio(audio.samples[:, start:stop], audio.rate_hz)
-        part, level_db, times_s = separate_segment(segment, shifted(track, -start / audio.rate_hz), config, rng)
+        part, heard = separate_segment(segment, shifted(track, -start / audio.rate_hz), config, rng)
         voice[:, start:stop] += part.samples * fades(number, segments, audio.rate_hz)
-        levels.append(level_db)
-        times.append(times_s + start / audio.rate_hz)
+        frames.append(heard._replace(times_s=heard.times_s + start / audio.rate_hz))
         progress("separation", (number + 1) / len(segments))
 
-    voice *= gate(np.concatenate(times), np.concatenate(levels), track, audio, config)
+    voice *= gate(Frames(*map(np.concatenate, zip(*frames, strict=True))), track, audio, config)
     accompaniment = audio.samples - voice
     return Separation(Audio(voice, audio.rate_hz), Audio(accompaniment, audio.rate_hz), track)
 
@@ -112,8 +113,16 @@ def find_pitch(
     return track
 
 
-def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tuple[Audio, np.ndarray, np.ndarray]:
-    """Voice of a segment, not yet gated; its level between 80 and 4000 Hz, dB, shape (T,); and the frames' times."""
+class Frames(NamedTuple):
+    """What the gate wants to know of each frame: time, s, and level of the voice, dB, (T,); timbre, (T, D)."""
+
+    times_s: np.ndarray
+    level_db: np.ndarray
+    cepstra_TD: np.ndarray
+
+
+def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tuple[Audio, Frames]:
+    """Voice of a segment, not yet gated, and what the gate wants to know of it."""
     spectrum = stft(audio, config.stft.window_ms, config.stft.hop_ms)
     n_bins = int(np.searchsorted(spectrum.freqs_hz, config.harmonic_mask.top_hz, side="right"))
     X_TF = np.ascontiguousarray(spectrum.magnitude.T[:, :n_bins])
@@ -121,10 +130,13 @@ def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tu
     V, A_TF = voice_and_accompaniment(X_TF, mask, spectrum, config, rng)
     gain = wiener.gain(X_TF.ravel()[mask.bins], V, A_TF.ravel()[mask.bins], config.wiener)
     G_TF = mask.spread(gain)
-    level_db = band_level_db(G_TF * X_TF, spectrum)
+    V_TF = G_TF * X_TF
+    bin_hz = spectrum.rate_hz / spectrum.n_fft
+    cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)])
+    frames = Frames(spectrum.times_s, band_level_db(V_TF, spectrum), cepstra_TD)
     values = np.zeros_like(spectrum.values)
     values[:, :n_bins] = spectrum.values[:, :n_bins] * G_TF.T
-    return istft(replace(spectrum, values=values)), level_db, spectrum.times_s
+    return istft(replace(spectrum, values=values)), frames
 
 
 def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
@@ -147,14 +159,16 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
     return V, A_TF
 
 
-def gate(times_s, level_db, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
+def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
     """Gain of the vocal activity for each sample, shape (N,), decided on the whole song."""
-    frames_s = np.arange(0, audio.duration_s + config.stft.hop_ms / 1000, config.stft.hop_ms / 1000)
-    order = np.argsort(times_s, kind="stable")
-    level_db = np.interp(frames_s, times_s[order], level_db[order])
-    gains = vocal_activity.activity(level_db, track.at(frames_s).voicing, config.stft.hop_ms, config.vocal_activity)
-    samples_s = np.arange(audio.n_samples) / audio.rate_hz
-    return np.interp(samples_s, frames_s, gains).astype(np.float32)
+    hop_s = config.stft.hop_ms / 1000
+    times_s = np.arange(0, audio.duration_s + hop_s, hop_s)
+    order = np.argsort(frames.times_s, kind="stable")  # neighbouring segments overlap
+    nearest = order[np.clip(np.searchsorted(frames.times_s[order], times_s - hop_s / 2), 0, len(order) - 1)]
+    level_db, cepstra_TD = frames.level_db[nearest], frames.cepstra_TD[nearest]
+    voicing = track.at(times_s).voicing
+    gains = vocal_activity.activity(level_db, voicing, cepstra_TD, config.stft.hop_ms, config.vocal_activity)
+    return np.interp(np.arange(audio.n_samples) / audio.rate_hz, times_s, gains).astype(np.float32)
 
 
 def band_level_db(S_TF, spectrum) -> np.ndarray:

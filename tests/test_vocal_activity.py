@@ -1,13 +1,21 @@
 """The gate opens for a voice and for nothing else."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from karaoke_sep.vocal_activity import Params, activity
+from karaoke_sep import vocal_activity
+from karaoke_sep.vocal_activity import Params, two_state_posterior
 
 HOP_MS = 16.0
 LOUD_DB = -20.0
+
+
+def activity(level_db, voicing, hop_ms, params):
+    """The gate of a song whose every frame has the same timbre."""
+    return vocal_activity.activity(level_db, voicing, np.zeros((len(level_db), 1)), hop_ms, params)
 
 
 def song_levels(*parts):
@@ -35,12 +43,12 @@ def test_a_disabled_gate_is_open_everywhere():
 
 
 def test_log_odds_of_level_and_pitch_add_up():
-    params = Params(smoothing_ms=0)
+    params = Params(smoothing_ms=0, section_weight=0, section_s=1e9)
     rng = np.random.default_rng(0)
     level_db, voicing = rng.uniform(-60, -10, 200), rng.uniform(0.01, 0.99, 200)
     below_midpoint_db = level_db - np.percentile(level_db, 95) - params.level_midpoint_db
     expected = expit(params.level_weight * below_midpoint_db + logit(voicing))
-    np.testing.assert_allclose(activity(level_db, voicing, HOP_MS, params), expected, rtol=1e-9)
+    np.testing.assert_allclose(activity(level_db, voicing, HOP_MS, params), expected, rtol=1e-5)
 
 
 def test_only_the_level_against_the_loud_moments_counts_above_the_floor():
@@ -68,7 +76,44 @@ def test_smoothing_spans_the_same_time_at_every_hop():
     """Half of a long step is reached where the step is; one standard deviation later 84 % of it, in dB."""
     for hop_ms in (4.0, 20.0):
         times_ms = hop_ms * (np.arange(round(2000 / hop_ms)) + 0.5) - 1000
-        params = Params(level_weight=0.01, smoothing_ms=100)
+        params = Params(level_weight=0.01, smoothing_ms=100, section_weight=0)
         gate = activity(np.where(times_ms < 0, -60.0, -20.0), np.full(len(times_ms), 0.5), hop_ms, params)
         level_db = (logit(gate) - logit(gate)[-1]) / 0.01
         np.testing.assert_allclose(np.interp([-100, 0, 100], times_ms, level_db), [-33.65, -20, -6.35], atol=0.3)
+
+
+def test_the_posterior_is_the_sum_over_all_paths():
+    rng = np.random.default_rng(0)
+    log_odds, change, end = rng.normal(0, 3, 8), 0.2, np.exp(vocal_activity.END_LOG_ODDS)
+    total, first = 0.0, np.zeros(8)
+    for path in itertools.product([0, 1], repeat=8):  # 1 is the first state
+        moves = np.abs(np.diff(path)).sum()
+        weight = np.exp(log_odds @ path) * change**moves * (1 - change) ** (7 - moves) * end ** (path[0] + path[-1])
+        total, first = total + weight, first + weight * np.array(path)
+    np.testing.assert_allclose(two_state_posterior(log_odds, change), first / total, rtol=1e-9)
+
+
+def test_weak_evidence_over_half_a_minute_closes_a_section_and_a_short_rest_does_not():
+    """25 dB under the singer: each frame alone is open by a seventh."""
+    for rest_s, closed in ((30, True), (2, False)):
+        n_rest = round(1000 * rest_s / HOP_MS)
+        sung = song_levels((LOUD_DB, 2000), (LOUD_DB - 25, n_rest), (LOUD_DB, 2000))
+        middle = activity(sung, np.full(len(sung), 0.8), HOP_MS, Params())[2000 + n_rest // 2]
+        alone = activity(sung, np.full(len(sung), 0.8), HOP_MS, Params(section_weight=0))[2000 + n_rest // 2]
+        assert 0.1 < alone < 0.2
+        assert middle < 1e-3 if closed else middle > 0.9 * alone
+
+
+def test_frames_that_sound_like_the_sung_ones_are_opened_and_the_others_closed():
+    """Level and pitch tell half of the frames apart; the other half they leave in doubt."""
+    rng = np.random.default_rng(0)
+    sung = np.tile([True, False], 500)
+    voicing = np.where(sung, 0.95, 0.05)
+    voicing[500:] = 0.5
+    level_db = np.full(1000, LOUD_DB)
+    cepstra_TD = np.where(sung, 1.0, -1.0)[:, None] + rng.normal(0, 0.3, (1000, 4))
+    hop_ms = 2000.0  # far apart, so that no smoothing mixes them
+    params = Params(section_weight=0, section_s=1e9, level_weight=0)
+    gate = vocal_activity.activity(level_db, voicing, cepstra_TD, hop_ms, params)
+    assert gate[500:][sung[500:]].min() > 0.6
+    assert gate[500:][~sung[500:]].max() < 0.4
