@@ -175,7 +175,7 @@ def test_ideal_masks_bound_the_method_and_a_part_of_the_truth_does_not_harm(data
     track = mir1k.load(mir1k.find_clips(dataset)[3])
     config = load_config()
     estimate = separate(track.mixture, config=config)
-    ceilings = {**oracles.FROM_SOURCES, **oracles.FROM_LABELS}
+    ceilings = {**oracles.FROM_SOURCES, **oracles.FROM_ESTIMATE, **oracles.FROM_LABELS}
     db = {name: usdr_db(track.vocals.samples, f(track, config, estimate.track).samples) for name, f in ceilings.items()}
     method = usdr_db(track.vocals.samples, estimate.vocals.samples)
     assert db["ideal Wiener mask"] > db["ideal Wiener mask in the comb"] > method
@@ -313,15 +313,34 @@ def test_options_change_the_figures(dataset, evaluated, tmp_path, option):
     assert row["v2_vocals_sdr_db"] != figures_of(evaluated[0] / "all.json")[0]["v2_vocals_sdr_db"]
 
 
-def test_ceilings_and_baselines_come_beside_the_method(dataset, tmp_path):
-    out = tmp_path / "x.json"
-    printed = run(
-        "mir1k", dataset, "--config", "fast", "--limit", "1", "--ceilings", "--compare", "--json", out, cwd=tmp_path
-    )
-    methods = json.loads(out.read_text())["methods"]
-    assert len(methods) == 1 + 7 + 7
-    assert methods["half the mixture"]["mean"]["v3_vocals_nsdr_db"] == pytest.approx(0, abs=1e-6)
-    assert all(f"| {name} " in printed for name in methods)
+def test_ceilings_and_baselines_score_alike_beside_the_method_and_alone(dataset, tmp_path):
+    whole, others = tmp_path / "whole", tmp_path / "others"
+    for folder, arguments in ((whole, ("--config", "fast")), (others, ("--only-others",))):
+        folder.mkdir()
+        arguments += ("--limit", "1", "--ceilings", "--compare", "--json", folder / "x.json")
+        printed = run("mir1k", dataset, *arguments, cwd=folder)
+        methods = json.loads((folder / "x.json").read_text())["methods"]
+        assert methods["half the mixture"]["mean"]["v3_vocals_nsdr_db"] == pytest.approx(0, abs=1e-6)
+        assert all(f"| {name} " in printed for name in methods)
+    beside = {row["method"]: row for row in figures_of(whole / "x.json")}
+    alone = {row["method"]: row for row in figures_of(others / "x.json")}
+    assert beside.keys() - alone.keys() == {"karaoke-sep", *oracles.FROM_ESTIMATE, *oracles.FROM_LABELS}
+    assert len(alone) == 3 + 7
+    assert alone == {name: beside[name] for name in alone}
+    assert json.loads((others / "x.json").read_text())["config"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "of what"),
+        (("--compare", "--config", "fast"), "nothing is left to set"),
+        (("--compare", "--pitch", "peaks"), "nothing is left to set"),
+    ],
+)
+def test_only_the_others_must_be_some_and_take_no_setting(dataset, tmp_path, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        run("mir1k", dataset, "--only-others", *arguments, cwd=tmp_path)
 
 
 def test_a_page_puts_runs_side_by_side_by_the_names_of_their_files(dataset, evaluated, tmp_path):

