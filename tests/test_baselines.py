@@ -80,10 +80,11 @@ def test_the_two_masks_of_rpca_are_those_of_its_parts():
     np.testing.assert_allclose(baselines.rpca(mixture, RATE_HZ), expected, atol=1e-6)
 
 
-def test_robust_pca_tells_a_low_rank_matrix_from_sparse_spikes():
+@pytest.mark.parametrize("shape", [(120, 150), (150, 120)])
+def test_robust_pca_tells_a_low_rank_matrix_from_sparse_spikes(shape):
     rng = np.random.default_rng(0)
-    low_rank = rng.standard_normal((120, 6)) @ rng.standard_normal((6, 150))
-    spikes = np.where(rng.random((120, 150)) < 0.1, rng.choice([-10.0, 10.0], (120, 150)), 0.0)
+    low_rank = rng.standard_normal((shape[0], 6)) @ rng.standard_normal((6, shape[1]))
+    spikes = np.where(rng.random(shape) < 0.1, rng.choice([-10.0, 10.0], shape), 0.0)
     L, S = baselines.robust_pca(low_rank + spikes, tolerance=1e-5)
     np.testing.assert_allclose(L, low_rank, atol=0.01)  # the elements' standard deviation is 2.4
     np.testing.assert_allclose(S, spikes, atol=0.01)
