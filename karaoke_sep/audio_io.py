@@ -129,7 +129,7 @@ def probe(path: Path) -> SoundInfo:
     except soundfile.LibsndfileError as err:
         # Of an MP3 file without one whole frame libsndfile says that it does not exist.
         absent = err.error_string.startswith("File does not exist")
-        return _probe_with_ffmpeg(path, "no sound data" if absent else err.error_string.rstrip("."))
+        return _probe_with_ffmpeg(path, "no sound data" if absent else _reason(err))
 
 
 def read(path: Path, max_samples: float = math.inf) -> tuple[Audio, tuple[str, ...]]:
@@ -179,6 +179,10 @@ class _BrokenOffError(InputError):
     """A sound cannot be read further."""
 
 
+def _reason(err: soundfile.LibsndfileError) -> str:
+    return err.error_string.removeprefix("Error : ").rstrip(".")
+
+
 def _check_regular(path: Path) -> None:
     """Refuse what is not a file with something in it: a FIFO would be waited for, a device read for ever."""
     try:
@@ -225,7 +229,7 @@ def _blocks_from_file(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndar
         try:
             block = file.read(_BLOCK_FRAMES, dtype=dtype, always_2d=True)
         except soundfile.LibsndfileError as err:
-            raise _BrokenOffError(f"{path}: breaks off ({err.error_string.rstrip('.')})") from None
+            raise _BrokenOffError(f"{path}: breaks off ({_reason(err)})") from None
         if not len(block):
             return
         yield block.T

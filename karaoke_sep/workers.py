@@ -4,6 +4,8 @@ All three give futures. Joblib's own backends would be shorter, but its Dask bac
 and its Ray backend gives no result before all are there.
 """
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -11,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from .errors import ConfigError
 
+_IDLE_S = 30  # after that a process without work ends; otherwise it would outlive a parent that was killed
 Workers = tuple[Callable[..., Future], type[Exception]]
 
 
@@ -46,11 +49,36 @@ def _local(n_jobs: int) -> Iterator[Workers]:
     # Loky, unlike the standard library's pool, does not run the caller's main module again.
     from joblib.externals.loky import ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(n_jobs)
+    executor = ProcessPoolExecutor(n_jobs, timeout=_IDLE_S)
     try:
+        with _ctrl_c_ignored():
+            executor.submit(int)  # the processes start here, and inherit this; we end them ourselves
         yield executor.submit, BrokenProcessPool
     finally:
-        executor.shutdown(kill_workers=True)
+        with _silent_threads():
+            executor.shutdown(kill_workers=True)
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # where alone signals can be handled
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _silent_threads() -> Iterator[None]:
+    """Loky's manager thread stumbles over the jobs that it has just been told to forget (KeyError in joblib 1.6)."""
+    before, threading.excepthook = threading.excepthook, lambda _: None
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager
