@@ -28,6 +28,7 @@ import yaml
 
 from . import accompaniment, pitch
 from .accompaniment_views import Params as AccompanimentViews
+from .consonants import Params as Consonants
 from .errors import ConfigError
 from .harmonic_mask import Params as HarmonicMask
 from .joint_model import Params as JointModel
@@ -80,6 +81,7 @@ class Config:
     joint_model: JointModel = field(default_factory=JointModel)
     accompaniment_views: AccompanimentViews = field(default_factory=AccompanimentViews)
     wiener: Wiener = field(default_factory=Wiener)
+    consonants: Consonants = field(default_factory=Consonants)
     vocal_activity: VocalActivity = field(default_factory=VocalActivity)
 
 

@@ -19,13 +19,14 @@ class Params:
     """Shape of the strips.
 
     width_hz 40 costs 0.4 dB, 70 gains 0.1 dB for the vocals and loses as much for the accompaniment; widening with the
-    glide gains 0.35 dB; one fixed width of 80 Hz or more costs 2 dB (MIR-1K dev, v2).
+    glide gains 0.35 dB; one fixed width of 80 Hz or more costs 2 dB (MIR-1K dev, v2). lobe_hz 5.5 / 6.5 / 8 / 10:
+    10.02 / 10.01 / 9.97 / 9.90 dB (34 clips).
     """
 
     kind: Literal["soft", "binary"] = "soft"
     width_hz: float = 50.0
     glide: float = 0.7
-    lobe_hz: float = 8.0
+    lobe_hz: float = 6.0
     lobe_glide: float = 0.6
     min_hz: float = 80.0
     top_hz: float = 8000.0

@@ -1,7 +1,7 @@
 """The method, from top to bottom.
 
 mixture -> mid at 16 kHz -> melody enhancement -> pitch -> refined pitch, then for each segment
-mixture -> spectrum -> harmonic mask -> accompaniment -> joint model -> gain -> voice, then for the whole song
+mixture -> spectrum -> harmonic mask -> accompaniment -> joint model -> gain, consonants -> voice, then for the song
 voice -> vocal activity -> vocals; accompaniment = mixture - vocals.
 """
 
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from . import (
     accompaniment_views,
+    consonants,
     harmonic_mask,
     joint_model,
     melody_enhancement,
@@ -130,6 +131,9 @@ def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tu
     V, A_TF = voice_and_accompaniment(X_TF, mask, spectrum, config, rng)
     gain = wiener.gain(X_TF.ravel()[mask.bins], V, A_TF.ravel()[mask.bins], config.wiener)
     G_TF = mask.spread(gain)
+    if config.consonants.enabled:
+        above = int(np.searchsorted(spectrum.freqs_hz[:n_bins], config.consonants.min_hz))
+        G_TF[:, above:] += consonants.gain(X_TF[:, above:], A_TF[:, above:], mask.covered_TF[:, above:], config.wiener)
     V_TF = G_TF * X_TF
     bin_hz = spectrum.rate_hz / spectrum.n_fft
     cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)])

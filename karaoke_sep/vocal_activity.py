@@ -35,7 +35,7 @@ class Params:
     timbre_weight: float = 0.8
     smoothing_ms: float = 64.0
     section_weight: float = 0.6  # per second: frames repeat each other, one in about 1.6 s counts
-    section_leniency: float = 0.3  # log-odds added to every frame's, in favour of a sung section
+    section_leniency: float = 0.2  # log-odds added to every frame's, in favour of a sung section
     section_s: float = 160.0  # mean length; 80 s leaves 5 dB more false voice
     floor_db: float = -70.0  # against full scale: nothing below is a voice
 

@@ -84,6 +84,7 @@ ALTERNATIVES = {
         "similar_far_weight": "0",
     },
     "wiener": {"rule": "subtract", "exponent": "1"},
+    "consonants": {"enabled": "false", "min_hz": "5000"},
     "vocal_activity": {
         "enabled": "false",
         "level_weight": "0",
