@@ -205,27 +205,32 @@ def find_inputs(inputs: Iterable[Path], output: Path) -> tuple[list[tuple[Path, 
     A folder is searched through, links to folders too, but each folder once, and without our own stems: what lies below
     ``output``, or beside a sidecar.
     """
-    found: dict[Path, tuple[Path, Path]] = {}
+    found: dict[str, tuple[Path, Path]] = {}
     faults = []
     for given_path in inputs:
         if not given_path.is_dir():
-            found.setdefault(given_path.resolve(), (given_path, PurePath()))
+            found.setdefault(_real(given_path), (given_path, PurePath()))
             continue
         files = sorted(_search(given_path, output))
         if not files:
             faults.append((given_path, f"{given_path}: there is no sound file in this folder"))
         for path in files:
-            found.setdefault(path.resolve(), (path, path.parent.relative_to(given_path)))
+            found.setdefault(_real(path), (path, path.parent.relative_to(given_path)))
     return list(found.values()), faults
 
 
+def _real(path: str | Path) -> str:
+    """Where a path leads; unlike `Path.resolve`, also one of a link to itself, which fails later in one line."""
+    return os.path.realpath(path)
+
+
 def _search(folder: Path, output: Path) -> Iterator[Path]:
-    seen = {output.resolve()} - {folder.resolve()}
+    seen = {_real(output)} - {_real(folder)}
     for here, folders, names in os.walk(folder, followlinks=True):
-        if Path(here).resolve() in seen or f"{_SIDECAR}.json" in names:
+        if _real(here) in seen or f"{_SIDECAR}.json" in names:
             folders.clear()
             continue
-        seen.add(Path(here).resolve())
+        seen.add(_real(here))
         yield from (
             Path(here, name) for name in names if Path(name).suffix.lower() in audio_io.SUFFIXES and name[0] != "."
         )
@@ -262,10 +267,10 @@ def _targets(source: Path, parent: PurePath, order: Order) -> tuple[dict[str, Pa
 
 def _check_collisions(named: dict[Path, tuple[dict[str, Path], Path]]) -> None:
     owners: dict[Path, Path] = {}
-    inputs = {source.resolve() for source in named}
+    inputs = {_real(source) for source in named}
     for source, (targets, _) in named.items():
         for target in targets.values():
-            if target.resolve() in inputs:
+            if _real(target) in inputs:
                 raise ConfigError(f"{source}: its output {target} is itself an input; choose another --output")
             other = owners.setdefault(target, source)
             if other is not source:

@@ -75,6 +75,15 @@ def test_loops_of_links_are_searched_once(tmp_path):
     assert len(batch.plan([tmp_path / "in"], Order(tmp_path / "out"), CONFIG).jobs) == 1
 
 
+def test_a_link_to_itself_costs_one_line(tmp_path):
+    make_song(tmp_path / "in" / "a.wav")
+    (tmp_path / "in" / "b.wav").symlink_to("b.wav")
+    plan = batch.plan([tmp_path / "in"], Order(tmp_path / "out"), CONFIG)
+    assert [job.source.name for job in plan.jobs] == ["a.wav"]
+    [(_, line)] = plan.faults
+    assert line.startswith(f"{tmp_path}/in/b.wav: too many levels of symbolic links")
+
+
 def test_a_folder_named_like_a_song_is_a_folder(tmp_path):
     make_song(tmp_path / "in" / "album.wav" / "a.wav")
     assert statuses(do([tmp_path / "in"], Order(tmp_path / "out"))) == {"a.wav": "done"}
