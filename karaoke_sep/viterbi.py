@@ -21,18 +21,19 @@ def viterbi(score_TP: np.ndarray, max_jump: int, step_cost: float) -> np.ndarray
     """
     n_frames, n_states = score_TP.shape
     cost = step_cost * np.abs(np.arange(-max_jump, max_jump + 1)).astype(np.float32)
-    padded = np.full(n_states + 2 * max_jump, -np.inf, np.float32)
-    reachable = np.lib.stride_tricks.sliding_window_view(padded, 2 * max_jump + 1)
-    padded[max_jump : max_jump + n_states] = score_TP[0]
-    step_TP = np.zeros((n_frames, n_states), np.int32)
-    states = np.arange(n_states)
+    cost_JP = np.repeat(cost[:, None], n_states, axis=1)
+    padded_TP = np.full((n_frames, n_states + 2 * max_jump), -np.inf, np.float32)
+    reachable_TJP = np.lib.stride_tricks.sliding_window_view(padded_TP, n_states, axis=1)
+    best_TP = padded_TP[:, max_jump : max_jump + n_states]
+    best_TP[0] = score_TP[0]
+    total_JP = np.empty_like(cost_JP)
     for t in range(1, n_frames):
-        total = reachable - cost
-        step_TP[t] = total.argmax(axis=1)
-        best = total[states, step_TP[t]] + score_TP[t]
-        padded[max_jump : max_jump + n_states] = best - best.max()  # kept near 0, so that hours do not lose precision
+        np.subtract(reachable_TJP[t - 1], cost_JP, out=total_JP)
+        best = total_JP.max(axis=0) + score_TP[t]
+        best_TP[t] = best - best.max()  # kept near 0, so that hours do not lose precision
     path = np.empty(n_frames, int)
-    path[-1] = padded[max_jump : max_jump + n_states].argmax()
+    path[-1] = best_TP[-1].argmax()
+    # Which step was the best is asked for the states of the path alone, instead of being noted for all.
     for t in range(n_frames - 1, 0, -1):
-        path[t - 1] = path[t] + step_TP[t, path[t]] - max_jump
+        path[t - 1] = path[t] - max_jump + (reachable_TJP[t - 1, :, path[t]] - cost).argmax()
     return path
