@@ -23,7 +23,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import __version__, audio_io, pipeline, workers
+from . import __version__, audio_io, notes, pipeline, workers
 from .audio_io import SoundInfo
 from .config import Config, fingerprint
 from .errors import ConfigError, InputError, KaraokeSepError
@@ -47,7 +47,7 @@ class Order:
     output : Path
         Folder of all outputs.
     products : tuple of str
-        Out of "vocals", "accompaniment" and "pitch".
+        Out of "vocals", "accompaniment", "pitch" (the contour), "notes" (MIDI) and "ultrastar".
     name : str
         Path below ``output``, without suffix: "{parent}" the sub-folders below the folder that was searched,
         "{track}" the input's name without suffix, "{file}" with it, "{stem}" the product.
@@ -61,6 +61,8 @@ class Order:
     contour_suffix : {".csv", ".pv"}
     contours : Path, optional
         A contour file, or a folder of them named after the tracks; instead of finding the pitch.
+    bends : bool
+        MIDI notes follow the contour; else they are in tune.
     """
 
     output: Path
@@ -72,6 +74,7 @@ class Order:
     layout: str = "mixture"
     contour_suffix: str = ".csv"
     contours: Path | None = None
+    bends: bool = True
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -261,7 +264,8 @@ def _targets(source: Path, parent: PurePath, order: Order) -> tuple[dict[str, Pa
 
     if source.stem in (".", ".."):
         raise InputError(f"{source}: {source.stem!r} cannot name a folder; rename the file")
-    suffixes = {"pitch": order.contour_suffix} | dict.fromkeys(STEMS, f".{order.container}")
+    suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "ultrastar": ".txt"}
+    suffixes |= dict.fromkeys(STEMS, f".{order.container}")
     return {product: place(product, suffixes[product]) for product in order.products}, place(_SIDECAR, ".json")
 
 
@@ -311,6 +315,8 @@ def _job(
             settings.append(audio_io.output_subtype(info, order.container, order.subtype))
         except InputError as err:
             raise InputError(f"{source}: {err}") from None
+    if "notes" in order.products and not order.bends:
+        settings.append("no bends")
     if contour:
         track = given.read(contour)
         settings.append(hashlib.sha256(contour.read_bytes()).hexdigest())
@@ -361,7 +367,7 @@ def _state(job: Job) -> tuple[str, str]:
         for product, path in job.targets.items():
             if not path.exists() or product not in record["outputs"]:
                 return "stale", f"{path.name} is missing"
-            # A contour may have been corrected by hand since.
+            # Contours and notes may have been corrected by hand since.
             if product in STEMS and path.stat().st_size != record["outputs"][product]:
                 return "stale", f"{path.name} has changed"
     except (OSError, ValueError, TypeError, KeyError):
@@ -517,13 +523,13 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
         audio = Audio(audio.samples.sum(axis=0, keepdims=True), audio.rate_hz)
     try:
         if not order.stems:
-            track, stems, notes = pipeline.find_pitch(audio, config=config, progress=progress), {}, ()
+            track, stems, remarks = pipeline.find_pitch(audio, config=config, progress=progress), {}, ()
         else:
             result = pipeline.separate(audio, config=config, track=job.track, progress=progress)
             subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
             track = result.track
             stems, subtype, note = audio_io.fit_stems(audio.samples, result.vocals.samples, subtype, order.clip)
-            notes = (f"{job.source}: {note}",) if note else ()
+            remarks = (f"{job.source}: {note}",) if note else ()
     except InputError as err:
         raise InputError(f"{job.source}: {err}") from None
     _remove_parts(job)
@@ -532,6 +538,7 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
     if "pitch" in job.targets:
         with audio_io.whole_file(job.targets["pitch"]) as part:
             given.write(part, track)
+    _write_notes(job, order, track, result.vocals if order.stems else None)
     for stem in order.stems:
         audio_io.write(job.targets[stem], stems[stem], audio.rate_hz, order.container, subtype, job.info.tags)
     if job.sidecar:
@@ -539,11 +546,26 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
     return Outcome(
         job.source,
         "done",
-        warnings=(*warnings, *notes),
+        warnings=(*warnings, *remarks),
         paths=tuple(job.targets.values()),
         seconds=audio.duration_s,
         levels_db={stem: _level_db(stems[stem]) for stem in order.stems},
     )
+
+
+def _write_notes(job: Job, order: Order, track: PitchTrack, vocals: Audio | None) -> None:
+    """The sung line as MIDI and as UltraStar lines, as far as they are ordered."""
+    if not job.targets.keys() & {"notes", "ultrastar"}:
+        return
+    found = notes.segment(track, vocals)
+    if path := job.targets.get("notes"):
+        with audio_io.whole_file(path) as part:
+            part.write_bytes(notes.midi(found, track if order.bends else None))
+    if path := job.targets.get("ultrastar"):
+        tags = {"title": job.source.stem, "artist": "unknown"} | job.info.tags
+        text = notes.ultrastar(found, tags["title"], tags["artist"], job.source.name)
+        with audio_io.whole_file(path) as part:
+            part.write_bytes(text.encode("utf-8", "surrogateescape"))  # names of files may be no UTF-8
 
 
 def _remove_parts(job: Job) -> None:

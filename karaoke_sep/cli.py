@@ -120,6 +120,9 @@ def _load(source: str | None, backend: str | None, overrides: tuple[str, ...]):
 @_layout
 @click.option("--stem", type=click.Choice(["vocals", "accompaniment"]), help="Only this one.")
 @click.option("--save-pitch", is_flag=True, help="Also write the pitch contour, pitch.csv.")
+@click.option("--save-midi", is_flag=True, help="Also write the sung notes, notes.mid, bent as they are sung.")
+@click.option("--no-bends", is_flag=True, help="MIDI notes in tune.")
+@click.option("--save-ultrastar", is_flag=True, help="Also write the notes as an UltraStar song, ultrastar.txt.")
 @click.option("--name", default="{parent}/{track}/{stem}", show_default=True, help="Names of the stems; also {file}.")
 @click.option(
     "--format", "container", type=click.Choice(["wav", "flac", "mp3", "ogg"]), default="wav", help="Of stems."
@@ -142,6 +145,9 @@ def separate(
     layout,
     stem,
     save_pitch,
+    save_midi,
+    no_bends,
+    save_ultrastar,
     name,
     container,
     subtype,
@@ -160,8 +166,11 @@ def separate(
     if contours and not contours.exists():
         raise ConfigError(f"--pitch-file {contours}: there is no such file or folder")
     config, _ = _load(source, "given" if contours else backend, overrides)
-    products = ((stem,) if stem else STEMS) + (("pitch",) if save_pitch else ())
-    order = Order(output, products, name, container, subtype, clip, layout, contours=contours)
+    if no_bends and not save_midi:
+        raise ConfigError("--no-bends: there is no MIDI file to leave them out of; give --save-midi too")
+    more = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar}
+    products = ((stem,) if stem else STEMS) + tuple(product for product, wanted in more.items() if wanted)
+    order = Order(output, products, name, container, subtype, clip, layout, contours=contours, bends=not no_bends)
     _run(inputs, order, config, **run)
 
 

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path, PosixPath
 
 import numpy as np
@@ -473,13 +474,36 @@ def test_one_stem_is_there_when_both_were_made(tmp_path):
     assert job.state == "done"
 
 
-def test_a_contour_corrected_by_hand_is_kept(tmp_path):
+@pytest.mark.parametrize("product", ["pitch", "notes", "ultrastar"])
+def test_what_was_corrected_by_hand_is_kept_and_what_is_missing_is_made(tmp_path, product):
     song = make_song(tmp_path / "song.wav")
-    order = Order(tmp_path / "out", (*batch.STEMS, "pitch"))
+    order = Order(tmp_path / "out", (*batch.STEMS, product))
     do([song], order)
-    contour = tmp_path / "out" / "song" / "pitch.csv"
-    contour.write_text(contour.read_text() + "100,220,1\n")
+    [job] = batch.plan([song], order, CONFIG).jobs
+    path = job.targets[product]
+    path.write_bytes(path.read_bytes() + b"100,220,1\n")
     assert statuses(do([song], order)) == {"song.wav": "skipped"}
+    path.unlink()
+    assert statuses(do([song], order)) == {"song.wav": "done"}
+    assert path.exists()
+
+
+def test_notes_in_tune_are_made_again_with_bends(tmp_path):
+    song = make_song(tmp_path / "song.wav")
+    order = Order(tmp_path / "out", (*batch.STEMS, "notes"), bends=False)
+    do([song], order)
+    assert statuses(do([song], order)) == {"song.wav": "skipped"}
+    assert [job.state for job in batch.plan([song], replace(order, bends=True), CONFIG).jobs] == ["stale"]
+
+
+def test_ultrastar_takes_title_and_artist_from_the_tags(tmp_path):
+    path = tmp_path / "song.ogg"
+    with soundfile.SoundFile(path, "w", 8000, 1) as file:
+        file.title, file.artist = "A title", "Somebody"
+        file.write(np.sin(np.arange(4000) / 4))
+    do([path], Order(tmp_path / "out", (*batch.STEMS, "ultrastar")))
+    lines = (tmp_path / "out" / "song" / "ultrastar.txt").read_text().splitlines()
+    assert lines[1:4] == ["#TITLE:A title", "#ARTIST:Somebody", "#MP3:song.ogg"]
 
 
 def test_overwrite_makes_again(tmp_path):

@@ -100,6 +100,21 @@ def test_save_pitch_adds_the_contour(song, tmp_path):
     assert (tmp_path / "song" / "pitch.csv").read_text().startswith("time_s,f0_hz,voicing\n")
 
 
+def test_the_notes_are_written_where_they_are_asked_for(song, tmp_path):
+    _, out, _ = call("separate", song, "-o", tmp_path, "--save-midi", "--save-ultrastar", *FAST)
+    assert out[2:] == [str(tmp_path / "song" / name) for name in ("notes.mid", "ultrastar.txt")]
+    assert (tmp_path / "song" / "notes.mid").read_bytes().startswith(b"MThd")
+    assert "#MP3:song.wav" in (tmp_path / "song" / "ultrastar.txt").read_text().splitlines()
+
+
+def test_without_bends_the_notes_are_the_same_and_in_tune(song, tmp_path):
+    call("separate", song, "-o", tmp_path / "bent", "--save-midi", *FAST)
+    call("separate", song, "-o", tmp_path / "in tune", "--save-midi", "--no-bends", *FAST)
+    bent, in_tune = ((tmp_path / way / "song" / "notes.mid").read_bytes() for way in ("bent", "in tune"))
+    assert bent.count(b"\xe0") > 2
+    assert in_tune.count(b"\xe0") <= 2  # bytes of a time may be the same
+
+
 @pytest.mark.parametrize(
     "options",
     [["--set", "wiener.exponent=3"], ["--config", "classic"], ["--pitch", "peaks"], ["--set", "stft.hop_ms=11"]],
@@ -232,6 +247,7 @@ def test_the_report_has_a_line_of_json_for_each_input(song, tmp_path):
         (["{song}", "--pitch", "cepstrum"], "hmm"),
         (["{song}", "--pitch", "hmm", "--pitch-file", "{song}"], "leave out --pitch hmm"),
         (["{song}", "--pitch-file", "absent.csv"], "absent.csv"),
+        (["{song}", "--no-bends"], "--save-midi"),
         (["{song}", "{song}/../../in2/song.wav"], "both be written"),
         (["{song}", "--shard", "3/2"], "1 to 2"),
         (["{song}", "--shard", "x"], "i/n"),

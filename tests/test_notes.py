@@ -6,9 +6,11 @@ from itertools import pairwise
 import mir_eval
 import numpy as np
 import pytest
+import soundfile
+from click.testing import CliRunner
 
-import karaoke_sep
 from karaoke_sep import demo_song
+from karaoke_sep.cli import main
 from karaoke_sep.notes import Note, Params, midi, segment, ultrastar
 from karaoke_sep.types import Audio, PitchTrack
 
@@ -51,12 +53,6 @@ def test_the_true_contour_of_the_demo_song_gives_its_notes(seed):
     song = demo_song.make(RATE_HZ, 40.0, seed)
     assert f_measure(segment(song.track), song.notes) >= 0.95
     assert f_measure(segment(song.track, song.vocals), song.notes) >= 0.95
-
-
-def test_the_separated_demo_song_gives_its_notes():
-    song = demo_song.make(16000)
-    separation = karaoke_sep.separate(song.mixture)
-    assert f_measure(segment(separation.track, separation.vocals), song.notes) >= 0.9
 
 
 def test_held_pitches_are_notes_with_their_times_keys_and_pitches():
@@ -223,6 +219,21 @@ def test_the_notes_can_be_read_back_from_the_midi_file_to_a_millisecond():
         offs = [(time_s, data[0]) for time_s, status, data in read if status == 0x80]
         np.testing.assert_allclose(ons, [(note.onset_s, note.key, note.velocity) for note in notes], atol=0.001, rtol=0)
         np.testing.assert_allclose(offs, [(note.offset_s, note.key) for note in notes], atol=0.001, rtol=0)
+
+
+def test_the_midi_file_of_the_demo_song_holds_its_notes(demo, tmp_path):
+    song = demo(16000, 12.0)
+    soundfile.write(tmp_path / "song.wav", song.mixture.samples.T, song.mixture.rate_hz, "FLOAT")
+    arguments = ["separate", str(tmp_path / "song.wav"), "--output", str(tmp_path), "--save-midi"]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    sounding, notes = {}, []
+    for time_s, status, data in messages((tmp_path / "song" / "notes.mid").read_bytes()):
+        if status == 0x90:
+            sounding[data[0]] = (time_s, data[1])
+        elif status == 0x80:
+            onset_s, velocity = sounding.pop(data[0])
+            notes.append(Note(onset_s, time_s, data[0], float(data[0]), velocity))
+    assert f_measure(notes, song.notes) >= 0.9
 
 
 def test_bends_follow_the_contour_within_two_semitones():
