@@ -405,7 +405,7 @@ def fit_stems(
     clip : {"clamp", "rescale", "float"}
         What happens when a stem passes full scale. "clamp": the vocals are held where both stems stay within it;
         the overshoot of one goes to the other, and the sum stays exact (a mixture that itself passes full scale is
-        limited first). "rescale": both stems are turned down by one gain, and add up to the mixture times that gain.
+        limited first). "rescale": turned down by one gain, and add up to the mixture times that gain.
         "float": both are written as 32-bit float, unchanged.
 
     Returns
@@ -429,7 +429,7 @@ def fit_stems(
     if n_over and clip == "rescale":
         gain = top / max(np.abs(mixture).max(), np.abs(vocals).max(), np.abs(mixture - vocals).max())
         mixture, vocals = mixture * gain, vocals * gain
-        note = f"{n_over} samples pass full scale; both stems are turned down by {-20 * np.log10(gain):.2f} dB"
+        note = f"{n_over} samples pass full scale; turned down by {-20 * np.log10(gain):.2f} dB"
     elif n_over:
         note = f"{n_over} samples pass full scale and are clamped; --clip rescale or float keeps them"
     if not scale:

@@ -23,7 +23,7 @@ from pathlib import Path, PurePath
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import __version__, audio_io, notes, pipeline, workers
+from . import __version__, audio_io, backing, notes, pipeline, workers
 from .audio_io import SoundInfo
 from .config import Config, fingerprint
 from .errors import ConfigError, InputError, KaraokeSepError
@@ -31,6 +31,7 @@ from .pitch import given
 from .types import Audio, PitchTrack
 
 STEMS = ("vocals", "accompaniment")
+SOUNDS = (*STEMS, "karaoke")
 LAYOUTS = ("mixture", "mir1k")
 NAME_FIELDS = ("parent", "track", "file", "stem")
 _SIDECAR = "karaoke-sep"
@@ -47,7 +48,8 @@ class Order:
     output : Path
         Folder of all outputs.
     products : tuple of str
-        Out of "vocals", "accompaniment", "pitch" (the contour), "notes" (MIDI) and "ultrastar".
+        Out of "vocals", "accompaniment", "pitch" (the contour), "notes" (MIDI) and "ultrastar"; or "karaoke", the
+        backing track, instead of the stems.
     name : str
         Path below ``output``, without suffix: "{parent}" the sub-folders below the folder that was searched,
         "{track}" the input's name without suffix, "{file}" with it, "{stem}" the product.
@@ -63,6 +65,8 @@ class Order:
         A contour file, or a folder of them named after the tracks; instead of finding the pitch.
     bends : bool
         MIDI notes follow the contour; else they are in tune.
+    karaoke : backing.Params
+        Of the backing track.
     """
 
     output: Path
@@ -75,10 +79,11 @@ class Order:
     contour_suffix: str = ".csv"
     contours: Path | None = None
     bends: bool = True
+    karaoke: backing.Params = field(default_factory=backing.Params)
 
     @property
-    def stems(self) -> tuple[str, ...]:
-        return tuple(product for product in self.products if product in STEMS)
+    def sounds(self) -> tuple[str, ...]:
+        return tuple(product for product in self.products if product in SOUNDS)
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,8 @@ def plan(
     _check_name(order.name, len(order.products))
     if order.clip == "float" and order.container != "wav":
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
+    if "karaoke" in order.products:
+        backing.check(order.karaoke)
     _check_room(order.output, 0)
     found, faults = find_inputs(inputs, order.output)
     named = {}
@@ -265,7 +272,7 @@ def _targets(source: Path, parent: PurePath, order: Order) -> tuple[dict[str, Pa
     if source.stem in (".", ".."):
         raise InputError(f"{source}: {source.stem!r} cannot name a folder; rename the file")
     suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "ultrastar": ".txt"}
-    suffixes |= dict.fromkeys(STEMS, f".{order.container}")
+    suffixes |= dict.fromkeys(SOUNDS, f".{order.container}")
     return {product: place(product, suffixes[product]) for product in order.products}, place(_SIDECAR, ".json")
 
 
@@ -310,18 +317,20 @@ def _job(
         info = replace(info, n_channels=1, subtype="FLOAT")
     contour = _contour(source, parent, order.contours)
     settings = [fingerprint(config), order.container, order.clip, order.layout]
-    if order.stems:
+    if order.sounds:
         try:
             settings.append(audio_io.output_subtype(info, order.container, order.subtype))
         except InputError as err:
             raise InputError(f"{source}: {err}") from None
     if "notes" in order.products and not order.bends:
         settings.append("no bends")
+    if "karaoke" in order.products:
+        settings.append(repr(order.karaoke))
     if contour:
         track = given.read(contour)
         settings.append(hashlib.sha256(contour.read_bytes()).hexdigest())
     digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-    job = Job(source, info, targets, sidecar if order.stems else None, digest, track if contour else None)
+    job = Job(source, info, targets, sidecar if order.sounds else None, digest, track if contour else None)
     state, reason = ("new", "") if overwrite else _state(job)
     return replace(job, state=state, reason=reason)
 
@@ -368,7 +377,7 @@ def _state(job: Job) -> tuple[str, str]:
             if not path.exists() or product not in record["outputs"]:
                 return "stale", f"{path.name} is missing"
             # Contours and notes may have been corrected by hand since.
-            if product in STEMS and path.stat().st_size != record["outputs"][product]:
+            if product in SOUNDS and path.stat().st_size != record["outputs"][product]:
                 return "stale", f"{path.name} has changed"
     except (OSError, ValueError, TypeError, KeyError):
         return "stale", f"{job.sidecar.name} cannot be read"
@@ -383,9 +392,9 @@ def _identity(source: Path) -> dict[str, str | int]:
 
 def _size_bytes(job: Job, order: Order) -> int:
     """Size of the stems when they are not compressed."""
-    n_stems = len(set(job.targets) & set(STEMS))
+    n_sounds = len(set(job.targets) & set(SOUNDS))
     return (
-        n_stems
+        n_sounds
         * (job.info.n_samples or 0)
         * job.info.n_channels
         * audio_io.sample_bytes(order.subtype or job.info.subtype)
@@ -522,35 +531,47 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
     if order.layout == "mir1k":
         audio = Audio(audio.samples.sum(axis=0, keepdims=True), audio.rate_hz)
     try:
-        if not order.stems:
-            track, stems, remarks = pipeline.find_pitch(audio, config=config, progress=progress), {}, ()
-        else:
+        if order.sounds:
             result = pipeline.separate(audio, config=config, track=job.track, progress=progress)
-            subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
-            track = result.track
-            stems, subtype, note = audio_io.fit_stems(audio.samples, result.vocals.samples, subtype, order.clip)
-            remarks = (f"{job.source}: {note}",) if note else ()
+            track, vocals = result.track, result.vocals
+        else:
+            track, vocals = pipeline.find_pitch(audio, config=config, progress=progress), None
     except InputError as err:
         raise InputError(f"{job.source}: {err}") from None
+    sounds, subtype, note = _sounds(job, order, audio, vocals)
     _remove_parts(job)
     if job.sidecar:
         _write_sidecar(job, {})
     if "pitch" in job.targets:
         with audio_io.whole_file(job.targets["pitch"]) as part:
             given.write(part, track)
-    _write_notes(job, order, track, result.vocals if order.stems else None)
-    for stem in order.stems:
-        audio_io.write(job.targets[stem], stems[stem], audio.rate_hz, order.container, subtype, job.info.tags)
+    _write_notes(job, order, track, vocals)
+    for name, samples in sounds.items():
+        audio_io.write(job.targets[name], samples, audio.rate_hz, order.container, subtype, job.info.tags)
     if job.sidecar:
         _write_sidecar(job, {product: path.stat().st_size for product, path in job.targets.items()})
     return Outcome(
         job.source,
         "done",
-        warnings=(*warnings, *remarks),
+        warnings=(*warnings, *((f"{job.source}: {note}",) if note else ())),
         paths=tuple(job.targets.values()),
         seconds=audio.duration_s,
-        levels_db={stem: _level_db(stems[stem]) for stem in order.stems},
+        levels_db={name: _level_db(samples) for name, samples in sounds.items()},
     )
+
+
+def _sounds(job: Job, order: Order, audio: Audio, vocals: Audio | None) -> tuple[dict[str, np.ndarray], str, str]:
+    """Sounds to write, their sample format, and what was done about clipping."""
+    if not order.sounds:
+        return {}, "", ""
+    subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
+    if "karaoke" in order.products:
+        samples = backing.make(audio, vocals, order.karaoke).samples
+        # A sound alone is fitted like the accompaniment of a silent voice.
+        stems, subtype, note = audio_io.fit_stems(samples, np.zeros_like(samples), subtype, order.clip)
+        return {"karaoke": stems["accompaniment"]}, subtype, note
+    stems, subtype, note = audio_io.fit_stems(audio.samples, vocals.samples, subtype, order.clip)
+    return {name: stems[name] for name in order.sounds}, subtype, note
 
 
 def _write_notes(job: Job, order: Order, track: PitchTrack, vocals: Audio | None) -> None:

@@ -20,6 +20,7 @@ from .evaluation.command import evaluate
 
 # Stages of a shorter song pass too quickly to be read.
 _LONG_S = 60.0
+_STRENGTHS_DB = {"gentle": -6.0, "normal": 0.0, "hard": 6.0}
 
 
 class _Group(click.Group):
@@ -87,6 +88,28 @@ _layout = click.option(
     help="mir1k: accompaniment left, voice right; their sum is the mixture.",
 )
 
+_contours = click.option(
+    "--pitch-file", "contours", type=_PATH, help="Contour (.csv, .pv) to follow, or a folder of them."
+)
+
+_format = _together(
+    click.option(
+        "--format",
+        "container",
+        type=click.Choice(["wav", "flac", "mp3", "ogg"]),
+        default="wav",
+        show_default=True,
+        help="Of the sound files.",
+    ),
+    click.option("--subtype", metavar="NAME", help="Sample format, such as PCM_16 or FLOAT; else that of the input."),
+    click.option(
+        "--clip",
+        type=click.Choice(["clamp", "rescale", "float"]),
+        default="clamp",
+        help="What passes full scale: hold it there, turn everything down, or write floats. Stems still add up.",
+    ),
+)
+
 _running = _together(
     click.option("-j", "--jobs", "n_jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes."),
     click.option("--shard", default="1/1", callback=_parse_shard, metavar="I/N", help="Only every N-th input."),
@@ -109,6 +132,15 @@ def _load(source: str | None, backend: str | None, overrides: tuple[str, ...]):
     return load_with_origins(source, [*chosen, *overrides])
 
 
+def _load_to_follow(source: str | None, backend: str | None, overrides: tuple[str, ...], contours: Path | None):
+    """The config, where the pitch may come from a file."""
+    if contours and backend not in (None, "given"):
+        raise ConfigError(f"--pitch-file takes the pitch from a file; leave out --pitch {backend}")
+    if contours and not contours.exists():
+        raise ConfigError(f"--pitch-file {contours}: there is no such file or folder")
+    return _load(source, "given" if contours else backend, overrides)[0]
+
+
 # --------------------------------------------------------------------------------------------------------- commands
 
 
@@ -116,7 +148,7 @@ def _load(source: str | None, backend: str | None, overrides: tuple[str, ...]):
 @_inputs
 @click.option("-o", "--output", default="separated", show_default=True, type=_PATH, help="Folder of all stems.")
 @_settings
-@click.option("--pitch-file", "contours", type=_PATH, help="Contour (.csv, .pv) to follow, or a folder of them.")
+@_contours
 @_layout
 @click.option("--stem", type=click.Choice(["vocals", "accompaniment"]), help="Only this one.")
 @click.option("--save-pitch", is_flag=True, help="Also write the pitch contour, pitch.csv.")
@@ -124,16 +156,7 @@ def _load(source: str | None, backend: str | None, overrides: tuple[str, ...]):
 @click.option("--no-bends", is_flag=True, help="MIDI notes in tune.")
 @click.option("--save-ultrastar", is_flag=True, help="Also write the notes as an UltraStar song, ultrastar.txt.")
 @click.option("--name", default="{parent}/{track}/{stem}", show_default=True, help="Names of the stems; also {file}.")
-@click.option(
-    "--format", "container", type=click.Choice(["wav", "flac", "mp3", "ogg"]), default="wav", help="Of stems."
-)
-@click.option("--subtype", metavar="NAME", help="Sample format, such as PCM_16 or FLOAT; that of the input if missing.")
-@click.option(
-    "--clip",
-    type=click.Choice(["clamp", "rescale", "float"]),
-    default="clamp",
-    help="When a stem passes full scale: hold it there, turn both down, or write floats. They add up all the same.",
-)
+@_format
 @_running
 def separate(
     inputs,
@@ -161,16 +184,77 @@ def separate(
     """
     from .batch import STEMS, Order
 
-    if contours and backend not in (None, "given"):
-        raise ConfigError(f"--pitch-file takes the pitch from a file; leave out --pitch {backend}")
-    if contours and not contours.exists():
-        raise ConfigError(f"--pitch-file {contours}: there is no such file or folder")
-    config, _ = _load(source, "given" if contours else backend, overrides)
+    config = _load_to_follow(source, backend, overrides, contours)
     if no_bends and not save_midi:
         raise ConfigError("--no-bends: there is no MIDI file to leave them out of; give --save-midi too")
     more = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar}
     products = ((stem,) if stem else STEMS) + tuple(product for product, wanted in more.items() if wanted)
     order = Order(output, products, name, container, subtype, clip, layout, contours=contours, bends=not no_bends)
+    _run(inputs, order, config, **run)
+
+
+def _parse_strength(ctx, param, text: str) -> float:
+    if text in _STRENGTHS_DB:
+        return _STRENGTHS_DB[text]
+    try:
+        strength_db = float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not one of {', '.join(_STRENGTHS_DB)}, nor a number of dB") from None
+    if not -40 <= strength_db <= 40:
+        raise click.BadParameter(f"{text} dB is not within -40 to 40 dB")
+    return strength_db
+
+
+@main.command()
+@_inputs
+@click.option("-o", "--output", default="karaoke", show_default=True, type=_PATH, help="Folder of all backing tracks.")
+@_settings
+@_contours
+@click.option(
+    "--vocals-level", "level_db", type=click.FloatRange(-60, 0), metavar="DB", help="Keep the voice, so much softer."
+)
+@click.option(
+    "--strength",
+    "strength_db",
+    default="normal",
+    show_default=True,
+    callback=_parse_strength,
+    metavar="HOW",
+    help="gentle spares the music, hard leaves less voice; or dB to count the voice louder by (-6, 0 and 6).",
+)
+@click.option("--key", "key_semitones", default=0.0, type=click.FloatRange(-12, 12), help="Semitones higher.")
+@click.option("--tempo", "tempo_ratio", default=1.0, type=click.FloatRange(0.5, 2), help="Times as fast.")
+@click.option("--name", default="{parent}/{track} ({stem})", show_default=True, help="Name of the track; also {file}.")
+@_format
+@_running
+def karaoke(
+    inputs,
+    output,
+    source,
+    backend,
+    overrides,
+    contours,
+    level_db,
+    strength_db,
+    key_semitones,
+    tempo_ratio,
+    name,
+    container,
+    subtype,
+    clip,
+    **run,
+):
+    """Write a backing track of each INPUT, to sing to: OUTPUT/<track> (karaoke).wav.
+
+    INPUT is a sound file, or a folder that is searched for sound files. Tags are kept. --key and --tempo need the extra
+    [stretch].
+    """
+    from .backing import Params
+    from .batch import Order
+
+    config = _load_to_follow(source, backend, (f"wiener.voice_db={strength_db}", *overrides), contours)
+    params = Params(level_db, key_semitones, tempo_ratio)
+    order = Order(output, ("karaoke",), name, container, subtype, clip, contours=contours, karaoke=params)
     _run(inputs, order, config, **run)
 
 

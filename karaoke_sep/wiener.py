@@ -12,14 +12,20 @@ class Params:
 
     wiener: V^p / (V^p + A^p) (Wiener 1949 for p = 2; exponents 1 to 2 do alike here, 3 is worse). subtract:
     max(X - A, 0) / X, the published scheme's.
+
+    voice_db is how much louder the voice counts than it was found: what the models leave open goes to the vocals where
+    it is positive, to the accompaniment where it is negative.
     """
 
     rule: Literal["wiener", "subtract"] = "wiener"
     exponent: float = 2.0
+    voice_db: float = 0.0
 
     def __post_init__(self):
         if not 0 < self.exponent <= 10:
             raise ValueError(f"exponent is {self.exponent:g}; it must be above 0 and at most 10")
+        if not -40 <= self.voice_db <= 40:
+            raise ValueError(f"voice_db is {self.voice_db:g}; it must be within -40 to 40")
 
 
 def gain(X, V, A, params: Params) -> np.ndarray:
@@ -32,6 +38,7 @@ def gain(X, V, A, params: Params) -> np.ndarray:
     params : Params
     """
     tiny = np.float32(1e-12)
+    A = A * np.float32(10 ** (-params.voice_db / 20))
     if params.rule == "subtract":
         return np.maximum(X - A, 0) / (X + tiny)
     scale = np.maximum(V, A) + tiny  # so that powers neither overflow nor vanish

@@ -33,6 +33,7 @@ HOMES = {
     "click": {"cli", "evaluation.command"},
     "tqdm": {"cli", "evaluation.command"},
     "matplotlib": {"plots"},
+    "python_stretch": {"backing"},
 }
 
 

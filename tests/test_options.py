@@ -83,7 +83,7 @@ ALTERNATIVES = {
         "similar_sharpness": "1",
         "similar_far_weight": "0",
     },
-    "wiener": {"rule": "subtract", "exponent": "1"},
+    "wiener": {"rule": "subtract", "exponent": "1", "voice_db": "6"},
     "consonants": {"enabled": "false", "min_hz": "5000"},
     "vocal_activity": {
         "enabled": "false",
@@ -135,6 +135,7 @@ NONSENSE = [
     ("accompaniment_views.similar_top_hz", ["0"]),
     ("accompaniment_views.similar_sharpness", ["0"]),
     ("wiener.exponent", ["0", "10.1"]),
+    ("wiener.voice_db", ["-41", "41"]),
     ("vocal_activity.floor_db", ["1"]),
 ]
 
