@@ -48,8 +48,8 @@ class Order:
     output : Path
         Folder of all outputs.
     products : tuple of str
-        Out of "vocals", "accompaniment", "pitch" (the contour), "notes" (MIDI) and "ultrastar"; or "karaoke", the
-        backing track, instead of the stems.
+        Out of "vocals", "accompaniment", "pitch" (the contour), "notes" (MIDI), "ultrastar" and "picture" (PNG); or
+        "karaoke", the backing track, instead of the stems.
     name : str
         Path below ``output``, without suffix: "{parent}" the sub-folders below the folder that was searched,
         "{track}" the input's name without suffix, "{file}" with it, "{stem}" the product.
@@ -177,8 +177,7 @@ def plan(
     _check_name(order.name, len(order.products))
     if order.clip == "float" and order.container != "wav":
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
-    if "karaoke" in order.products:
-        backing.check(order.karaoke)
+    _check_extras(order)
     _check_room(order.output, 0)
     found, faults = find_inputs(inputs, order.output)
     named = {}
@@ -197,6 +196,17 @@ def plan(
     checked = Plan(jobs, faults)
     _check_room(order.output, sum(_size_bytes(job, order) for job in checked.todo))
     return checked
+
+
+def _check_extras(order: Order) -> None:
+    """Refuse what needs a library that is not installed."""
+    if "karaoke" in order.products:
+        backing.check(order.karaoke)
+    if "picture" in order.products:
+        try:
+            from . import plots  # noqa: F401
+        except ImportError:
+            raise ConfigError("--plots: matplotlib is missing; pip install 'karaoke-sep[plots]'") from None
 
 
 def looks_like_mir1k(jobs: Iterable[Job]) -> bool:
@@ -271,7 +281,7 @@ def _targets(source: Path, parent: PurePath, order: Order) -> tuple[dict[str, Pa
 
     if source.stem in (".", ".."):
         raise InputError(f"{source}: {source.stem!r} cannot name a folder; rename the file")
-    suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "ultrastar": ".txt"}
+    suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "ultrastar": ".txt", "picture": ".png"}
     suffixes |= dict.fromkeys(SOUNDS, f".{order.container}")
     return {product: place(product, suffixes[product]) for product in order.products}, place(_SIDECAR, ".json")
 
@@ -546,6 +556,8 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
         with audio_io.whole_file(job.targets["pitch"]) as part:
             given.write(part, track)
     _write_notes(job, order, track, vocals)
+    if "picture" in job.targets:
+        _write_picture(job.targets["picture"], audio, vocals, track, config)
     for name, samples in sounds.items():
         audio_io.write(job.targets[name], samples, audio.rate_hz, order.container, subtype, job.info.tags)
     if job.sidecar:
@@ -587,6 +599,15 @@ def _write_notes(job: Job, order: Order, track: PitchTrack, vocals: Audio | None
         text = notes.ultrastar(found, tags["title"], tags["artist"], job.source.name)
         with audio_io.whole_file(path) as part:
             part.write_bytes(text.encode("utf-8", "surrogateescape"))  # names of files may be no UTF-8
+
+
+def _write_picture(path: Path, audio: Audio, vocals: Audio, track: PitchTrack, config: Config) -> None:
+    from . import plots  # matplotlib takes a second, and is an extra
+
+    accompaniment = Audio(audio.samples - vocals.samples, audio.rate_hz)
+    picture = plots.separation(vocals, accompaniment, track, config.harmonic_mask, config.stft)
+    with audio_io.whole_file(path) as part:
+        part.write_bytes(plots.png(picture))
 
 
 def _remove_parts(job: Job) -> None:

@@ -155,6 +155,7 @@ def _load_to_follow(source: str | None, backend: str | None, overrides: tuple[st
 @click.option("--save-midi", is_flag=True, help="Also write the sung notes, notes.mid, bent as they are sung.")
 @click.option("--no-bends", is_flag=True, help="MIDI notes in tune.")
 @click.option("--save-ultrastar", is_flag=True, help="Also write the notes as an UltraStar song, ultrastar.txt.")
+@click.option("--plots", is_flag=True, help="Also draw spectrograms, mask and pitch, picture.png (extra [plots]).")
 @click.option("--name", default="{parent}/{track}/{stem}", show_default=True, help="Names of the stems; also {file}.")
 @_format
 @_running
@@ -171,6 +172,7 @@ def separate(
     save_midi,
     no_bends,
     save_ultrastar,
+    plots,
     name,
     container,
     subtype,
@@ -187,7 +189,7 @@ def separate(
     config = _load_to_follow(source, backend, overrides, contours)
     if no_bends and not save_midi:
         raise ConfigError("--no-bends: there is no MIDI file to leave them out of; give --save-midi too")
-    more = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar}
+    more = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar, "picture": plots}
     products = ((stem,) if stem else STEMS) + tuple(product for product, wanted in more.items() if wanted)
     order = Order(output, products, name, container, subtype, clip, layout, contours=contours, bends=not no_bends)
     _run(inputs, order, config, **run)

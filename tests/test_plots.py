@@ -1,0 +1,192 @@
+"""Pictures, read back: where the bright dots lie, and what a file says of itself."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from sounds import noise, partials_of, silence, voice
+
+from karaoke_sep.cli import main
+from karaoke_sep.types import Audio, PitchTrack
+
+pytest.importorskip("matplotlib", reason="needs the extra [plots]")
+
+import PIL.Image
+from matplotlib.figure import Figure
+
+from karaoke_sep import plots
+
+RATE_HZ = 16000
+
+
+@pytest.fixture
+def axes():
+    return Figure().add_subplot()
+
+
+def drawn(axes):
+    """Values of the plane that was drawn, rows and columns, and the middles of both."""
+    [mesh] = axes.collections
+    corners = mesh.get_coordinates()
+    edges_s, edges_hz = corners[0, :, 0], corners[:, 0, 1]
+    values = np.asarray(mesh.get_array()).reshape(len(edges_hz) - 1, len(edges_s) - 1)
+    return values, np.sqrt(edges_hz[1:] * edges_hz[:-1]), (edges_s[1:] + edges_s[:-1]) / 2
+
+
+def held(f0_hz, seconds, voicing=1.0, hop_s=0.01):
+    times_s = np.arange(round(seconds / hop_s)) * hop_s
+    return PitchTrack(times_s, np.full(len(times_s), float(f0_hz)), np.full(len(times_s), voicing))
+
+
+def red_and_blue(axes):
+    """How much of the plane is above and below 0."""
+    values, _, _ = drawn(axes)
+    return np.mean(values > 0.5), np.mean(values < -0.5)
+
+
+@pytest.mark.parametrize("f_hz", [110.0, 440.0, 3000.0])
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 44100])
+def test_a_tone_is_brightest_at_its_frequency_at_all_times(axes, f_hz, rate_hz):
+    assert plots.spectrogram(partials_of(f_hz, 1.0, rate_hz), axes) is axes
+    values, middles_hz, _ = drawn(axes)
+    loudest_hz = middles_hz[values[:, 5:-5].argmax(axis=0)]
+    np.testing.assert_allclose(loudest_hz, f_hz, atol=12.5, rtol=0.01)  # a bin of 80 ms, or half a row
+    assert values.max() == 0  # dB under the loudest
+
+
+def test_sounds_share_a_scale_when_they_are_told_it(axes):
+    loud, soft = (Audio(gain * partials_of(440.0, 0.5, RATE_HZ).samples, RATE_HZ) for gain in (1.0, 0.1))
+    plots.spectrogram(soft, axes, loudest_db=plots.loudest_db(loud, soft))
+    assert drawn(axes)[0].max() == pytest.approx(-20, abs=0.1)  # dB
+
+
+def test_a_short_note_in_five_minutes_is_as_bright_as_in_a_second(axes):
+    samples = np.zeros((1, 300 * RATE_HZ), np.float32)
+    samples[:, 200 * RATE_HZ : 200 * RATE_HZ + 1600] = partials_of(440.0, 0.1, RATE_HZ).samples
+    plots.spectrogram(Audio(samples, RATE_HZ), axes, loudest_db=plots.loudest_db(partials_of(440.0, 1.0, RATE_HZ)))
+    values, _, middles_s = drawn(axes)
+    assert values.shape[1] <= 3000
+    assert middles_s[values.max(axis=0).argmax()] == pytest.approx(200.05, abs=0.15)
+    assert values.max() > -1  # dB
+
+
+def test_the_mask_lies_on_the_partials_and_nowhere_between(axes):
+    plots.mask(held(400.0, 1.0), 1.0, axes)
+    values, middles_hz, _ = drawn(axes)
+    bright_hz = middles_hz[values[:, 20] > 0.5]
+    assert {round(f_hz / 400) for f_hz in bright_hz if f_hz < 2500} == {1, 2, 3, 4, 5, 6}
+    off_hz = np.abs(bright_hz - 400 * np.rint(bright_hz / 400))
+    assert (off_hz < 25 + 0.01 * bright_hz).all()  # half a strip, and half a row
+
+
+def test_a_contour_is_bold_where_sung_and_dim_elsewhere(axes):
+    track = PitchTrack(np.arange(4.0), np.array([200.0, 210.0, np.nan, 220.0]), np.array([0.9, 0.1, 0.0, 0.6]))
+    plots.contour(track, axes)
+    dim, bold = axes.lines
+    np.testing.assert_array_equal(bold.get_ydata(), [200, np.nan, np.nan, 220])
+    np.testing.assert_array_equal(dim.get_ydata(), [np.nan, 210, np.nan, np.nan])
+    assert dim.get_linewidth() < bold.get_linewidth()
+
+
+def test_only_missed_frames_are_marked_against_the_true_pitch(axes):
+    truth = held(200.0, 0.4)
+    f0_hz, voicing = truth.f0_hz.copy(), truth.voicing.copy()
+    f0_hz[5] *= 2 ** (60 / 1200)  # cents
+    f0_hz[6] *= 2 ** (40 / 1200)
+    voicing[7] = 0.4
+    plots.compare_pitch(PitchTrack(truth.times_s, f0_hz, voicing), truth, axes)
+    [missed] = [line for line in axes.lines if line.get_label() == "missed"]
+    np.testing.assert_array_equal(np.flatnonzero(np.isfinite(missed.get_ydata())), [5, 7])
+
+
+def test_music_in_the_vocals_is_red_and_voice_left_behind_is_blue():
+    sung, played = voice(300.0, 1.0, RATE_HZ), noise(1.0, RATE_HZ)
+    nothing, all_of_it = silence(1.0, RATE_HZ), Audio(sung.samples + played.samples, RATE_HZ)
+    planes = []
+    for stems in ((sung, played), (all_of_it, nothing), (nothing, all_of_it)):
+        planes.append(red_and_blue(plots.compare_masks(stems, (sung, played), Figure().add_subplot())))
+    right, greedy, shy = planes
+    assert right == (0, 0)
+    assert greedy[0] > 0.3
+    assert greedy[1] == 0
+    assert shy[1] > 0.05
+    assert shy[0] == 0
+
+
+def test_another_timbre_shows_and_the_same_at_another_level_does_not():
+    bright, dark = (partials_of(200.0, 1.0, RATE_HZ, 0.1 / np.arange(1, 21) ** slope) for slope in (0.5, 2.0))
+    softer = Audio(0.3 * bright.samples, RATE_HZ)
+    same, other = (
+        np.abs(plots.compare_timbre(sound, bright, Figure().add_subplot()).collections[0].get_array()).mean()
+        for sound in (softer, dark)
+    )
+    assert same < 0.02
+    assert other > 0.5
+
+
+@pytest.mark.parametrize("seconds", [1.0, 90.0])
+def test_a_picture_tells_where_its_time_axis_lies(seconds):
+    samples = np.zeros((1, round(seconds * 8000)))
+    samples[:, len(samples[0]) // 4] = 1.0  # a click after a quarter
+    vocals = Audio(samples, 8000)
+    data = plots.png(plots.separation(vocals, silence(seconds, 8000), held(200.0, seconds, 0.0)))
+    image = PIL.Image.open(io.BytesIO(data))
+    place = json.loads(image.text[plots.AXES_KEY])
+    assert place["seconds"] == seconds
+    assert image.width >= max(1200, 10 * seconds)
+    brightness = np.asarray(image.convert("L"), float)[40:200]  # the first panel
+    columns = brightness[:, int(place["left"] * image.width) + 3 : int(place["right"] * image.width) - 3].mean(axis=0)
+    share = (columns.argmax() + 3) / ((place["right"] - place["left"]) * image.width)
+    assert share * seconds == pytest.approx(seconds / 4, abs=0.06 + seconds / 1000)  # s; the window, and a dot
+
+
+def test_the_same_picture_has_the_same_bytes(separated):
+    result = separated(16000, 3.0)
+    one, other = (plots.png(plots.separation(result.vocals, result.accompaniment, result.track)) for _ in range(2))
+    assert one == other
+    assert len(one) < 300_000
+
+
+def test_a_comparison_draws_the_pitch_only_where_both_are_known(demo, separated):
+    song, result = demo(16000, 3.0), separated(16000, 3.0)
+    stems, true_stems = (result.vocals, result.accompaniment), (song.vocals, song.accompaniment)
+    assert len(plots.comparison(stems, true_stems, result.track, song.track).axes) == 3
+    assert len(plots.comparison(stems, true_stems, result.track, None).axes) == 2
+
+
+@pytest.fixture
+def song(tmp_path):
+    path = tmp_path / "in" / "song.wav"
+    path.parent.mkdir()
+    soundfile.write(path, voice(220.0, 0.6, 8000).samples.T, 8000)
+    return path
+
+
+def separate(song, *options):
+    arguments = ["separate", str(song), "--output", str(song.parent.parent), "--config", "fast", "--plots", *options]
+    return CliRunner().invoke(main, arguments)
+
+
+def test_plots_writes_a_picture_that_settings_change_and_a_second_run_keeps(song):
+    path = song.parent.parent / "song" / "picture.png"
+    assert separate(song).stdout.splitlines()[-1] == str(path)
+    first = path.read_bytes()
+    assert separate(song).stdout == ""
+    assert separate(song, "--set", "harmonic_mask.width_hz=20").exit_code == 0
+    assert path.read_bytes() != first
+    assert PIL.Image.open(path).width == 1200
+
+
+def test_plots_without_matplotlib_says_what_to_install_before_any_work(song, monkeypatch):
+    monkeypatch.delitem(sys.modules, "karaoke_sep.plots")
+    monkeypatch.delattr("karaoke_sep.plots")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    result = separate(song)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "karaoke-sep[plots]" in result.stderr
+    assert not (song.parent.parent / "song").exists()
