@@ -32,6 +32,7 @@ from types import MappingProxyType
 
 import numpy as np
 import soundfile
+import soxr
 
 from .errors import ConfigError, InputError, OutputError
 from .types import Audio
@@ -511,6 +512,19 @@ def write(
                 file.write(samples[:, start : start + _BLOCK_FRAMES].T)
         if container == "wav":
             _remove_time(part)
+
+
+def mp3(audio: Audio) -> bytes:
+    """A sound as an MP3 file: at most two channels, and a rate that MP3 knows."""
+    samples, rate_hz = audio.samples, audio.rate_hz
+    if len(samples) > _MAX_CHANNELS["mp3"]:
+        samples = samples.mean(axis=0, keepdims=True)
+    if rate_hz not in _MP3_RATES_HZ:
+        samples, rate_hz = soxr.resample(samples.T, rate_hz, max(_MP3_RATES_HZ)).T, max(_MP3_RATES_HZ)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "sound.mp3")
+        write(path, np.clip(samples, -1, 1), rate_hz, "mp3", "MPEG_LAYER_III")
+        return path.read_bytes()
 
 
 def _remove_time(path: Path) -> None:

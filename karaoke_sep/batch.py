@@ -2,7 +2,8 @@
 
 A track's stems are each written beside their place and renamed when whole. Beside them stands a sidecar,
 ``karaoke-sep.json``, which says what they were made of. It is written twice: before the first stem without any
-outputs, so that stems without a finished sidecar are known to be ours; and after the last one with them.
+outputs, so that stems without a finished sidecar are known to be ours; and after the last one with them,
+where they are and what they were made of, which `results` reads back.
 """
 
 import hashlib
@@ -18,14 +19,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import metadata
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from . import __version__, audio_io, backing, notes, pipeline, workers
 from .audio_io import SoundInfo
-from .config import Config, fingerprint
+from .config import Config, changes, fingerprint
 from .errors import ConfigError, InputError, KaraokeSepError
 from .pitch import given
 from .types import Audio, PitchTrack
@@ -426,6 +429,76 @@ def _check_room(output: Path, needed_bytes: int) -> None:
         )
 
 
+# --------------------------------------------------------------------------------------------------- what is done
+
+
+@dataclass(frozen=True)
+class Result:
+    """A track that is done, as its sidecar tells.
+
+    Attributes
+    ----------
+    sidecar : Path
+    files : dict of Path
+        By product; what has been removed since is left out.
+    source : Path
+        The input; it may be gone.
+    seconds : float
+    tags : dict of str
+    version : str
+        Of this package.
+    changes : dict of str
+        Settings that were not as by default.
+    libraries : dict of str
+        Versions.
+    """
+
+    sidecar: Path
+    files: dict[str, Path]
+    source: Path
+    seconds: float
+    tags: dict[str, str]
+    version: str
+    changes: dict[str, str]
+    libraries: dict[str, str]
+
+
+def results(folder: Path) -> tuple[list[Result], list[str]]:
+    """Tracks below a folder that are done, in the order of their places, and a line for each that is not.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such folder, or nothing of ours in it.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no such folder")
+    found, faults = [], []
+    for path in sorted(folder.rglob(f"*{_SIDECAR}*.json")):
+        try:
+            found.append(_result(path))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            faults.append(f"{path}: its track is not finished, or of another version; separate it again")
+    if not found and not faults:
+        raise ConfigError(f"{folder}: holds nothing that karaoke-sep separate or karaoke made")
+    return found, faults
+
+
+def _result(path: Path) -> Result:
+    record = json.loads(path.read_text())
+    files = {product: path.parent / name for product, name in record["files"].items()}
+    return Result(
+        sidecar=path,
+        files={product: file for product, file in files.items() if file.is_file()},
+        source=path.parent / record["source"],
+        seconds=float(record["seconds"]),
+        tags=dict(record["tags"]),
+        version=str(record["version"]),
+        changes=dict(record["changes"]),
+        libraries=dict(record["libraries"]),
+    )
+
+
 # ---------------------------------------------------------------------------------------------------------- running
 
 
@@ -551,7 +624,7 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
     sounds, subtype, note = _sounds(job, order, audio, vocals)
     _remove_parts(job)
     if job.sidecar:
-        _write_sidecar(job, {})
+        _write_sidecar(job, {}, {})
     if "pitch" in job.targets:
         with audio_io.whole_file(job.targets["pitch"]) as part:
             given.write(part, track)
@@ -561,7 +634,8 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
     for name, samples in sounds.items():
         audio_io.write(job.targets[name], samples, audio.rate_hz, order.container, subtype, job.info.tags)
     if job.sidecar:
-        _write_sidecar(job, {product: path.stat().st_size for product, path in job.targets.items()})
+        outputs = {product: path.stat().st_size for product, path in job.targets.items()}
+        _write_sidecar(job, outputs, _story(job, job.sidecar, config, audio.duration_s))
     return Outcome(
         job.source,
         "done",
@@ -615,12 +689,26 @@ def _remove_parts(job: Job) -> None:
         audio_io.remove_parts(path)
 
 
-def _write_sidecar(job: Job, outputs: dict[str, int]) -> None:
+def _story(job: Job, sidecar: Path, config: Config, seconds: float) -> dict[str, Any]:
+    """What `results` gives back; paths are relative to the sidecar."""
+    folder = sidecar.absolute().parent
+    return {
+        "files": {product: os.path.relpath(path, folder) for product, path in job.targets.items()},
+        "source": os.path.relpath(job.source, folder),
+        "seconds": seconds,
+        "tags": job.info.tags,
+        "changes": changes(config),
+        "libraries": {name: metadata.version(name) for name in ("numpy", "scipy", "soundfile", "soxr")},
+    }
+
+
+def _write_sidecar(job: Job, outputs: dict[str, int], story: dict[str, Any]) -> None:
     record = {
         "version": __version__,
         "input": _identity(job.source),
         "settings": job.settings,
         "outputs": outputs,
+        **story,
     }
     with audio_io.whole_file(job.sidecar) as part:
         part.write_text(json.dumps(record, indent=1) + "\n")

@@ -152,6 +152,12 @@ def to_dict(config: Any) -> dict[str, Any]:
     return asdict(config)
 
 
+def changes(config: Any) -> dict[str, str]:
+    """Settings that are not as by default, with their values."""
+    default = {row.key: row.value for row in describe(Config())}
+    return {row.key: row.value for row in describe(config) if row.value != default[row.key]}
+
+
 def to_yaml(config: Any) -> str:
     """YAML text of every setting; `load_config` reads it back from a file."""
     return yaml.safe_dump(to_dict(config), sort_keys=False)

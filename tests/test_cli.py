@@ -50,7 +50,9 @@ def test_help_is_quick_and_needs_no_numerical_library():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["separate"], ["pitch"], ["config", "show"], ["demo"], ["info"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["separate"], ["pitch"], ["karaoke"], ["report"], ["config", "show"], ["demo"], ["info"]]
+)
 def test_every_option_of_every_command_is_documented(arguments):
     command = main
     for name in arguments:

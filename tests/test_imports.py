@@ -22,6 +22,7 @@ LAYERS = [
     "config",
     "pipeline",
     ("batch", "evaluation"),
+    "listening",
     "cli",
     "__main__",
 ]

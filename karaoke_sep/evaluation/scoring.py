@@ -4,6 +4,7 @@
 measured against that one source. uSDR counts all channels; BSS Eval gets their mean, for it is a mono measure.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +33,10 @@ class Reference:
     mixture_sdr_db: dict[str, np.ndarray]
 
 
-def prepare(vocals: Audio, accompaniment: Audio) -> Reference:
-    """Reference for scoring estimates of these stems, both (C, N)."""
+def prepare(vocals: Audio, accompaniment: Audio, versions: Iterable[str] = tuple(N_TAPS)) -> Reference:
+    """Reference for scoring estimates of these stems, both (C, N), in some versions of BSS Eval."""
     sources = _mono(vocals, accompaniment)
-    spaces = {version: subspaces(sources, n_taps) for version, n_taps in N_TAPS.items()}
+    spaces = {version: subspaces(sources, N_TAPS[version]) for version in versions}
     mixture_sdr_db = {version: single_reference_sdr(space, sources.sum(axis=0)) for version, space in spaces.items()}
     return Reference(vocals, accompaniment, spaces, mixture_sdr_db)
 

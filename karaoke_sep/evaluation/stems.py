@@ -48,7 +48,7 @@ def find_pairs(estimates, references) -> list[Pair]:
         If a reference has no estimate, or one of another rate, length or number of channels. The text has a line for
         each fault.
     """
-    true, made, faults = _tracks(Path(references)), _tracks(Path(estimates)), []
+    true, made, faults = find_tracks(Path(references)), find_tracks(Path(estimates)), []
     by_name = {Path(name).name: files for name, files in made.items()}
     pairs = []
     for name, reference in true.items():
@@ -80,8 +80,14 @@ def load(pair: Pair) -> tuple[Audio, Audio, Audio, Audio]:
     return tuple(stems)
 
 
-def _tracks(root) -> dict[str, StemFiles]:
-    """Tracks below a folder, from their place in it."""
+def find_tracks(root) -> dict[str, StemFiles]:
+    """Tracks below a folder, by their place in it.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such folder, or a track in it lacks its accompaniment, or there is none.
+    """
     if not root.is_dir():
         raise ConfigError(f"{root}: no such folder")
     found = {}
