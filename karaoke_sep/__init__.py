@@ -16,9 +16,19 @@ _HOMES = {
     "KaraokeSepError": "errors",
     "load_config": "config",
     "separate": "pipeline",
+    "separate_corrected": "correction",
 }
 
-__all__ = ["Audio", "KaraokeSepError", "PitchTrack", "Separation", "__version__", "load_config", "separate"]
+__all__ = [
+    "Audio",
+    "KaraokeSepError",
+    "PitchTrack",
+    "Separation",
+    "__version__",
+    "load_config",
+    "separate",
+    "separate_corrected",
+]
 
 
 def __getattr__(name):

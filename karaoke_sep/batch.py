@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import __version__, audio_io, backing, notes, pipeline, workers
+from . import __version__, audio_io, backing, correction, notes, pipeline, workers
 from .audio_io import SoundInfo
 from .config import Config, changes, fingerprint
 from .errors import ConfigError, InputError, KaraokeSepError
 from .pitch import given
-from .types import Audio, PitchTrack
+from .types import Audio, PitchTrack, Separation
 
 STEMS = ("vocals", "accompaniment")
 SOUNDS = (*STEMS, "karaoke")
@@ -65,7 +65,8 @@ class Order:
         "mir1k": accompaniment left, voice right; their sum is separated.
     contour_suffix : {".csv", ".pv"}
     contours : Path, optional
-        A contour file, or a folder of them named after the tracks; instead of finding the pitch.
+        A contour file, or a folder of them named after the tracks: a correction of the pitch that is found, or with
+        the pitch backend "given", instead of it.
     bends : bool
         MIDI notes follow the contour; else they are in tune.
     karaoke : backing.Params
@@ -615,7 +616,8 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
         audio = Audio(audio.samples.sum(axis=0, keepdims=True), audio.rate_hz)
     try:
         if order.sounds:
-            result = pipeline.separate(audio, config=config, track=job.track, progress=progress)
+            separate = pipeline.separate if job.track is None else _along(job.track, config)
+            result = separate(audio, config=config, progress=progress)
             track, vocals = result.track, result.vocals
         else:
             track, vocals = pipeline.find_pitch(audio, config=config, progress=progress), None
@@ -644,6 +646,12 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
         seconds=audio.duration_s,
         levels_db={name: _level_db(samples) for name, samples in sounds.items()},
     )
+
+
+def _along(track: PitchTrack, config: Config) -> Callable[..., Separation]:
+    """How a contour from a file is followed: as it is, or as a correction of what the config's backend finds."""
+    follow = pipeline.separate if config.pitch.backend == "given" else correction.separate_corrected
+    return partial(follow, track=track)
 
 
 def _sounds(job: Job, order: Order, audio: Audio, vocals: Audio | None) -> tuple[dict[str, np.ndarray], str, str]:

@@ -89,7 +89,7 @@ _layout = click.option(
 )
 
 _contours = click.option(
-    "--pitch-file", "contours", type=_PATH, help="Contour (.csv, .pv) to follow, or a folder of them."
+    "--pitch-file", "contours", type=_PATH, help="Corrected contour (.csv, .pv), or a folder of them."
 )
 
 _format = _together(
@@ -134,11 +134,9 @@ def _load(source: str | None, backend: str | None, overrides: tuple[str, ...]):
 
 def _load_to_follow(source: str | None, backend: str | None, overrides: tuple[str, ...], contours: Path | None):
     """The config, where the pitch may come from a file."""
-    if contours and backend not in (None, "given"):
-        raise ConfigError(f"--pitch-file takes the pitch from a file; leave out --pitch {backend}")
     if contours and not contours.exists():
         raise ConfigError(f"--pitch-file {contours}: there is no such file or folder")
-    return _load(source, "given" if contours else backend, overrides)[0]
+    return _load(source, backend, overrides)[0]
 
 
 # --------------------------------------------------------------------------------------------------------- commands

@@ -73,10 +73,18 @@ def separate(
     InputError
         If the samples are too few or not finite.
     """
-    audio, config, progress = checked(audio, rate_hz), config or load_config(), progress or (lambda stage, done: None)
+    audio, config = checked(audio, rate_hz), config or load_config()
     track = track or find_pitch(audio, config=config, progress=progress)
-    rng = np.random.default_rng(0)
+    voice, frames = ungated_voice(audio, track, config, progress)
+    voice *= gate(frames, track, audio, config)
+    return stems(audio, voice, track)
 
+
+def ungated_voice(
+    audio: Audio, track: PitchTrack, config: Config, progress: Progress | None = None
+) -> tuple[np.ndarray, "Frames"]:
+    """Voice along a pitch, shape (C, N), whether or not somebody sings, and what the gate wants to know of the song."""
+    rng = np.random.default_rng(0)
     voice = np.zeros(audio.samples.shape, np.float32)
     frames = []
     segments = list(segment_bounds(audio))
@@ -85,11 +93,14 @@ def separate(
         part, heard = separate_segment(segment, shifted(track, -start / audio.rate_hz), config, rng)
         voice[:, start:stop] += part.samples * fades(number, segments, audio.rate_hz)
         frames.append(heard._replace(times_s=heard.times_s + start / audio.rate_hz))
-        progress("separation", (number + 1) / len(segments))
+        if progress:
+            progress("separation", (number + 1) / len(segments))
+    return voice, Frames(*map(np.concatenate, zip(*frames, strict=True)))
 
-    voice *= gate(Frames(*map(np.concatenate, zip(*frames, strict=True))), track, audio, config)
-    accompaniment = audio.samples - voice
-    return Separation(Audio(voice, audio.rate_hz), Audio(accompaniment, audio.rate_hz), track)
+
+def stems(audio: Audio, voice: np.ndarray, track: PitchTrack) -> Separation:
+    """Voice, shape (C, N), and what is left of the mixture."""
+    return Separation(Audio(voice, audio.rate_hz), Audio(audio.samples - voice, audio.rate_hz), track)
 
 
 def find_pitch(

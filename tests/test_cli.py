@@ -167,11 +167,24 @@ def test_a_contour_can_be_found_corrected_and_given_back(song, tmp_path, suffix)
     contour = tmp_path / "contours" / f"song.{suffix}"
     code, out, _ = call("pitch", song, "-o", tmp_path / "contours", "--format", suffix)
     assert (code, out) == (0, [str(contour)])
-    by_file = call("separate", song, "-o", tmp_path / "by file", "--pitch-file", contour, "--pitch", "given")
+    by_file = call("separate", song, "-o", tmp_path / "by file", "--pitch-file", contour)
     by_folder = call("separate", song, "-o", tmp_path / "by folder", "--pitch-file", contour.parent)
     assert (by_file[0], by_folder[0]) == (0, 0)
     vocals = [(tmp_path / way / "song" / "vocals.wav").read_bytes() for way in ("by file", "by folder")]
     assert vocals[0] == vocals[1]
+
+
+def test_with_pitch_given_the_contour_is_followed_and_nothing_is_sought(song, tmp_path):
+    contour = tmp_path / "corrected.csv"
+    call("pitch", song, "-o", tmp_path)
+    header, *rows = [line.split(",") for line in (tmp_path / "song.csv").read_text().splitlines()]
+    for row in rows[8:16]:
+        row[1] = "150"
+    contour.write_text("\n".join(map(",".join, [header, *rows])))
+    for way in ("hmm", "given"):
+        assert call("separate", song, "-o", tmp_path / way, "--pitch-file", contour, "--pitch", way)[0] == 0
+    corrected, followed = ((tmp_path / way / "song" / "vocals.wav").read_bytes() for way in ("hmm", "given"))
+    assert corrected != followed
 
 
 def test_dry_run_tells_the_plan_and_writes_nothing(song, tmp_path):
@@ -247,7 +260,6 @@ def test_the_report_has_a_line_of_json_for_each_input(song, tmp_path):
         (["{song}", "--set", "wiener.exponant=2"], "exponent"),
         (["{song}", "--config", "absent.yaml"], "absent.yaml"),
         (["{song}", "--pitch", "cepstrum"], "hmm"),
-        (["{song}", "--pitch", "hmm", "--pitch-file", "{song}"], "leave out --pitch hmm"),
         (["{song}", "--pitch-file", "absent.csv"], "absent.csv"),
         (["{song}", "--no-bends"], "--save-midi"),
         (["{song}", "{song}/../../in2/song.wav"], "both be written"),

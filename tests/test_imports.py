@@ -21,6 +21,7 @@ LAYERS = [
     METHODS,
     "config",
     "pipeline",
+    "correction",
     ("batch", "evaluation"),
     "listening",
     "cli",

@@ -1,0 +1,137 @@
+"""Corrections of the pitch: heard where they were made, and nowhere else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from sounds import energy_db, sdr_db
+
+from karaoke_sep import load_config, separate, separate_corrected
+from karaoke_sep.cli import main
+from karaoke_sep.pipeline import find_pitch
+from karaoke_sep.pitch import given
+from karaoke_sep.types import PitchTrack
+
+RATE_HZ = 16000
+DEAF = ["pitch.hmm.min_hz=73", "pitch.hmm.max_hz=200", "pitch_refinement.enabled=false"]  # the demo song is sung higher
+
+
+def corrected(track, start_s, end_s, factor):
+    """The track with another pitch, surely sung, for a while."""
+    inside = (track.times_s >= start_s) & (track.times_s < end_s)
+    f0_hz = np.where(inside, factor * track.f0_hz, track.f0_hz)
+    return PitchTrack(track.times_s, f0_hz, np.where(inside, 1.0, track.voicing))
+
+
+def without(samples, *places_s):
+    """What lies outside of places, each with a hop of 16 ms on both sides."""
+    keep = np.ones(samples.shape[1], bool)
+    for start_s, end_s in places_s:
+        keep[round((start_s - 0.016) * RATE_HZ) : round((end_s + 0.016) * RATE_HZ)] = False
+    return samples[:, keep]
+
+
+def test_the_loop_of_the_command_line_changes_two_seconds_and_nothing_else(demo, tmp_path):
+    mixture = demo(RATE_HZ, 12.0).mixture
+    soundfile.write(tmp_path / "song.wav", mixture.samples.T, RATE_HZ, "FLOAT")
+    song, first, second = (str(tmp_path / name) for name in ("song.wav", "first", "second"))
+    assert CliRunner().invoke(main, ["separate", song, "-o", first, "--save-pitch"]).exit_code == 0
+    header, *rows = (tmp_path / "first" / "song" / "pitch.csv").read_text().splitlines()
+    table = np.array([list(map(float, row.split(","))) for row in rows])
+    inside = (table[:, 0] >= 7) & (table[:, 0] < 9)
+    table[inside, 1] *= 1.5
+    lines = [header, *(",".join(f"{number:.6f}" for number in row) for row in table)]
+    (tmp_path / "corrected.csv").write_text("\n".join(lines))
+    arguments = ["separate", song, "-o", second, "--pitch-file", str(tmp_path / "corrected.csv")]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    for stem in ("vocals", "accompaniment"):
+        before, after = (soundfile.read(tmp_path / way / "song" / f"{stem}.wav")[0].T for way in ("first", "second"))
+        changed = after - before
+        level_db = energy_db(mixture.samples) - 10 * np.log10(mixture.samples.size)
+        inside_db = energy_db(changed[:, 7 * RATE_HZ : 9 * RATE_HZ]) - 10 * np.log10(2 * 2 * RATE_HZ)
+        assert inside_db - level_db > -20  # dB
+        assert np.abs(without(changed, (7, 9))).max() < 1e-3 * np.abs(before).max()  # -60 dB
+        assert not without(changed, (7, 9)).any()
+
+
+def test_a_contour_given_back_as_it_was_changes_nothing(demo, tmp_path):
+    song, config = demo(RATE_HZ, 3.0).mixture, load_config("fast")
+    result = separate(song, config=config)
+    given.write(tmp_path / "pitch.csv", result.track)
+    again = separate_corrected(song, config=config, track=given.read(tmp_path / "pitch.csv"))
+    np.testing.assert_array_equal(again.vocals.samples, result.vocals.samples)
+    np.testing.assert_array_equal(again.accompaniment.samples, result.accompaniment.samples)
+
+
+def test_what_one_place_sounds_like_depends_on_no_other(demo):
+    song, config = demo(RATE_HZ, 12.0).mixture, load_config("fast")
+    found = find_pitch(song, config=config)
+    first = corrected(found, 2.0, 3.0, 1.5)
+    both = corrected(first, 8.0, 9.0, 0.75)
+    one, other = (separate_corrected(song, config=config, track=track).vocals.samples for track in (first, both))
+    assert not without(one - other, (8, 9)).any()
+    assert (one - other)[:, 8 * RATE_HZ : 9 * RATE_HZ].any()
+
+
+def test_the_true_pitch_mends_the_place_where_it_was_missed(demo):
+    song, config = demo(RATE_HZ, 12.0), load_config("fast", DEAF)
+    found = find_pitch(song.mixture, config=config)
+    truth = song.track.at(found.times_s)
+    inside = (found.times_s >= 7) & (found.times_s < 9)
+    track = PitchTrack(
+        found.times_s,
+        np.where(inside, truth.f0_hz, found.f0_hz),
+        np.where(inside, truth.voicing, found.voicing),
+    )
+    wrong, mended = separate(song.mixture, config=config), separate_corrected(song.mixture, config=config, track=track)
+    middle = slice(round(7.1 * RATE_HZ), round(8.9 * RATE_HZ))
+    true_db, wrong_db = (
+        sdr_db(song.vocals.samples[:, middle], result.vocals.samples[:, middle]) for result in (mended, wrong)
+    )
+    assert true_db > wrong_db + 5
+
+
+def test_a_contour_that_differs_everywhere_is_followed_as_it_is(demo):
+    song, config = demo(RATE_HZ, 3.0).mixture, load_config("fast")
+    track = demo(RATE_HZ, 3.0).track
+    np.testing.assert_array_equal(
+        separate_corrected(song, config=config, track=track).vocals.samples,
+        separate(song, config=config, track=track).vocals.samples,
+    )
+
+
+@pytest.mark.parametrize("change", [{"voicing": 0.0}, {"f0_hz": np.nan}])
+def test_a_place_can_be_silenced(demo, change):
+    song, config = demo(RATE_HZ, 6.0).mixture, load_config("fast")
+    result = separate(song, config=config)
+    inside = (result.track.times_s >= 2) & (result.track.times_s < 3)
+    named = {name: np.where(inside, value, getattr(result.track, name)) for name, value in change.items()}
+    quiet = separate_corrected(song, config=config, track=replace(result.track, **named)).vocals.samples
+    middle = slice(round(2.1 * RATE_HZ), round(2.9 * RATE_HZ))
+    assert energy_db(quiet[:, middle]) < energy_db(result.vocals.samples[:, middle]) - 15
+    assert not without(quiet - result.vocals.samples, (2, 3)).any()
+
+
+def test_a_correction_of_a_single_frame_is_heard_there_alone(demo):
+    song, config = demo(RATE_HZ, 3.0).mixture, load_config()
+    result = separate(song, config=config)
+    number = int(np.searchsorted(result.track.times_s, 2.5))
+    f0_hz = result.track.f0_hz.copy()
+    f0_hz[number] *= 1.3
+    again = separate_corrected(song, config=config, track=replace(result.track, f0_hz=f0_hz))
+    at = np.flatnonzero((again.vocals.samples - result.vocals.samples).any(axis=0)) / RATE_HZ
+    assert len(at) > 0
+    assert np.abs(at - result.track.times_s[number]).max() <= 0.02  # s
+
+
+def test_progress_is_told_and_the_track_is_the_corrected_one(demo):
+    song, told = demo(RATE_HZ, 3.0).mixture, []
+    found = find_pitch(song, config=load_config("fast"))
+    track = corrected(found, 1.5, 2.0, 1.1)
+    result = separate_corrected(
+        song, config=load_config("fast"), track=track, progress=lambda stage, done: told.append(done)
+    )
+    assert told[-1] == 1
+    assert result.track is track
