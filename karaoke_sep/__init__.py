@@ -5,6 +5,15 @@
 >>> result.vocals.samples, result.accompaniment.samples        # doctest: +SKIP
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what the lazy imports below give
+    from .config import load_config
+    from .correction import separate_corrected
+    from .errors import KaraokeSepError
+    from .pipeline import separate
+    from .types import Audio, PitchTrack, Separation
+
 __version__ = "0.1.0"
 
 # The names of the public interface and the module that holds each. They are imported on first use, so that

@@ -29,6 +29,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO, cast
 
 import numpy as np
 import soundfile
@@ -329,7 +330,7 @@ def _blocks_from_ffmpeg(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said) as process,
     ):
         try:
-            while data := process.stdout.read(n_bytes):
+            while data := cast(IO[bytes], process.stdout).read(n_bytes):
                 whole = len(data) - len(data) % (4 * info.n_channels)
                 yield np.frombuffer(data[:whole], "<f4").reshape(-1, info.n_channels).T
             failed = process.wait() != 0

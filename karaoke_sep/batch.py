@@ -223,13 +223,13 @@ def looks_like_mir1k(jobs: Iterable[Job]) -> bool:
     )
 
 
-def find_inputs(inputs: Iterable[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
+def find_inputs(inputs: Iterable[Path], output: Path) -> tuple[list[tuple[Path, PurePath]], list[tuple[Path, str]]]:
     """Sound files among the inputs, each once, with its sub-folder below the input that led to it.
 
     A folder is searched through, links to folders too, but each folder once, and without our own stems: what lies below
     ``output``, or beside a sidecar.
     """
-    found: dict[str, tuple[Path, Path]] = {}
+    found: dict[str, tuple[Path, PurePath]] = {}
     faults = []
     for given_path in inputs:
         if not given_path.is_dir():
@@ -319,7 +319,7 @@ def _job(
         raise InputError(f"{source}: holds no samples")
     if (info.duration_s or math.inf) < pipeline.MIN_S:
         raise InputError(f"{source}: {info.duration_s:.3f} s is too short; at least {pipeline.MIN_S} s is needed")
-    if (info.n_samples or 0) > _max_samples(info):
+    if info.duration_s and (info.n_samples or 0) > _max_samples(info):
         raise InputError(
             f"{source}: {info.duration_s / 3600:.1f} h are longer than the "
             f"{_max_samples(info) / info.rate_hz / 3600:.1f} h that fit into memory; cut it in pieces"
@@ -623,21 +623,21 @@ def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float
             track, vocals = pipeline.find_pitch(audio, config=config, progress=progress), None
     except InputError as err:
         raise InputError(f"{job.source}: {err}") from None
-    sounds, subtype, note = _sounds(job, order, audio, vocals)
+    sounds, subtype, note = _sounds(job, order, audio, vocals) if vocals else ({}, "", "")
     _remove_parts(job)
     if job.sidecar:
-        _write_sidecar(job, {}, {})
+        _write_sidecar(job, job.sidecar, {}, {})
     if "pitch" in job.targets:
         with audio_io.whole_file(job.targets["pitch"]) as part:
             given.write(part, track)
     _write_notes(job, order, track, vocals)
-    if "picture" in job.targets:
+    if vocals and "picture" in job.targets:
         _write_picture(job.targets["picture"], audio, vocals, track, config)
     for name, samples in sounds.items():
         audio_io.write(job.targets[name], samples, audio.rate_hz, order.container, subtype, job.info.tags)
     if job.sidecar:
         outputs = {product: path.stat().st_size for product, path in job.targets.items()}
-        _write_sidecar(job, outputs, _story(job, job.sidecar, config, audio.duration_s))
+        _write_sidecar(job, job.sidecar, outputs, _story(job, job.sidecar, config, audio.duration_s))
     return Outcome(
         job.source,
         "done",
@@ -654,10 +654,8 @@ def _along(track: PitchTrack, config: Config) -> Callable[..., Separation]:
     return partial(follow, track=track)
 
 
-def _sounds(job: Job, order: Order, audio: Audio, vocals: Audio | None) -> tuple[dict[str, np.ndarray], str, str]:
+def _sounds(job: Job, order: Order, audio: Audio, vocals: Audio) -> tuple[dict[str, np.ndarray], str, str]:
     """Sounds to write, their sample format, and what was done about clipping."""
-    if not order.sounds:
-        return {}, "", ""
     subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
     if "karaoke" in order.products:
         samples = backing.make(audio, vocals, order.karaoke).samples
@@ -710,7 +708,7 @@ def _story(job: Job, sidecar: Path, config: Config, seconds: float) -> dict[str,
     }
 
 
-def _write_sidecar(job: Job, outputs: dict[str, int], story: dict[str, Any]) -> None:
+def _write_sidecar(job: Job, sidecar: Path, outputs: dict[str, int], story: dict[str, Any]) -> None:
     record = {
         "version": __version__,
         "input": _identity(job.source),
@@ -718,7 +716,7 @@ def _write_sidecar(job: Job, outputs: dict[str, int], story: dict[str, Any]) -> 
         "outputs": outputs,
         **story,
     }
-    with audio_io.whole_file(job.sidecar) as part:
+    with audio_io.whole_file(sidecar) as part:
         part.write_text(json.dumps(record, indent=1) + "\n")
 
 

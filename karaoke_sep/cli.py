@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,6 +24,10 @@ _LONG_S = 60.0
 _STRENGTHS_DB = {"gentle": -6.0, "normal": 0.0, "hard": 6.0}
 
 
+class _ConfigFailure(click.ClickException):
+    exit_code = 2
+
+
 class _Group(click.Group):
     """Turns expected failures into one line and an exit code, in one place."""
 
@@ -30,9 +35,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except KaraokeSepError as err:
-            failure = click.ClickException(str(err))
-            failure.exit_code = 2 if isinstance(err, ConfigError) else 1
-            raise failure from None
+            raise (_ConfigFailure if isinstance(err, ConfigError) else click.ClickException)(str(err)) from None
         except KeyboardInterrupt:
             _log("stopped; what is whole is kept, and the same command goes on from here")
             ctx.exit(130)
@@ -487,7 +490,8 @@ class _Bars:
         self.left = {job.source: job.info.duration_s for job in todo}
         self.shown = sys.stderr.isatty() and not quiet and bool(todo)
         self.staged = n_jobs == 1
-        self.inputs = self.stages = None
+        self.inputs: Any = None
+        self.stages: Any = None
 
     def __enter__(self):
         if self.shown:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import yaml
 
@@ -64,8 +64,12 @@ def backend_section(name: str, package: types.ModuleType, default: str) -> type:
     )
 
 
-Pitch = backend_section("Pitch", pitch, default="hmm")
-Accompaniment = backend_section("Accompaniment", accompaniment, default="masked_nmf")
+if TYPE_CHECKING:  # their fields are known when they are made
+    Pitch: TypeAlias = Any
+    Accompaniment: TypeAlias = Any
+else:
+    Pitch = backend_section("Pitch", pitch, default="hmm")
+    Accompaniment = backend_section("Accompaniment", accompaniment, default="masked_nmf")
 
 
 @dataclass(frozen=True)
@@ -74,10 +78,10 @@ class Config:
 
     stft: Stft = field(default_factory=Stft)
     melody_enhancement: MelodyEnhancement = field(default_factory=MelodyEnhancement)
-    pitch: Pitch = field(default_factory=Pitch)  # type: ignore[valid-type]
+    pitch: Pitch = field(default_factory=Pitch)
     pitch_refinement: PitchRefinement = field(default_factory=PitchRefinement)
     harmonic_mask: HarmonicMask = field(default_factory=HarmonicMask)
-    accompaniment: Accompaniment = field(default_factory=Accompaniment)  # type: ignore[valid-type]
+    accompaniment: Accompaniment = field(default_factory=Accompaniment)
     joint_model: JointModel = field(default_factory=JointModel)
     accompaniment_views: AccompanimentViews = field(default_factory=AccompanimentViews)
     wiener: Wiener = field(default_factory=Wiener)

@@ -98,7 +98,7 @@ def compare(result: Result, truth: Truth) -> tuple[dict[str, float | None], byte
         from . import plots
     except ImportError:
         return figures, None
-    return figures, plots.png(plots.comparison(tuple(estimates), (true_vocals, true_rest), track, pitch))
+    return figures, plots.png(plots.comparison((estimates[0], estimates[1]), (true_vocals, true_rest), track, pitch))
 
 
 def write(
@@ -254,8 +254,8 @@ def _figures(figures: Mapping[str, float | None] | None) -> str:
     header = "".join(f"<th>{name}</th>" for name in _FIGURES)
     rows = ""
     for stem in STEMS:
-        cells = (_number(figures.get(key.format(stem)), "{:.1f}") for key in _FIGURES.values())
-        rows += f"<tr><th>{stem}</th>{''.join(cells)}</tr>"
+        numbers = "".join(_number(figures.get(key.format(stem)), "{:.1f}") for key in _FIGURES.values())
+        rows += f"<tr><th>{stem}</th>{numbers}</tr>"
     table = f"<table><tr><th>dB</th>{header}</tr>{rows}</table>"
     if "raw_pitch_accuracy" in figures:
         pitch = {"raw pitch": "raw_pitch_accuracy", "chroma": "raw_chroma_accuracy", "overall": "overall_accuracy"}

@@ -161,7 +161,7 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
     n_smooth = round(config.joint_model.smoothing_ms / hop_ms)
     method = import_module(f".accompaniment.{config.accompaniment.backend}", __package__)
     params = getattr(config.accompaniment, config.accompaniment.backend)
-    V, A_TF = 0.0, 0.0
+    V, A_TF = np.zeros(1, np.float32), np.zeros((1, 1), np.float32)
     for _ in range(params.n_starts):
         H_TK, B_KF = method.fit(X_TF, mask.covered_TF, params, rng)
         V_one, A_one_TF = joint_model.fit(X_TF, mask, H_TK, B_KF, config.joint_model, n_smooth)

@@ -160,14 +160,14 @@ def compare_timbre(vocals: Audio, true_vocals: Audio, axes: Axes) -> Axes:
 
     The first coefficient is the level; the second is the tilt of the spectrum, higher ones are finer shapes.
     """
-    cepstra, heard = [], 0
+    cepstra, heard_T = [], np.zeros(1, bool)
     for sound in (vocals, true_vocals):
         spectrum = stft(_resampled(sound), _WINDOW_MS, _HOP_MS)
         S_TF = np.ascontiguousarray(spectrum.magnitude.T)
         power_T = np.sum(S_TF**2, axis=1)
-        heard = heard | (power_T > power_T.max() * 10 ** (-SILENT_DB / 10))
+        heard_T = heard_T | (power_T > power_T.max() * 10 ** (-SILENT_DB / 10))
         cepstra.append(timbre.cepstra(S_TF, spectrum.rate_hz / spectrum.n_fft))
-    difference_DT = ((cepstra[0] - cepstra[1]) * heard[:, None])[:, 1:].T
+    difference_DT = ((cepstra[0] - cepstra[1]) * heard_T[:, None])[:, 1:].T
     per_column = max(1, -(-difference_DT.shape[1] // _N_COLUMNS))
     starts = np.arange(0, difference_DT.shape[1], per_column)
     mean_DK = np.add.reduceat(difference_DT, starts, axis=1) / np.diff([*starts, difference_DT.shape[1]])
@@ -227,10 +227,11 @@ def comparison(
         "cepstra of the vocals less the true ones": 1.3,
     }
     if track is None or truth is None:
+        track = truth = None
         del heights_in["pitch"]
     figure, axes = _panels(heights_in, stems[0].duration_s)
     masks, cepstra = list(axes.values())[-2:]
-    if "pitch" in axes:
+    if track and truth:
         compare_pitch(track, truth, axes["pitch"])
         pitches_hz = truth.f0_hz[np.isfinite(truth.f0_hz)]
         if len(pitches_hz):
@@ -246,8 +247,9 @@ def png(figure: Figure) -> bytes:
 
     The text `AXES_KEY` holds, as JSON, "left" and "right", shares of the width, and "seconds", from left to right.
     """
-    FigureCanvasAgg(figure).draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     # Maximum coverage keeps rare colours, such as that of the contour; the median cut would drop them.
     rule = PIL.Image.Quantize.MAXCOVERAGE
     image = PIL.Image.fromarray(pixels).quantize(_N_COLOURS, rule, dither=PIL.Image.Dither.NONE)
@@ -266,8 +268,8 @@ def _panels(heights_in: Mapping[str, float], seconds: float) -> tuple[Figure, di
     figure = Figure(figsize=(width_in, height_in), dpi=_DPI, facecolor=_BACKGROUND)
     top_in, axes = height_in - _TOP_IN, {}
     for name, panel_in in heights_in.items():
-        box = (_LEFT_IN, top_in - panel_in, width_in - _LEFT_IN - _RIGHT_IN, panel_in)
-        axis = figure.add_axes([size / (width_in, height_in)[i % 2] for i, size in enumerate(box)])
+        left, width = _LEFT_IN / width_in, 1 - (_LEFT_IN + _RIGHT_IN) / width_in
+        axis = figure.add_axes((left, (top_in - panel_in) / height_in, width, panel_in / height_in))
         axis.set_title(name, loc="left", fontsize=11, color=_INK)
         axis.set(xlim=(0, seconds), facecolor=_BACKGROUND)
         axis.xaxis.set_major_locator(MaxNLocator(round(width_in), steps=[1, 2, 5, 10]))

@@ -19,6 +19,7 @@ the mixture, and energies are taken in the frequency domain; a single tap needs 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -71,7 +72,7 @@ def subspaces(sources, n_taps: int) -> Subspaces:
     norms = np.sqrt(np.einsum("jn,jn->j", sources, sources, dtype=np.float64))
     silent = norms == 0
     spectra = _transform(sources / np.where(silent, 1.0, norms)[:, None], n_fft)
-    blocks = [[None] * n_sources for _ in range(n_sources)]
+    blocks: list[list[Any]] = [[None] * n_sources for _ in range(n_sources)]
     for i in range(n_sources):
         for j in range(i, n_sources):
             # Of source i delayed by a and source j by b only the difference counts.

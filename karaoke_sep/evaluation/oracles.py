@@ -5,6 +5,7 @@ that masks in that resolution; 64 ms windows every 16 ms (1024 / 256 at 16 kHz) 
 """
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -46,21 +47,27 @@ def ideal_wiener_in_comb(clip: Track, config: Config, track: PitchTrack) -> Audi
 
 def true_pitch(clip: Track, config: Config, track: PitchTrack) -> Audio:
     """Vocals of the method with the pitch of the labels where they have one; how surely somebody sings is estimated."""
-    estimate = track.at(clip.pitch.times_s)
-    f0_hz = np.where(np.isfinite(clip.pitch.f0_hz), clip.pitch.f0_hz, estimate.f0_hz)
+    labels = _labels(clip)
+    estimate = track.at(labels.times_s)
+    f0_hz = np.where(np.isfinite(labels.f0_hz), labels.f0_hz, estimate.f0_hz)
     return separate(clip.mixture, config=config, track=replace(estimate, f0_hz=f0_hz)).vocals
 
 
 def true_voicing(clip: Track, config: Config, track: PitchTrack) -> Audio:
     """Vocals of the method with the estimated pitch, sung where the labels say so."""
-    sung = clip.pitch.at(track.times_s).voicing >= 0.5
+    sung = _labels(clip).at(track.times_s).voicing >= 0.5
     voicing = np.where(sung & np.isfinite(track.f0_hz), 1.0, 0.0)
     return separate(clip.mixture, config=config, track=replace(track, voicing=voicing)).vocals
 
 
 def true_pitch_and_voicing(clip: Track, config: Config, track: PitchTrack) -> Audio:
     """Vocals of the method with pitch and voicing of the labels."""
-    return separate(clip.mixture, config=config, track=clip.pitch).vocals
+    return separate(clip.mixture, config=config, track=_labels(clip)).vocals
+
+
+def _labels(clip: Track) -> PitchTrack:
+    """The true pitch, which only `FROM_LABELS` asks for, and only where there is one."""
+    return cast(PitchTrack, clip.pitch)
 
 
 def _masked(clip, window_ms, hop_ms, rule):

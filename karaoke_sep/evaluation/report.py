@@ -43,7 +43,7 @@ def summarise(rows: Iterable[dict]) -> dict[str, dict]:
         By method: ``clips``, ``failed``, ``seconds``, ``cpu_s_per_s``, and by figure ``mean``, ``median``,
         ``singers_mean``, and ``without``, the number of clips that have none (where there are any).
     """
-    by_method = {}
+    by_method: dict[str, list[dict]] = {}
     for row in rows:
         by_method.setdefault(row["method"], []).append(row)
     return {method: _summary(rows) for method, rows in by_method.items()}
@@ -93,7 +93,7 @@ def page(results: dict[str, dict]) -> str:
     results : dict of dict
         By path, what `write_json` wrote. The separator is called by the name of the file.
     """
-    levels = {}
+    levels: dict[float | None, dict[str, dict]] = {}
     for path, result in results.items():
         levels.setdefault(result.get("snr_db"), {})[Path(path).stem] = result
     sections = []

@@ -63,10 +63,10 @@ def score_pair(pair: stems.Pair) -> list[dict]:
     """The row of a track whose stems are there already."""
     who = {"clip": pair.name, "method": "stems"}
     try:
-        vocals, accompaniment, *estimates = stems.load(pair)
+        vocals, accompaniment, *found = stems.load(pair)
     except KaraokeSepError as error:
         return [{**who, "problem": str(error)}]
-    return [{**who, **_figures(scoring.prepare(vocals, accompaniment), *estimates, None)}]
+    return [{**who, **_figures(scoring.prepare(vocals, accompaniment), found[0], found[1], None)}]
 
 
 def stream(score: Callable, items, names, path: Path, run: dict, resume: bool, n_jobs: int) -> Iterator[list[dict]]:
@@ -128,7 +128,7 @@ def _attempts(track, trial) -> Iterator[tuple[str, tuple[Audio, Audio], float, d
 def _others(track, trial, estimate) -> Iterator[tuple[str, Audio, float]]:
     """Name, vocals and CPU time of everything that the separator is compared with."""
     if trial.ceilings:
-        named = dict(oracles.FROM_SOURCES)
+        named: dict[str, Callable] = dict(oracles.FROM_SOURCES)
         if trial.config:
             named |= {**oracles.FROM_ESTIMATE, **(oracles.FROM_LABELS if track.pitch else {})}
         for name, ceiling in named.items():
