@@ -300,10 +300,10 @@ def report(folder, output, references, embed, title):
         truths = listening.find_truths(results, folder, references)
         figures, more = _compared(results, truths)
         faults += more
+    output = output or folder / "report.html"
+    faults += listening.write(output, results, title or folder.absolute().name, figures, embed=embed)
     for line in faults:
         _log(line)
-    output = output or folder / "report.html"
-    listening.write(output, results, title or folder.absolute().name, figures, embed=embed)
     _result(output)
     click.get_current_context().exit(1 if faults else 0)
 

@@ -108,7 +108,7 @@ def write(
     figures: Mapping[Path, Mapping[str, float | None]] | None = None,
     *,
     embed: bool = False,
-) -> None:
+) -> list[str]:
     """The page.
 
     Parameters
@@ -122,19 +122,30 @@ def write(
     embed : bool
         Put sounds, as MP3, and pictures into the page.
 
+    Returns
+    -------
+    list of str
+        A line for each track that is left out, since a file of it cannot be read.
+
     Raises
     ------
     OutputError
         When it cannot be written.
     """
     shown = len(results) <= _OPEN_PICTURES
-    rows = (_article(result, path, (figures or {}).get(result.sidecar), embed, shown) for result in results)
-    minutes = sum(result.seconds for result in results) / 60
-    count = f"{len(results)} track{'s' * (len(results) != 1)}, {minutes:.1f} min"
+    rows, faults, minutes = [], [], 0.0
+    for result in results:
+        try:
+            rows.append(_article(result, path, (figures or {}).get(result.sidecar), embed, shown))
+            minutes += result.seconds / 60
+        except InputError as err:
+            faults.append(str(err))
+    count = f"{len(rows)} track{'s' * (len(rows) != 1)}, {minutes:.1f} min"
     parts = {"title": _text(title), "summary": f"{count}; karaoke-sep {__version__}", "tracks": "\n".join(rows)}
     page = resources.files(__package__).joinpath("listening.html").read_text("utf-8")
     with audio_io.whole_file(path) as part:
         part.write_text(_filled(page, parts), "utf-8")
+    return faults
 
 
 def comparison_path(result: Result) -> Path:
@@ -227,7 +238,10 @@ def _contour(result: Result) -> str:
 
 def _picture(path: Path, address: str, result: Result) -> str:
     """A picture with its playhead; a long one is scrolled."""
-    width, place = _png_place(path.read_bytes())
+    try:
+        width, place = _png_place(path.read_bytes())
+    except (struct.error, ValueError, TypeError, AttributeError):
+        raise InputError(f"{path}: is not a whole PNG; draw it again with --plots --overwrite") from None
     style = f"--left: {place['left']:.5f}; --right: {place['right']:.5f}; min-width: {_PICTURE_SCALE * width:.0f}px"
     what = _text(f"{path.stem} of {result.source.stem}")
     return (

@@ -179,6 +179,25 @@ def test_an_unfinished_track_costs_one_line_and_exit_1(made, tmp_path):
     assert len(Page(Path(out[0])).all("article")) == 1
 
 
+@pytest.mark.parametrize(("broken", "content"), [("picture.png", PNG[:10]), ("vocals.wav", b"RIFF")])
+@pytest.mark.parametrize("options", [[], ["--embed"]])
+def test_a_track_with_a_broken_file_costs_one_line_and_the_others_are_shown(made, tmp_path, broken, content, options):
+    shutil.copytree(made / "out", tmp_path / "out")
+    (tmp_path / "out" / "a song" / broken).write_bytes(content)
+    code, out, err = call("report", tmp_path / "out", *options)
+    assert (code, len(out), len(err)) == (1, 1, 1)
+    assert err[0].startswith(f"{tmp_path}/out/a song/{broken}: ")
+    assert len(Page(Path(out[0])).all("article")) == 1
+
+
+def test_a_backing_track_of_another_tempo_has_its_own_length(made, tmp_path):
+    pytest.importorskip("python_stretch", reason="needs the extra [stretch]")
+    call("karaoke", made / "in" / "a song.flac", "-o", tmp_path, "--tempo", "1.25", "--config", "fast")
+    [article] = page_of(tmp_path).all("article")
+    assert list(json.loads(article["data-sounds"])) == ["karaoke"]
+    assert float(article["data-seconds"]) == pytest.approx(SECONDS / 1.25, abs=0.01)
+
+
 @pytest.mark.parametrize("what", ["absent", "."])
 def test_a_folder_without_results_is_refused_in_one_line(tmp_path, what):
     code, out, err = call("report", tmp_path / what)
