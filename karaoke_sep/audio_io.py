@@ -93,6 +93,7 @@ class SoundInfo:
 
     @property
     def duration_s(self) -> float | None:
+        """Length, s; None when the header does not tell."""
         return None if self.n_samples is None else self.n_samples / self.rate_hz
 
 

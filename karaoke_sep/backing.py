@@ -38,6 +38,7 @@ class Params:
 
     @property
     def stretches(self) -> bool:
+        """Whether key or tempo are other than those of the song."""
         return self.key_semitones != 0 or self.tempo_ratio != 1
 
 

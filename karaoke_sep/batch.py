@@ -87,6 +87,7 @@ class Order:
 
     @property
     def sounds(self) -> tuple[str, ...]:
+        """Products that are sound files."""
         return tuple(product for product in self.products if product in SOUNDS)
 
 
@@ -121,6 +122,7 @@ class Plan:
 
     @property
     def todo(self) -> list[Job]:
+        """Jobs whose outputs are not there yet."""
         return [job for job in self.jobs if job.state != "done"]
 
 

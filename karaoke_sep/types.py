@@ -25,14 +25,17 @@ class Audio:
 
     @property
     def n_channels(self) -> int:
+        """C."""
         return self.samples.shape[0]
 
     @property
     def n_samples(self) -> int:
+        """N, of each channel."""
         return self.samples.shape[1]
 
     @property
     def duration_s(self) -> float:
+        """Length, s."""
         return self.n_samples / self.rate_hz
 
 
@@ -103,7 +106,13 @@ class PitchTrack:
 
 @dataclass(frozen=True, eq=False)
 class Separation:
-    """Two stems that add up to the mixture, and the melody they were cut along."""
+    """Two stems that add up to the mixture, and the melody they were cut along.
+
+    Attributes
+    ----------
+    vocals, accompaniment : Audio, (C, N)
+    track : PitchTrack
+    """
 
     vocals: Audio
     accompaniment: Audio

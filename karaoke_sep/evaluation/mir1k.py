@@ -35,10 +35,12 @@ class Clip:
 
     @property
     def name(self) -> str:
+        """Singer, song and clip, as in the name of the file."""
         return self.path.stem
 
     @property
     def singer(self) -> str:
+        """Who sings."""
         return self.name.split("_")[0]
 
 

@@ -35,6 +35,7 @@ class Pair:
 
     @property
     def paths(self) -> tuple[Path, ...]:
+        """All files, those of the reference first."""
         both = (self.reference, self.estimate)
         return tuple(path for files in both for path in (*files.vocals, *files.accompaniment))
 
