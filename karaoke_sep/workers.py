@@ -5,6 +5,7 @@ and its Ray backend gives no result before all are there.
 """
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -49,10 +50,10 @@ def _local(n_jobs: int) -> Iterator[Workers]:
     # Loky, unlike the standard library's pool, does not run the caller's main module again.
     from joblib.externals.loky import ProcessPoolExecutor
 
-    executor = ProcessPoolExecutor(n_jobs, timeout=_IDLE_S)
+    with _silent_tracker(), _ctrl_c_ignored():
+        executor = ProcessPoolExecutor(n_jobs, timeout=_IDLE_S)
+        executor.submit(int)  # the processes start here, and inherit this; we end them ourselves
     try:
-        with _ctrl_c_ignored():
-            executor.submit(int)  # the processes start here, and inherit this; we end them ourselves
         yield executor.submit, BrokenProcessPool
     finally:
         with _silent_threads():
@@ -69,6 +70,17 @@ def _ctrl_c_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _silent_tracker() -> Iterator[None]:
+    """Loky's tracker now and then warns that it lost a semaphore which a stopped pool has just removed (joblib 1.6)."""
+    option = "ignore:resource_tracker:UserWarning"
+    sys.warnoptions.append(option)  # its process starts with the options of this one
+    try:
+        yield
+    finally:
+        sys.warnoptions.remove(option)
 
 
 @contextmanager
