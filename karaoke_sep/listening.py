@@ -216,9 +216,7 @@ def _contour(result: Result) -> str:
         track = None
     if track is None:
         return '<p class="dim">No contour: separate with --save-pitch.</p>\n'
-    times_s = np.linspace(0, result.seconds, _CONTOUR_POINTS)
-    coarse = track.at(times_s)
-    semitones = np.where(coarse.voicing >= 0.5, 12 * np.log2(coarse.f0_hz), np.nan)
+    semitones = _at_dots(track, result.seconds)
     if not np.isfinite(semitones).any():
         return '<p class="dim">Nobody sings.</p>\n'
     low, high = np.nanmin(semitones) - 1, np.nanmax(semitones) + 1
@@ -234,6 +232,18 @@ def _contour(result: Result) -> str:
         f'<svg viewBox="0 0 {_CONTOUR_POINTS - 1} {_CONTOUR_HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="Pitch contour"><path d="{"".join(path)}"/></svg><div class="head"></div></div>\n'
     )
+
+
+def _at_dots(track: PitchTrack, seconds: float) -> np.ndarray:
+    """Median of the pitch sung at each dot, shape (_CONTOUR_POINTS,), semitones; NaN where nobody sings."""
+    n_dots = _CONTOUR_POINTS
+    dense = track.at(np.linspace(0, seconds, n_dots * max(1, -(-len(track.times_s) // n_dots)), endpoint=False))
+    with np.errstate(invalid="ignore"):
+        semitones = np.where(dense.voicing >= 0.5, 12 * np.log2(dense.f0_hz), np.nan).reshape(n_dots, -1)
+    sung = np.isfinite(semitones).any(axis=1)
+    found = np.full(n_dots, np.nan)
+    found[sung] = np.nanmedian(semitones[sung], axis=1)
+    return found
 
 
 def _picture(path: Path, address: str, result: Result) -> str:

@@ -253,6 +253,9 @@ def png(figure: Figure) -> bytes:
     # Maximum coverage keeps rare colours, such as that of the contour; the median cut would drop them.
     rule = PIL.Image.Quantize.MAXCOVERAGE
     image = PIL.Image.fromarray(pixels).quantize(_N_COLOURS, rule, dither=PIL.Image.Dither.NONE)
+    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    palette[np.asarray(image)[0, 0]] = pixels[0, 0]  # the background is the same in all pictures
+    image.putpalette(palette.tobytes(), "RGB")
     box, (_, seconds) = figure.axes[0].get_position(), figure.axes[0].get_xlim()
     text = PIL.PngImagePlugin.PngInfo()
     text.add_text(AXES_KEY, json.dumps({"left": box.x0, "right": box.x1, "seconds": seconds}))
