@@ -383,7 +383,7 @@ def demo(output, source, backend, overrides):
 @main.command()
 def info():
     """Versions, codecs and threads, for a report of a fault."""
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
     from platform import platform, python_version
 
     from . import audio_io
@@ -392,10 +392,16 @@ def info():
     rows = {"karaoke-sep": __version__, "python": python_version(), "platform": platform()}
     libraries = ("numpy", "scipy", "librosa", "numba", "soundfile", "soxr", "joblib", "threadpoolctl")
     rows |= {name: version(name) for name in libraries} | audio_io.codecs()
+    extras = {"plots": "matplotlib", "stretch": "python-stretch", "dask": "distributed", "ray": "ray"}
+    for extra, library in extras.items():
+        try:
+            rows[library] = version(library)
+        except PackageNotFoundError:
+            rows[library] = f"not installed (extra [{extra}])"
     rows |= {"processors": str(os.cpu_count()), "threads": "1 in each process", "cache": "none"}
     rows["configs"] = ", ".join(shipped_names())
     for name, value in rows.items():
-        _result(f"{name:14}{value}")
+        _result(f"{name:15}{value}")
 
 
 # ---------------------------------------------------------------------------------------------------------- running

@@ -302,9 +302,10 @@ def test_config_yaml_can_be_read_back(tmp_path):
 
 def test_info_names_versions_and_codecs():
     text = "\n".join(call("info")[1])
-    assert f"karaoke-sep   {__version__}" in text
+    assert f"karaoke-sep    {__version__}" in text
     assert "FLAC" in text
     assert "ffmpeg" in text
+    assert "matplotlib" in text
 
 
 def test_demo_says_how_much_is_gained(tmp_path):
