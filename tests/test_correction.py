@@ -93,6 +93,23 @@ def test_the_true_pitch_mends_the_place_where_it_was_missed(demo):
     assert true_db > wrong_db + 5
 
 
+def test_a_voice_whose_pitch_was_lost_is_heard_as_if_it_had_been_found(demo, tmp_path):
+    song = demo(RATE_HZ, 12.0)
+    lost = (song.track.times_s >= 7) & (song.track.times_s < 9)
+    half_sure = replace(song.track, voicing=np.where(lost, 0.5, song.track.voicing))
+    given.write(tmp_path / "lost.csv", replace(song.track, f0_hz=np.where(lost, np.nan, song.track.f0_hz)))
+    path = f"pitch.given.path={tmp_path}/lost.csv"
+    config = load_config("fast", ["pitch.backend=given", path, "pitch_refinement.enabled=false"])
+    mended = separate_corrected(song.mixture, config=config, track=half_sure)
+    whole = separate(song.mixture, config=config, track=half_sure)
+    middle = slice(round(7.1 * RATE_HZ), round(8.9 * RATE_HZ))
+    mended_db, whole_db = (
+        sdr_db(song.vocals.samples[:, middle], result.vocals.samples[:, middle]) for result in (mended, whole)
+    )
+    assert mended_db == pytest.approx(whole_db, abs=0.5)
+    assert mended_db > 6
+
+
 def test_a_contour_that_differs_everywhere_is_followed_as_it_is(demo):
     song, config = demo(RATE_HZ, 3.0).mixture, load_config("fast")
     track = demo(RATE_HZ, 3.0).track
