@@ -181,6 +181,10 @@ def plan(
         When two inputs would get one name, or nothing can be written at the output.
     """
     _check_name(order.name, len(order.products))
+    pipeline.check_models(config)
+    if order.stems and not pipeline.seeks_pitch(config):
+        if order.contours or set(order.products) - set(STEMS):
+            raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
     if order.clip == "float" and order.container != "wav":
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
     _check_extras(order)
@@ -332,7 +336,7 @@ def _job(
         # The sum of two 16-bit channels needs 17 bits.
         info = replace(info, n_channels=1, subtype="FLOAT")
     contour = _contour(source, parent, order.contours)
-    settings = [fingerprint(config), order.container, order.clip, order.layout]
+    settings = [fingerprint(config), order.container, order.clip, order.layout, *pipeline.model_marks(config)]
     if order.sounds:
         try:
             settings.append(audio_io.output_subtype(info, order.container, order.subtype))

@@ -18,6 +18,7 @@ import click
 from . import __version__
 from .errors import ConfigError, KaraokeSepError
 from .evaluation.command import evaluate
+from .training.command import train
 
 # Stages of a shorter song pass too quickly to be read.
 _LONG_S = 60.0
@@ -48,6 +49,7 @@ def main():
 
 
 main.add_command(evaluate)
+main.add_command(train)
 
 
 # ---------------------------------------------------------------------------------------------------- shared options
@@ -78,8 +80,21 @@ _PATH = click.Path(path_type=Path)
 
 _inputs = click.argument("inputs", nargs=-1, required=True, type=_PATH, metavar="INPUT...")
 
+_MODELS = f"{__name__}.models"  # where a command's --model waits for `_load`
+
 _settings = _together(
-    click.option("--config", "source", metavar="FILE", help="YAML file, or a shipped one: default, fast, classic."),
+    click.option(
+        "--config", "source", metavar="FILE", help="YAML file, or a shipped one: default, fast, classic, trained."
+    ),
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        expose_value=False,
+        callback=lambda ctx, _, paths: ctx.meta.update({_MODELS: paths}),
+        metavar="FILE",
+        help="Use a model of karaoke-sep train (repeatable: one of each kind).",
+    ),
     click.option("--pitch", "backend", metavar="NAME", help="How the pitch is found: hmm, peaks, pyin or given."),
     click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting (repeatable)."),
 )
@@ -131,8 +146,18 @@ def _load(source: str | None, backend: str | None, overrides: tuple[str, ...]):
     """The config and where its settings came from."""
     from .config import load_with_origins
 
-    chosen = [f"pitch.backend={backend}"] if backend else []
+    chosen = _models(click.get_current_context().meta[_MODELS])
+    chosen += [f"pitch.backend={backend}"] if backend else []
     return load_with_origins(source, [*chosen, *overrides])
+
+
+def _models(paths: tuple[str, ...]) -> list[str]:
+    """The settings that put trained models to use."""
+    if not paths:
+        return []
+    from .models import as_settings
+
+    return as_settings(paths)
 
 
 def _load_to_follow(source: str | None, backend: str | None, overrides: tuple[str, ...], contours: Path | None):
@@ -381,8 +406,17 @@ def demo(output, source, backend, overrides):
 
 
 @main.command()
-def info():
-    """Versions, codecs and threads, for a report of a fault."""
+@click.argument("model", required=False, type=_PATH)
+def info(model):
+    """Versions, codecs and threads, for a report of a fault; or what a trained MODEL holds."""
+    if model:
+        from . import models
+
+        rows = models.describe(models.read(model))
+        width = max(len(name) for name, _ in rows) + 1
+        for name, value in rows:
+            _result(f"{name:{width}}{value}")
+        return
     from importlib.metadata import PackageNotFoundError, version
     from platform import platform, python_version
 

@@ -5,10 +5,12 @@ mixture -> spectrum -> harmonic mask -> accompaniment -> joint model -> gain, co
 voice -> vocal activity -> vocals; accompaniment = mixture - vocals.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +28,7 @@ from . import (
     vocal_activity,
     wiener,
 )
+from .accompaniment import trained_nmf
 from .config import Config, load_config
 from .errors import InputError
 from .stft import istft, stft
@@ -74,7 +77,11 @@ def separate(
         If the samples are too few or not finite.
     """
     audio, config = checked(audio, rate_hz), config or load_config()
-    track = track or find_pitch(audio, config=config, progress=progress)
+    check_models(config)
+    if seeks_pitch(config):
+        track = track or find_pitch(audio, config=config, progress=progress)
+    else:
+        track = without_pitch(audio)
     voice, frames = ungated_voice(audio, track, config, progress)
     voice *= gate(frames, track, audio, config)
     return stems(audio, voice, track)
@@ -125,6 +132,30 @@ def find_pitch(
     return track
 
 
+def seeks_pitch(config: Config) -> bool:
+    """Whether the voice is cut along a pitch, and not told apart by trained bases alone."""
+    return not (config.accompaniment.backend == "trained_nmf" and config.accompaniment.trained_nmf.alone)
+
+
+def check_models(config: Config) -> None:
+    """Refuse trained models that are missing, damaged or do not fit the settings, before any work."""
+    if config.accompaniment.backend == "trained_nmf":
+        trained_nmf.read(config.accompaniment.trained_nmf, config.stft.window_ms)
+
+
+def model_marks(config: Config) -> list[str]:
+    """Hashes of the trained models in use: stems of another model are other stems."""
+    if config.accompaniment.backend != "trained_nmf":
+        return []
+    return [hashlib.sha256(Path(config.accompaniment.trained_nmf.model).read_bytes()).hexdigest()]
+
+
+def without_pitch(audio: Audio) -> PitchTrack:
+    """The track of a song in which no pitch was sought."""
+    times_s = np.arange(0, audio.duration_s + FADE_S, FADE_S)
+    return PitchTrack(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)))
+
+
 class Frames(NamedTuple):
     """What the gate wants to know of each frame: time, s, and level of the voice, dB, (T,); timbre, (T, D)."""
 
@@ -138,6 +169,22 @@ def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tu
     spectrum = stft(audio, config.stft.window_ms, config.stft.hop_ms)
     n_bins = int(np.searchsorted(spectrum.freqs_hz, config.harmonic_mask.top_hz, side="right"))
     X_TF = np.ascontiguousarray(spectrum.magnitude.T[:, :n_bins])
+    bin_hz = spectrum.rate_hz / spectrum.n_fft
+    if seeks_pitch(config):
+        G_TF = gain_along_pitch(X_TF, track, spectrum, config, rng)
+    else:
+        G_TF = gain_by_bases(X_TF, bin_hz, config, rng)
+    V_TF = G_TF * X_TF
+    cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)])
+    frames = Frames(spectrum.times_s, band_level_db(V_TF, spectrum), cepstra_TD)
+    values = np.zeros_like(spectrum.values)
+    values[:, :n_bins] = spectrum.values[:, :n_bins] * G_TF.T
+    return istft(replace(spectrum, values=values)), frames
+
+
+def gain_along_pitch(X_TF, track: PitchTrack, spectrum, config: Config, rng) -> np.ndarray:
+    """Share of the voice in each bin, shape (T, F), 0..1: its partials, and consonants between them."""
+    n_bins = X_TF.shape[1]
     mask = harmonic_mask.harmonic_mask(track, spectrum, n_bins, config.harmonic_mask)
     V, A_TF = voice_and_accompaniment(X_TF, mask, spectrum, config, rng)
     gain = wiener.gain(X_TF.ravel()[mask.bins], V, A_TF.ravel()[mask.bins], config.wiener)
@@ -145,13 +192,15 @@ def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tu
     if config.consonants.enabled:
         above = int(np.searchsorted(spectrum.freqs_hz[:n_bins], config.consonants.min_hz))
         G_TF[:, above:] += consonants.gain(X_TF[:, above:], A_TF[:, above:], mask.covered_TF[:, above:], config.wiener)
-    V_TF = G_TF * X_TF
-    bin_hz = spectrum.rate_hz / spectrum.n_fft
-    cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)])
-    frames = Frames(spectrum.times_s, band_level_db(V_TF, spectrum), cepstra_TD)
-    values = np.zeros_like(spectrum.values)
-    values[:, :n_bins] = spectrum.values[:, :n_bins] * G_TF.T
-    return istft(replace(spectrum, values=values)), frames
+    return G_TF
+
+
+def gain_by_bases(X_TF, bin_hz: float, config: Config, rng) -> np.ndarray:
+    """Share of the voice in each bin, shape (T, F), 0..1, by trained bases alone."""
+    V_TF, A_TF = trained_nmf.voice_and_accompaniment(X_TF, bin_hz, config.accompaniment.trained_nmf, rng)
+    G_TF = wiener.gain(X_TF, V_TF, A_TF, config.wiener)
+    G_TF[:, : int(np.ceil(config.harmonic_mask.min_hz / bin_hz))] = 0
+    return G_TF
 
 
 def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
@@ -163,7 +212,7 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
     params = getattr(config.accompaniment, config.accompaniment.backend)
     V, A_TF = np.zeros(1, np.float32), np.zeros((1, 1), np.float32)
     for _ in range(params.n_starts):
-        H_TK, B_KF = method.fit(X_TF, mask.covered_TF, params, rng)
+        H_TK, B_KF = method.fit(X_TF, mask.covered_TF, bin_hz, params, rng)
         V_one, A_one_TF = joint_model.fit(X_TF, mask, H_TK, B_KF, config.joint_model, n_smooth)
         V, A_TF = V + V_one / params.n_starts, A_TF + A_one_TF / params.n_starts
     if config.accompaniment_views.enabled:
@@ -171,6 +220,8 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
             X_TF, mask.spread(V), A_TF, mask.covered_TF, hop_ms, bin_hz, config.accompaniment_views
         )
         V = joint_model.fit_voice(X_TF, A_TF, mask, config.joint_model, n_smooth)
+    if config.accompaniment.backend == "trained_nmf":
+        V = method.refined(V, X_TF, mask.bins, bin_hz, params, rng)
     return V, A_TF
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from karaoke_sep import models
 from karaoke_sep.types import Audio
 
 
@@ -56,3 +57,15 @@ def energy_db(samples) -> float:
 def cents(f_hz, reference_hz):
     """How far a pitch is above another, cents."""
     return 1200 * np.log2(np.asarray(f_hz) / reference_hz)
+
+
+def nmf_model(path, n_voice=6, n_accompaniment=6, window_ms=192.0, seed=0, singers=("anna",)):
+    """Writes a model whose voice lies low and whose accompaniment lies high, and gives its path."""
+    rng, place = np.random.default_rng(seed), np.linspace(0, 8, 1537, dtype=np.float32)
+    arrays = {
+        "voice_KF": rng.random((n_voice, 1537), np.float32) * np.exp(-place),
+        "accompaniment_KF": rng.random((n_accompaniment, 1537), np.float32) * np.exp(place - 8),
+    }
+    about = {"rate_hz": 16000, "window_ms": window_ms, "hop_ms": 32.0, "seed": seed, "singers": list(singers)}
+    path.write_bytes(models.to_bytes(models.Model("nmf", about | {"versions": models.versions()}, arrays)))
+    return path

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from sounds import cents, noise, sdr_db, silence, voice
+from sounds import cents, nmf_model, noise, sdr_db, silence, voice
 
 from karaoke_sep import load_config, separate
 from karaoke_sep.pipeline import find_pitch
@@ -44,9 +44,10 @@ def config_with(tmp_path_factory):
     path = tmp_path_factory.mktemp("contour") / "contour.csv"
     times_s = 0.01 * np.arange(81)
     given.write(path, PitchTrack(times_s, melody_hz(times_s), np.ones(81)))
+    model = nmf_model(path.with_name("model.npz"))
 
     def make(section, name):
-        config = {"pitch": {"given": {"path": path}}}
+        config = {"pitch": {"given": {"path": path}}, "accompaniment": {"trained_nmf": {"model": model}}}
         config.setdefault(section, {})["backend"] = name
         return load_config(config)
 
@@ -55,7 +56,7 @@ def config_with(tmp_path_factory):
 
 def test_the_backends_and_models_are_found():
     assert {"given", "hmm", "peaks", "pyin"} <= set(BACKENDS)
-    assert {"masked_nmf"} <= set(MODELS)
+    assert {"masked_nmf", "trained_nmf"} <= set(MODELS)
 
 
 # --- Pitch -----------------------------------------------------------------------------------------------------------
@@ -141,18 +142,19 @@ def test_silence_along_a_model_stays_silence(config_with, model):
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 1000.0])
 @pytest.mark.parametrize("model", MODELS)
-def test_a_model_is_finite_and_not_negative_and_blind_inside_the_mask(model, level):
+def test_a_model_is_finite_and_not_negative_and_blind_inside_the_mask(config_with, model, level):
     module = import_module(f"karaoke_sep.accompaniment.{model}")
+    params = getattr(config_with("accompaniment", model).accompaniment, model)
     rng = np.random.default_rng(0)
     X_TF = level * rng.random((40, 300), np.float32)
     covered_TF = rng.random((40, 300)) < 0.3
     loud_TF = np.where(covered_TF, np.float32(1e3), X_TF)
     before = X_TF.copy()
-    H_TK, B_KF = module.fit(X_TF, covered_TF, module.Params(), np.random.default_rng(1))
+    H_TK, B_KF = module.fit(X_TF, covered_TF, 16.0, params, np.random.default_rng(1))
     assert (H_TK.shape[0], B_KF.shape[1]) == X_TF.shape
     for values in (H_TK, B_KF):
         assert np.isfinite(values).all()
         assert values.min() >= 0
     np.testing.assert_array_equal(X_TF, before)
-    other_H_TK, other_B_KF = module.fit(loud_TF, covered_TF, module.Params(), np.random.default_rng(1))
+    other_H_TK, other_B_KF = module.fit(loud_TF, covered_TF, 16.0, params, np.random.default_rng(1))
     np.testing.assert_array_equal(other_H_TK @ other_B_KF, H_TK @ B_KF)

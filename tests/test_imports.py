@@ -22,7 +22,7 @@ LAYERS = [
     "config",
     "pipeline",
     "correction",
-    ("batch", "evaluation"),
+    ("batch", "evaluation", "training"),
     "listening",
     "cli",
     "__main__",
@@ -32,8 +32,8 @@ LAYERS = [
 HOMES = {
     "yaml": {"config"},
     "soundfile": {"audio_io"},
-    "click": {"cli", "evaluation.command"},
-    "tqdm": {"cli", "evaluation.command"},
+    "click": {"cli", "evaluation.command", "training.command"},
+    "tqdm": {"cli", "evaluation.command", "training.command"},
     "matplotlib": {"plots"},
     "python_stretch": {"backing"},
 }

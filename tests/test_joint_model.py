@@ -46,7 +46,7 @@ def relative_error(estimate, true):
 
 def test_no_iteration_raises_the_divergence_from_the_mixture(mask, mixture_TF):
     rng = np.random.default_rng(1)
-    H_TK, B_KF = masked_nmf.fit(mixture_TF, mask.covered_TF, masked_nmf.Params(n_components=3), rng)
+    H_TK, B_KF = masked_nmf.fit(mixture_TF, mask.covered_TF, 5.0, masked_nmf.Params(n_components=3), rng)
     path = []
     for n in range(12):
         V, A_TF = joint_model.fit(mixture_TF, mask, H_TK, B_KF, Params(n_iterations=n), n_smooth=1)
@@ -80,7 +80,7 @@ def test_a_voice_alone_is_known_without_any_iteration(mask, truth):
 def test_the_joint_fit_mends_an_accompaniment_learned_outside_the_mask(mask, truth, mixture_TF):
     true_V, true_H_TK, true_B_KF = truth
     rng = np.random.default_rng(0)
-    H_TK, B_KF = masked_nmf.fit(mixture_TF, mask.covered_TF, masked_nmf.Params(4, 100), rng)
+    H_TK, B_KF = masked_nmf.fit(mixture_TF, mask.covered_TF, 5.0, masked_nmf.Params(4, 100), rng)
     apart_V, apart_A_TF = joint_model.fit(mixture_TF, mask, H_TK, B_KF, Params(enabled=False), 1)
     V, A_TF = joint_model.fit(mixture_TF, mask, H_TK, B_KF, Params(), 1)
     assert relative_error(V, true_V) < 0.95 * relative_error(apart_V, true_V)

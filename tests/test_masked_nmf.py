@@ -17,7 +17,7 @@ def product(rank, seed=0):
 
 
 def factors(X_TF, covered_TF=COVERED, seed=0, **settings):
-    return fit(X_TF, covered_TF, Params(**settings), np.random.default_rng(seed))
+    return fit(X_TF, covered_TF, 5.0, Params(**settings), np.random.default_rng(seed))
 
 
 def divergence(X_TF, H_TK, B_KF, covered_TF=COVERED):

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
-from sounds import sdr_db
+from sounds import nmf_model, sdr_db
 
 from karaoke_sep import load_config, separate
 from karaoke_sep.config import Config
@@ -73,7 +73,15 @@ ALTERNATIVES = {
         "top_hz": "1000",
         "n_partials": "3",
     },
-    "accompaniment": {"backend": []},
+    "accompaniment": {"backend": ["trained_nmf"]},
+    "accompaniment.trained_nmf": {
+        "model": "other.npz",
+        "alone": "true",
+        "n_iterations": "1",
+        "n_learned": "1",
+        "n_starts": "3",
+        "refinement": "1",
+    },
     "accompaniment.masked_nmf": {"n_components": "2", "n_iterations": "1", "n_starts": "1"},
     "joint_model": {"enabled": "false", "n_iterations": "0", "n_voice_iterations": "0", "smoothing_ms": "0"},
     "accompaniment_views": {
@@ -131,6 +139,7 @@ NONSENSE = [
     ("harmonic_mask.top_hz", ["80"]),
     ("harmonic_mask.n_partials", ["0"]),
     *((f"accompaniment.masked_nmf.{name}", ["0"]) for name in ("n_components", "n_iterations", "n_starts")),
+    *((f"accompaniment.trained_nmf.{name}", ["0"]) for name in ("n_iterations", "n_learned", "n_starts")),
     ("accompaniment_views.nearby_ms", ["0"]),
     ("accompaniment_views.similar_top_hz", ["0"]),
     ("accompaniment_views.similar_sharpness", ["0"]),
@@ -166,12 +175,15 @@ def stems(demo, tmp_path_factory):
     times_s, f0_hz = 0.01 * np.arange(301), np.full(301, 330.0)
     given.write(folder / "contour.csv", PitchTrack(times_s, f0_hz, np.ones(301)))
     given.write(folder / "other.csv", PitchTrack(times_s, 1.03 * f0_hz, np.ones(301)))
+    nmf_model(folder / "model.npz")
+    nmf_model(folder / "other.npz", seed=1)
     song = demo(16000, 3.0).mixture.samples.mean(axis=0)
     known = {}
 
     def separated(settings, start_s, end_s):
         if (settings, start_s) not in known:
-            paths = [s.replace("path=", f"path={folder}/") for s in ("pitch.given.path=contour.csv", *settings)]
+            named = ("pitch.given.path=contour.csv", "accompaniment.trained_nmf.model=model.npz", *settings)
+            paths = [s.replace("path=", f"path={folder}/").replace("model=", f"model={folder}/") for s in named]
             excerpt = song[round(start_s * 16000) : round(end_s * 16000)]
             known[settings, start_s] = separate(excerpt, 16000, load_config(overrides=paths)).vocals.samples
         return known[settings, start_s]
@@ -200,6 +212,8 @@ def test_a_setting_changes_the_stems(stems, key, value):
     base = (f"pitch.backend={backend}",)
     if key == "vocal_activity.section_leniency":  # a section is longer than this song, unless frames vote strongly
         base += ("vocal_activity.section_weight=20",)
+    if key.startswith("accompaniment.trained_nmf"):
+        base += ("accompaniment.backend=trained_nmf",)
     when_s = (1.3, 2.3) if "pyin" in (backend, value) else (1.2, 3.0)  # pyin is slow
     one, other = stems(base, *when_s), stems((*base, f"{key}={value}"), *when_s)
     assert sdr_db(one, other) < 60, "less than -60 dB of the vocals changed"

@@ -31,7 +31,7 @@ class Params:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
 
-def fit(X_TF: np.ndarray, covered_TF: np.ndarray, params: Params, rng: np.random.Generator):
+def fit(X_TF: np.ndarray, covered_TF: np.ndarray, bin_hz: float, params: Params, rng: np.random.Generator):
     """One factorisation of the bins outside the mask, from a random start.
 
     Parameters
@@ -40,6 +40,8 @@ def fit(X_TF: np.ndarray, covered_TF: np.ndarray, params: Params, rng: np.random
         Magnitudes of the mixture.
     covered_TF : ndarray, shape (T, F), bool
         True inside the harmonic mask.
+    bin_hz : float
+        Distance of the bins; this model does not ask where they lie.
     params : Params
     rng : numpy.random.Generator
 

@@ -45,7 +45,10 @@ def evaluate():
 @click.option("--every", default=1, type=click.IntRange(1), metavar="K", help="Only every K-th clip.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N of these.")
 @click.option("--snr", "snr_db", default=0.0, show_default=True, help="Voice over accompaniment, dB: -5, 0 or 5.")
-@click.option("--config", "source", metavar="FILE", help="YAML file, or a shipped one: default, fast, classic.")
+@click.option(
+    "--config", "source", metavar="FILE", help="YAML file, or a shipped one: default, fast, classic, trained."
+)
+@click.option("--model", "models", multiple=True, metavar="FILE", help="Use a model of karaoke-sep train (repeatable).")
 @click.option("--pitch", "backend", metavar="NAME", help="How the pitch is found: hmm, peaks or pyin.")
 @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting (repeatable).")
 @click.option("--ceilings", is_flag=True, help="Also ideal masks, and the method with a part of the truth.")
@@ -53,7 +56,20 @@ def evaluate():
 @click.option("--only-others", is_flag=True, help="Of --ceilings and --compare only what no setting changes.")
 @_outputs
 def mir1k(
-    folder, split, singers, every, limit, snr_db, source, backend, overrides, ceilings, compare, only_others, **outputs
+    folder,
+    split,
+    singers,
+    every,
+    limit,
+    snr_db,
+    source,
+    models,
+    backend,
+    overrides,
+    ceilings,
+    compare,
+    only_others,
+    **outputs,
 ):
     """Separate and score the MIR-1K clips in FOLDER.
 
@@ -65,11 +81,14 @@ def mir1k(
 
     if only_others and not (ceilings or compare):
         raise ConfigError("--only-others: of what? give --ceilings, --compare or both")
-    if only_others and (source or backend or overrides):
-        raise ConfigError("--only-others: nothing is left to set; leave out --config, --pitch and --set")
-    config = None if only_others else _config(source, backend, overrides)
+    if only_others and (source or models or backend or overrides):
+        raise ConfigError("--only-others: nothing is left to set; leave out --config, --model, --pitch and --set")
+    config = None if only_others else _config(source, models, backend, overrides)
     clips = mir1k.find_clips(folder, split, tuple(filter(None, singers.split(","))), every, limit)
-    paths = [path for clip in clips for path in (clip.path, clip.pitch_path) if path]
+    _warn_of_known_singers(models, clips)
+    paths = [path for clip in clips for path in (clip.path, clip.pitch_path) if path] + [
+        Path(model) for model in models
+    ]
     described = _described("mir1k", len(clips), run.fingerprint(paths))
     described |= {"snr_db": snr_db, "ceilings": ceilings, "compare": compare, "config": config and fingerprint(config)}
     score = partial(run.score_clip, trial=run.Trial(config, snr_db, ceilings, compare))
@@ -106,13 +125,30 @@ def print_page(results):
     click.echo(report.page({str(path): report.read_json(path) for path in results}))
 
 
-def _config(source, backend, overrides):
+def _config(source, models, backend, overrides):
     from ..config import load_config
+    from ..models import as_settings
+    from ..pipeline import check_models
 
-    config = load_config(source, [*([f"pitch.backend={backend}"] if backend else []), *overrides])
+    chosen = as_settings(models) + ([f"pitch.backend={backend}"] if backend else [])
+    config = load_config(source, [*chosen, *overrides])
+    check_models(config)
     if config.pitch.backend == "given":
         raise ConfigError("--pitch given: a contour of one clip does not fit the others; see --ceilings")
     return config
+
+
+def _warn_of_known_singers(paths, clips):
+    """Say which singers a model has heard: their figures are not those of a stranger."""
+    from ..models import read
+
+    for path in paths:
+        known = sorted({clip.singer for clip in clips} & set(read(path).singers))
+        if known:
+            click.echo(
+                f"{path}: was trained on {', '.join(known)}; their figures flatter it (--singers leaves them out)",
+                err=True,
+            )
 
 
 def _described(kind, n_clips, data):

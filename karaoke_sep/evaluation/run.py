@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from ..config import Config
 from ..errors import ConfigError, KaraokeSepError, OutputError
-from ..pipeline import separate
+from ..pipeline import seeks_pitch, separate
 from ..types import Audio
 from . import baselines, mir1k, oracles, scoring, stems
 from .melody import melody_figures
@@ -117,8 +117,8 @@ def _attempts(track, trial) -> Iterator[tuple[str, tuple[Audio, Audio], float, d
     estimate = None
     if trial.config:
         result, cpu_s = _timed(separate, track.mixture, config=trial.config)
-        estimate = result.track
-        more = asdict(melody_figures(track.pitch, estimate)) if track.pitch else {}
+        estimate = result.track if seeks_pitch(trial.config) else None
+        more = asdict(melody_figures(track.pitch, estimate)) if track.pitch and estimate else {}
         yield METHOD, (result.vocals, result.accompaniment), cpu_s, more
     for name, vocals, cpu_s in _others(track, trial, estimate):
         rest = Audio(track.mixture.samples - vocals.samples, vocals.rate_hz)
@@ -129,7 +129,7 @@ def _others(track, trial, estimate) -> Iterator[tuple[str, Audio, float]]:
     """Name, vocals and CPU time of everything that the separator is compared with."""
     if trial.ceilings:
         named: dict[str, Callable] = dict(oracles.FROM_SOURCES)
-        if trial.config:
+        if estimate:
             named |= {**oracles.FROM_ESTIMATE, **(oracles.FROM_LABELS if track.pitch else {})}
         for name, ceiling in named.items():
             yield name, *_timed(ceiling, track, trial.config, estimate)

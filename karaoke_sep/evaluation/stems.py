@@ -74,14 +74,19 @@ def load(pair: Pair) -> tuple[Audio, Audio, Audio, Audio]:
     InputError
         If a file holds another number of samples than its header promised.
     """
-    stems = [_sum(files) for track in (pair.reference, pair.estimate) for files in (track.vocals, track.accompaniment)]
+    stems = [stem for files in (pair.reference, pair.estimate) for stem in read(files)]
     lengths = [stem.n_samples for stem in stems]
     if len(set(lengths)) > 1:
         raise InputError(f"{pair.name}: its stems hold {', '.join(map(str, lengths))} samples; write them again")
     return tuple(stems)
 
 
-def find_tracks(root) -> dict[str, StemFiles]:
+def read(files: StemFiles) -> tuple[Audio, Audio]:
+    """Vocals and accompaniment of a track."""
+    return _sum(files.vocals), _sum(files.accompaniment)
+
+
+def find_tracks(root: Path) -> dict[str, StemFiles]:
     """Tracks below a folder, by their place in it.
 
     Raises

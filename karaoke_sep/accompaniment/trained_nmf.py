@@ -1,0 +1,107 @@
+"""Accompaniment, and if wanted the voice, from bases that were learned from other recordings (`karaoke-sep train nmf`).
+
+Inside the pitch method the trained spectra of the accompaniment, and a few learned from the song itself, are fitted to
+the bins outside the harmonic mask and predict those inside, as in `masked_nmf`; then the trained voice against the
+trained accompaniment moves the gain there. ``alone`` leaves the pitch out: the two sets of bases share all bins.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ConfigError
+
+EPS = np.float32(1e-12)
+
+
+@dataclass(frozen=True)
+class Params:
+    """Which model, and how it is fitted."""
+
+    model: str = ""
+    alone: bool = False
+    n_iterations: int = 30
+    n_learned: int = 10
+    n_starts: int = 1
+    refinement: float = 0.15
+
+    def __post_init__(self):
+        for name in ("n_iterations", "n_learned", "n_starts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.refinement < 0:
+            raise ValueError(f"refinement is {self.refinement:g}; it must not be negative")
+
+
+def read(params: Params, window_ms: float):
+    """The model.
+
+    Raises
+    ------
+    ConfigError
+        If none is named, it cannot be used, or was trained with another window.
+    """
+    from .. import models  # nothing of this is loaded by who trains nothing
+
+    if not params.model:
+        raise ConfigError("accompaniment.trained_nmf: no model is given; name one with --model (karaoke-sep train nmf)")
+    model = models.read(params.model, "nmf")
+    models.check_not_negative(params.model, model)
+    if abs(model.about["window_ms"] - window_ms) > 0.5:
+        raise ConfigError(
+            f"{params.model}: trained with windows of {model.about['window_ms']:g} ms, but stft.window_ms is "
+            f"{window_ms:g}; train it again with --window-ms {window_ms:g}, or set stft.window_ms"
+        )
+    return model
+
+
+def fit(X_TF, covered_TF, bin_hz: float, params: Params, rng: np.random.Generator):
+    """Activations and bases of the accompaniment, fitted outside the mask; parameters as in `masked_nmf.fit`."""
+    from .. import models, trained_bases
+
+    model = models.read(params.model, "nmf")
+    _, trained_KF = trained_bases.bases_at(model, bin_hz, X_TF.shape[1])
+    M_TF = np.where(covered_TF, np.float32(0), np.float32(1))
+    MX_TF = M_TF * X_TF
+    B_KF = np.vstack([trained_KF, trained_bases.random_bases(params.n_learned, MX_TF, rng)])
+    n_trained = len(trained_KF)
+    H_TK = np.repeat(MX_TF.sum(axis=1, keepdims=True) / len(B_KF), len(B_KF), axis=1)
+    weight_TK = M_TF @ B_KF.T
+    for _ in range(params.n_iterations):
+        H_TK *= ((MX_TF / (H_TK @ B_KF + EPS)) @ B_KF.T) / (weight_TK + EPS)
+        learned_TK = H_TK[:, n_trained:]
+        ratio_TF = MX_TF / (H_TK @ B_KF + EPS)
+        B_KF[n_trained:] *= (learned_TK.T @ ratio_TF) / (learned_TK.T @ M_TF + EPS)
+        weight_TK[:, n_trained:] = M_TF @ B_KF[n_trained:].T
+    return H_TK, B_KF
+
+
+def voice_and_accompaniment(X_TF, bin_hz: float, params: Params, rng: np.random.Generator):
+    """Magnitudes of voice and accompaniment by their bases, in all bins; both (T, F)."""
+    from .. import models, trained_bases
+
+    sides = trained_bases.bases_at(models.read(params.model, "nmf"), bin_hz, X_TF.shape[1])
+    return trained_bases.fit(X_TF, *sides, params.n_learned, params.n_iterations, rng)
+
+
+def refined(V, X_TF, bins, bin_hz: float, params: Params, rng: np.random.Generator) -> np.ndarray:
+    """The voice at the bins of the mask, moved towards what the bases of both sides make of the mixture.
+
+    Its ratio to the accompaniment is multiplied by a power of the bases' own ratio, as the log-odds of two witnesses
+    add up, by a factor of 10 at most.
+
+    Parameters
+    ----------
+    V : ndarray, shape (S,), float32
+    X_TF : ndarray, shape (T, F), float32
+    bins : ndarray, shape (S,), int
+        Where ``V`` lies in the flattened plane.
+    bin_hz : float
+    params : Params
+    rng : numpy.random.Generator
+    """
+    if params.refinement == 0:
+        return V
+    V_TF, A_TF = voice_and_accompaniment(X_TF, bin_hz, params, rng)
+    ratio = (V_TF.ravel()[bins] + EPS) / (A_TF.ravel()[bins] + EPS)
+    return V * np.clip(ratio**params.refinement, 0.1, 10).astype(np.float32)

@@ -1,0 +1,106 @@
+"""Training that may be stopped: what each side has learned lies beside the model until it is whole.
+
+``.FILE.voice.training`` and ``.FILE.accompaniment.training`` are written after each epoch, with a hash of the
+recordings and settings; whatever has another hash counts for nothing and is written over.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import joblib
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from .. import __version__, audio_io, models
+from .dataset import Piece
+from .nmf import Settings, State, advance
+
+
+def train(
+    pieces: list[Piece],
+    sides: list[str],
+    settings: Settings,
+    path: Path,
+    n_jobs: int,
+    tell: Callable[[str, State], None],
+) -> dict[str, State]:
+    """What each side has learned in the end; goes on where an earlier training of the same was stopped.
+
+    Parameters
+    ----------
+    pieces : list of Piece
+    sides : list of str
+    settings : Settings
+    path : Path
+        Of the model that is to be made.
+    n_jobs : int
+        Processes; the result does not depend on it.
+    tell : callable
+        Called with the side and its state after each epoch.
+    """
+    mark = fingerprint(pieces, settings)
+    states = {side: _read(_place(path, side), mark) for side in sides}
+    for side, state in states.items():
+        if state:
+            tell(side, state)
+    with joblib.Parallel(n_jobs=min(n_jobs, len(sides)), return_as="generator_unordered") as parallel:
+        while todo := [side for side in sides if not states[side] or states[side].n_epochs < settings.n_epochs]:
+            for side, state in parallel(joblib.delayed(_one)(pieces, side, settings, states[side]) for side in todo):
+                states[side] = state
+                _write(_place(path, side), mark, state)
+                tell(side, state)
+    return states
+
+
+def write(path: Path, model: models.Model) -> None:
+    """The model under its name, when it is whole."""
+    with audio_io.whole_file(path) as part:
+        part.write_bytes(models.to_bytes(model))
+
+
+def forget(path: Path, sides: list[str]) -> None:
+    """Remove what was kept for a training that is now finished."""
+    for side in sides:
+        with suppress(OSError):
+            _place(path, side).unlink(missing_ok=True)
+
+
+def fingerprint(pieces: list[Piece], settings: Settings) -> str:
+    """Hash of everything that the result depends on."""
+    files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for piece in pieces for file in piece.paths]
+    what = [__version__, asdict(settings), files]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+
+
+def _one(pieces, side, settings, state):
+    with threadpool_limits(1):  # BLAS rounds differently with another number of threads
+        return side, advance(pieces, side, settings, state)
+
+
+def _place(path: Path, side: str) -> Path:
+    return path.with_name(f".{path.name}.{side}.training")
+
+
+def _write(place: Path, mark: str, state: State) -> None:
+    file = io.BytesIO()
+    about = json.dumps({"mark": mark, **{k: v for k, v in vars(state).items() if k != "statistic_KF"}})
+    np.savez(file, about=np.array(about), statistic_KF=state.statistic_KF)
+    with audio_io.whole_file(place) as part:
+        part.write_bytes(file.getvalue())
+
+
+def _read(place: Path, mark: str) -> State | None:
+    """The state of the same training; None if there is none."""
+    try:
+        with np.load(place, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            return State(file["statistic_KF"], **about) if about.pop("mark") == mark else None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None

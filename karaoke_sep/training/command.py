@@ -1,0 +1,105 @@
+"""`karaoke-sep train`: a thin shell over `nmf` and `activity`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..errors import ConfigError
+
+_PATH = click.Path(path_type=Path)
+
+
+def _shared(command):
+    """Options of both commands."""
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, help="Only faults."),
+        click.option("-j", "--jobs", "n_jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes."),
+        click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same model."),
+        click.option("--test-singers", metavar="NAME,...", default="", help="Singers to keep for a test."),
+        click.option("--train-singers", metavar="NAME,...", default="", help="Only these; else all others."),
+        click.option("--model", "path", required=True, type=_PATH, metavar="FILE", help="The model to write, .npz."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def train():
+    """Learn from recordings whose voice and accompaniment stand apart.
+
+    The default way of separating needs none of this.
+    """
+
+
+@train.command()
+@click.argument("dataset", type=_PATH)
+@_shared
+@click.option("--only", type=click.Choice(["voice", "accompaniment"]), help="Learn this side alone.")
+@click.option("--bases", "n_bases", default=256, show_default=True, type=click.IntRange(1, 4096), help="Of each side.")
+@click.option("--epochs", "n_epochs", default=6, show_default=True, type=click.IntRange(1), help="Passes over it all.")
+@click.option(
+    "--window-ms", default=192.0, show_default=True, type=click.FloatRange(10, 1000), help="That of the separation."
+)
+@click.option("--hop-ms", default=32.0, show_default=True, type=click.FloatRange(1), help="From frame to frame.")
+@click.option(
+    "--rate-hz",
+    default=16000,
+    show_default=True,
+    type=click.IntRange(8000, 192000),
+    help="Nothing above half is heard.",
+)
+def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, **settings):
+    """Learn spectra of voice and accompaniment by KL-NMF.
+
+    DATASET is MIR-1K, or a folder of tracks with vocals and accompaniment in each; with --only also a sound file of one
+    side or a folder of them, such as the karaoke version of the song to be separated. Stopped training goes on when the
+    same command is given again.
+    """
+    from . import checkpoint
+    from .dataset import SIDES, find
+    from .nmf import Settings, as_model
+
+    _check_place(path)
+    pieces = find(dataset, _names(train_singers), _names(test_singers), only)
+    settings = Settings(**settings, seed=seed)
+    sides = [only] if only else list(SIDES)
+    _log(f"{len(pieces)} recordings to learn from", quiet)
+    with _bar(len(sides) * settings.n_epochs, "epoch", quiet) as bar:
+        states = checkpoint.train(
+            pieces, sides, settings, path, n_jobs, lambda side, state: _say(bar, side, state, quiet)
+        )
+    checkpoint.write(path, as_model(pieces, states, settings))
+    checkpoint.forget(path, sides)
+    click.echo(path)
+
+
+def _say(bar, side, state, quiet):
+    bar.update()
+    _log(f"{side}: epoch {state.n_epochs}, divergence {state.divergences[-1]:.4f}", quiet)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def _check_place(path: Path) -> None:
+    if path.suffix != ".npz":
+        raise ConfigError(f"--model {path}: the name of a model ends in .npz")
+    if path.is_dir():
+        raise ConfigError(f"--model {path}: is a folder; give the name of a file")
+
+
+def _log(line: str, quiet: bool) -> None:
+    if not quiet:
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(sys.stderr):
+            click.echo(line, err=True)
+
+
+def _bar(total: int, unit: str, quiet: bool):
+    """A bar on stderr, where somebody watches."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True, disable=quiet or not sys.stderr.isatty())

@@ -1,0 +1,213 @@
+"""Spectra learned from recordings: the training, its file, and what a separation makes of it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from sounds import nmf_model, sdr_db
+
+from karaoke_sep import load_config, models, separate
+from karaoke_sep.cli import main
+from karaoke_sep.errors import ConfigError
+from karaoke_sep.training import checkpoint, dataset
+from karaoke_sep.training.nmf import Settings, as_model
+
+RATE_HZ = 16000
+SMALL = Settings(n_bases=4, n_epochs=3, batch_frames=40)
+
+
+def side(name, seed, seconds=1.5):
+    """Noise that comes and goes, below 1 kHz for the voice and above for the accompaniment."""
+    rng = np.random.default_rng(seed)
+    n = round(seconds * RATE_HZ)
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    low = np.fft.rfftfreq(n, 1 / RATE_HZ) < 1000
+    noise = np.fft.irfft(np.where(low == (name == "voice"), spectrum, 0), n)
+    return 0.1 * noise / noise.std() * (1 + 0.8 * np.sin(2 * np.pi * rng.uniform(1, 4) * np.arange(n) / n))
+
+
+@pytest.fixture
+def tracks(tmp_path):
+    """Stems of two singers."""
+    for seed, singer in enumerate(("anna", "bert")):
+        folder = tmp_path / "stems" / singer / "song"
+        folder.mkdir(parents=True)
+        soundfile.write(folder / "vocals.wav", side("voice", seed), RATE_HZ)
+        soundfile.write(folder / "accompaniment.wav", side("accompaniment", 10 + seed), RATE_HZ)
+    return tmp_path / "stems"
+
+
+def trained(tracks, path, settings=SMALL, n_jobs=1, sides=dataset.SIDES, tell=lambda side, state: None):
+    pieces = dataset.find(tracks)
+    states = checkpoint.train(pieces, list(sides), settings, path, n_jobs, tell)
+    checkpoint.write(path, as_model(pieces, states, settings))
+    return path.read_bytes()
+
+
+def call(*arguments):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def with_model(path, *more):
+    return load_config("trained", [f"accompaniment.trained_nmf.model={path}", *more])
+
+
+def test_trained_spectra_separate_sounds_that_they_have_not_heard(tracks, tmp_path):
+    trained(tracks, tmp_path / "m.npz")
+    voice, music = side("voice", 5), side("accompaniment", 15)
+    result = separate((voice + music)[None], RATE_HZ, with_model(tmp_path / "m.npz"))
+    assert sdr_db(voice, result.vocals.samples[0]) > sdr_db(voice, voice + music) + 10
+    assert not np.isfinite(result.track.f0_hz).any()
+
+
+@pytest.mark.parametrize("only", dataset.SIDES)
+def test_one_trained_side_is_enough_and_the_other_is_learned_from_the_mixture(tracks, tmp_path, only):
+    trained(tracks, tmp_path / "m.npz", sides=[only])
+    voice, music = side("voice", 5), side("accompaniment", 15)
+    result = separate((voice + music)[None], RATE_HZ, with_model(tmp_path / "m.npz"))
+    assert sdr_db(voice, result.vocals.samples[0]) > sdr_db(voice, voice + music) + 2
+
+
+def test_the_divergence_falls_from_epoch_to_epoch(tracks, tmp_path):
+    told = []
+    trained(tracks, tmp_path / "m.npz", sides=["voice"], tell=lambda side, state: told.append(state))
+    divergences = told[-1].divergences
+    assert len(divergences) == SMALL.n_epochs
+    assert divergences == sorted(divergences, reverse=True)
+
+
+def test_the_same_seed_gives_the_same_bytes_on_any_number_of_processes_and_another_does_not(tracks, tmp_path):
+    one = trained(tracks, tmp_path / "a.npz")
+    assert trained(tracks, tmp_path / "b.npz", n_jobs=2) == one
+    assert trained(tracks, tmp_path / "c.npz", Settings(n_bases=4, n_epochs=3, batch_frames=40, seed=1)) != one
+
+
+def test_stopped_training_goes_on_to_the_same_model(tracks, tmp_path):
+    whole = trained(tracks, tmp_path / "whole.npz")
+    told = []
+
+    def stop(side, state):
+        told.append((side, state.n_epochs))
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(tracks, tmp_path / "m.npz", tell=stop)
+    again = []
+    assert trained(tracks, tmp_path / "m.npz", tell=lambda side, state: again.append((side, state.n_epochs))) == whole
+    assert again[:2] == [("voice", 2), ("accompaniment", 1)]
+    assert len(again) == 2 * SMALL.n_epochs - 1  # one side had two epochs, and tells of the second alone
+
+
+def test_singers_are_kept_apart(tracks):
+    assert [piece.singer for piece in dataset.find(tracks)] == ["anna", "bert"]
+    assert [piece.singer for piece in dataset.find(tracks, test_singers=["anna"])] == ["bert"]
+    with pytest.raises(ConfigError, match="anna: cannot be trained on and tested on"):
+        dataset.find(tracks, ["anna"], ["anna"])
+    with pytest.raises(ConfigError, match="no singer carl; here are anna, bert"):
+        dataset.find(tracks, ["carl"])
+
+
+def test_the_command_trains_prints_and_separates(tracks, tmp_path):
+    path, song = tmp_path / "m.npz", tmp_path / "song.wav"
+    soundfile.write(song, side("voice", 5) + side("accompaniment", 15), RATE_HZ)
+    options = ["--model", path, "--bases", 4, "--epochs", 1, "--test-singers", "bert"]
+    code, out, err = call("train", "nmf", tracks, *options)
+    assert (code, out) == (0, f"{path}\n")
+    assert "voice: epoch 1, divergence " in err
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".training")] == []
+    _, out, _ = call("info", path)
+    assert {"kind": "nmf", "singers": "anna"}.items() <= dict(line.split(None, 1) for line in out.splitlines()).items()
+    for folder, more in (("alone", ["--config", "trained"]), ("pitch", ["--config", "fast"])):
+        assert call("separate", song, "-o", tmp_path / folder, "--model", path, *more)[0] == 0
+    one, other = (soundfile.read(tmp_path / f / "song" / "vocals.wav")[0] for f in ("alone", "pitch"))
+    assert np.abs(one - other).max() > 2**-15
+
+
+def test_stems_of_another_model_are_made_again(tracks, tmp_path):
+    path, song = nmf_model(tmp_path / "m.npz"), tracks / "anna" / "song" / "vocals.wav"
+    options = ["separate", song, "-o", tmp_path / "out", "--config", "trained", "--model", path]
+    assert call(*options)[0] == 0
+    assert call(*options)[1] == ""
+    nmf_model(path, seed=1)
+    assert "made again: the settings have changed" in call(*options)[2]
+
+
+def foreign(path):
+    np.savez(path, x=np.zeros(3))
+
+
+def cut(path):
+    path.write_bytes(nmf_model(path).read_bytes()[:2000])
+
+
+def pickled(path):
+    np.savez(path, about=np.array([{"kind": "nmf"}], dtype=object))
+
+
+def holed(path):
+    arrays = {"voice_KF": np.full((1, 5), np.nan, np.float32), "accompaniment_KF": np.zeros((1, 5), np.float32)}
+    about = {"rate_hz": 1, "window_ms": 1.0, "hop_ms": 1.0, "seed": 0, "versions": {}, "singers": []}
+    path.write_bytes(models.to_bytes(models.Model("nmf", about, arrays)))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (foreign, "is no model of karaoke-sep train"),
+        (cut, "is damaged, or no model"),
+        (pickled, "is damaged, or no model"),
+        (holed, "its voice_KF is missing or damaged"),
+        (lambda path: path.write_text("no archive"), "is damaged, or no model"),
+        (lambda path: path.mkdir(), "is not a file"),
+        (lambda path: None, "cannot be read"),
+        (lambda path: nmf_model(path, window_ms=64.0), "trained with windows of 64 ms, but stft.window_ms is 192"),
+    ],
+)
+def test_a_model_that_cannot_be_used_gets_one_line_before_any_work(tmp_path, make, says):
+    path, song = tmp_path / "m.npz", tmp_path / "song.wav"
+    soundfile.write(song, side("voice", 0), RATE_HZ)
+    make(path)
+    code, out, err = call("separate", song, "-o", tmp_path / "out", "--config", "trained", "--model", path)
+    assert (code, out) == (2, "")
+    assert says in err.splitlines()[-1]
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_trained_bases_without_a_model_are_refused():
+    with pytest.raises(ConfigError, match="no model is given"):
+        separate(side("voice", 0)[None], RATE_HZ, load_config("trained"))
+
+
+def test_a_model_of_16_khz_serves_songs_of_other_rates(tracks, tmp_path):
+    trained(tracks, tmp_path / "m.npz")
+    song = side("voice", 5) + side("accompaniment", 15)
+    for rate_hz in (8000, 44100):
+        stem = separate(song[None], rate_hz, with_model(tmp_path / "m.npz")).vocals.samples
+        assert stem.shape == (1, len(song))
+        assert 0 < np.abs(stem).max() < np.abs(song).max()
+
+
+def test_evaluate_warns_of_singers_that_the_model_has_heard(tmp_path):
+    clip = tmp_path / "mir1k" / "Wavfile" / "anna_1_01.wav"
+    clip.parent.mkdir(parents=True)
+    soundfile.write(clip, np.stack([side("accompaniment", 0), side("voice", 1)], axis=1), RATE_HZ)
+    options = ["evaluate", "mir1k", clip.parent.parent, "--config", "trained", "--rows", tmp_path / "rows.jsonl"]
+    assert "was trained on anna" in call(*options, "--model", nmf_model(tmp_path / "m.npz"))[2]
+    (tmp_path / "rows.jsonl").unlink()
+    assert "trained on" not in call(*options, "--model", nmf_model(tmp_path / "m.npz", singers=["bert"]))[2]
+
+
+def test_the_training_free_way_loads_nothing_of_this():
+    code = (
+        "import sys, numpy; from karaoke_sep import separate; separate(numpy.random.rand(1, 8000) - 0.5, 16000);"
+        "print([m for m in sys.modules if m.startswith(('sklearn', 'karaoke_sep.training', 'karaoke_sep.models',"
+        " 'karaoke_sep.trained'))])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
