@@ -182,9 +182,9 @@ def plan(
     """
     _check_name(order.name, len(order.products))
     pipeline.check_models(config)
-    if order.stems and not pipeline.seeks_pitch(config):
-        if order.contours or set(order.products) - set(STEMS):
-            raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
+    needs_pitch = order.contours or set(order.products) - set(SOUNDS)
+    if order.sounds and needs_pitch and not pipeline.seeks_pitch(config):
+        raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
     if order.clip == "float" and order.container != "wav":
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
     _check_extras(order)

@@ -58,6 +58,7 @@ class Model:
 
     @property
     def singers(self) -> tuple[str, ...]:
+        """Who was heard in training, as far as that is known."""
         return tuple(self.about["singers"])
 
 

@@ -87,6 +87,7 @@ def mono(audio: Audio, rate_hz: int) -> Audio:
 
 
 def singers_of(pieces: Iterable[Piece]) -> list[str]:
+    """Who is heard in them, as far as that is known."""
     return sorted({piece.singer for piece in pieces} - {""})
 
 
