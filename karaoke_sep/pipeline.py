@@ -30,7 +30,7 @@ from . import (
 )
 from .accompaniment import trained_nmf
 from .config import Config, load_config
-from .errors import InputError
+from .errors import ConfigError, InputError
 from .stft import istft, stft
 from .types import Audio, PitchTrack, Separation
 
@@ -141,13 +141,21 @@ def check_models(config: Config) -> None:
     """Refuse trained models that are missing, damaged or do not fit the settings, before any work."""
     if config.accompaniment.backend == "trained_nmf":
         trained_nmf.read(config.accompaniment.trained_nmf, config.stft.window_ms)
+    if config.vocal_activity.backend == "trained":
+        from . import models
+
+        if not seeks_pitch(config):
+            raise ConfigError("vocal_activity.backend: trained goes with a pitch; leave it out, or accompaniment alone")
+        if not config.vocal_activity.model:
+            raise ConfigError("vocal_activity: no model is given; name one with --model (karaoke-sep train activity)")
+        models.read(config.vocal_activity.model, "activity")
 
 
 def model_marks(config: Config) -> list[str]:
     """Hashes of the trained models in use: stems of another model are other stems."""
-    if config.accompaniment.backend != "trained_nmf":
-        return []
-    return [hashlib.sha256(Path(config.accompaniment.trained_nmf.model).read_bytes()).hexdigest()]
+    paths = [config.accompaniment.trained_nmf.model] if config.accompaniment.backend == "trained_nmf" else []
+    paths += [config.vocal_activity.model] if config.vocal_activity.backend == "trained" else []
+    return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
 
 
 def without_pitch(audio: Audio) -> PitchTrack:
@@ -227,6 +235,15 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
 
 def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
     """Gain of the vocal activity for each sample, shape (N,), decided on the whole song."""
+    heard = heard_by_gate(frames, track, audio, config)
+    gains = heard[-1]
+    if config.vocal_activity.enabled and config.vocal_activity.backend == "trained":
+        gains = (gains + trained_gains(heard, audio, config)) / 2  # either alone is 0.1 dB worse
+    return np.interp(np.arange(audio.n_samples) / audio.rate_hz, heard[0], gains).astype(np.float32)
+
+
+def heard_by_gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> tuple[np.ndarray, ...]:
+    """Times, s, level, dB, cepstra, voicing and gains of the vocal activity, all but the cepstra of shape (T,)."""
     hop_s = config.stft.hop_ms / 1000
     times_s = np.arange(0, audio.duration_s + hop_s, hop_s)
     order = np.argsort(frames.times_s, kind="stable")  # neighbouring segments overlap
@@ -234,7 +251,27 @@ def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.
     level_db, cepstra_TD = frames.level_db[nearest], frames.cepstra_TD[nearest]
     voicing = track.at(times_s).voicing
     gains = vocal_activity.activity(level_db, voicing, cepstra_TD, config.stft.hop_ms, config.vocal_activity)
-    return np.interp(np.arange(audio.n_samples) / audio.rate_hz, times_s, gains).astype(np.float32)
+    return times_s, level_db, cepstra_TD, voicing, gains
+
+
+def trained_gains(heard, audio: Audio, config: Config) -> np.ndarray:
+    """Probability that somebody sings, with or without a pitch, by the trained model at the times of the gate, (T,)."""
+    from . import models, trained_activity
+
+    model = models.read(config.vocal_activity.model, "activity")
+    p_TS, _ = trained_activity.decode(trained_activity.features(mid_for_analysis(audio), *heard), model)
+    return np.interp(heard[0], np.arange(len(p_TS)) * trained_activity.HOP_MS / 1000, 1 - p_TS[:, 0])
+
+
+def activity_features(audio: Audio, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """What a trained model of the activity hears of a song, (T, D), and the gate's gains in the same frames, (T,)."""
+    from . import trained_activity
+
+    track = find_pitch(audio, config=config)
+    _, frames = ungated_voice(audio, track, config)
+    heard = heard_by_gate(frames, track, audio, config)
+    X_TD = trained_activity.features(mid_for_analysis(audio), *heard)
+    return X_TD, np.interp(np.arange(len(X_TD)) * trained_activity.HOP_MS / 1000, heard[0], heard[-1])
 
 
 def band_level_db(S_TF, spectrum) -> np.ndarray:

@@ -12,6 +12,7 @@ Rabiner 1989, Eqs. (18) to (27)); a frame is open if both are.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy.ndimage
@@ -30,6 +31,8 @@ class Params:
     """Weights of the evidence, and how slowly sections change."""
 
     enabled: bool = True
+    backend: Literal["song", "trained"] = "song"
+    model: str = ""  # of karaoke-sep train activity
     level_weight: float = 0.27  # log-odds per dB
     level_midpoint_db: float = -13.5  # against the loud moments: where the level speaks neither way
     timbre_weight: float = 0.8

@@ -34,6 +34,7 @@ HOMES = {
     "soundfile": {"audio_io"},
     "click": {"cli", "evaluation.command", "training.command"},
     "tqdm": {"cli", "evaluation.command", "training.command"},
+    "sklearn": {"training.activity"},
     "matplotlib": {"plots"},
     "python_stretch": {"backing"},
 }

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
-from sounds import nmf_model, sdr_db
+from sounds import activity_model, nmf_model, sdr_db
 
 from karaoke_sep import load_config, separate
 from karaoke_sep.config import Config
@@ -95,6 +95,8 @@ ALTERNATIVES = {
     "consonants": {"enabled": "false", "min_hz": "5000"},
     "vocal_activity": {
         "enabled": "false",
+        "backend": "trained",
+        "model": "other_activity.npz",
         "level_weight": "0",
         "level_midpoint_db": "-3",
         "timbre_weight": "0",
@@ -176,14 +178,22 @@ def stems(demo, tmp_path_factory):
     given.write(folder / "contour.csv", PitchTrack(times_s, f0_hz, np.ones(301)))
     given.write(folder / "other.csv", PitchTrack(times_s, 1.03 * f0_hz, np.ones(301)))
     nmf_model(folder / "model.npz")
+    activity_model(folder / "activity.npz")
+    activity_model(folder / "other_activity.npz", seed=1)
     nmf_model(folder / "other.npz", seed=1)
     song = demo(16000, 3.0).mixture.samples.mean(axis=0)
     known = {}
 
     def separated(settings, start_s, end_s):
         if (settings, start_s) not in known:
-            named = ("pitch.given.path=contour.csv", "accompaniment.trained_nmf.model=model.npz", *settings)
-            paths = [s.replace("path=", f"path={folder}/").replace("model=", f"model={folder}/") for s in named]
+            named = (
+                "pitch.given.path=contour.csv",
+                "accompaniment.trained_nmf.model=model.npz",
+                "vocal_activity.model=activity.npz",
+            )
+            paths = [
+                s.replace("path=", f"path={folder}/").replace("model=", f"model={folder}/") for s in (*named, *settings)
+            ]
             excerpt = song[round(start_s * 16000) : round(end_s * 16000)]
             known[settings, start_s] = separate(excerpt, 16000, load_config(overrides=paths)).vocals.samples
         return known[settings, start_s]
@@ -212,6 +222,8 @@ def test_a_setting_changes_the_stems(stems, key, value):
     base = (f"pitch.backend={backend}",)
     if key == "vocal_activity.section_leniency":  # a section is longer than this song, unless frames vote strongly
         base += ("vocal_activity.section_weight=20",)
+    if key == "vocal_activity.model":
+        base += ("vocal_activity.backend=trained",)
     if key.startswith("accompaniment.trained_nmf"):
         base += ("accompaniment.backend=trained_nmf",)
     when_s = (1.3, 2.3) if "pyin" in (backend, value) else (1.2, 3.0)  # pyin is slow

@@ -97,6 +97,35 @@ def mir1k(
 
 
 @evaluate.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--model", required=True, type=_FILE, help="A model of karaoke-sep train activity.")
+@click.option("--singers", metavar="NAME,...", default="", help="Only these.")
+@click.option("--every", default=1, type=click.IntRange(1), metavar="K", help="Only every K-th clip.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+def activity(folder, model, singers, every, jobs):
+    """Score a model's classes of frames against the labels of MIR-1K in FOLDER, beside the training-free gate."""
+    import joblib
+    import numpy as np
+
+    from .. import models, trained_activity
+    from . import activity, mir1k, report, run
+
+    trained = models.read(model, "activity")
+    clips = mir1k.find_clips(folder, "all", tuple(filter(None, singers.split(","))), every)
+    _warn_of_known_singers([model], clips)
+    heard = joblib.Parallel(n_jobs=jobs)(joblib.delayed(run.hear_activity)(clip) for clip in clips)
+    rows = []
+    for singer in sorted({clip.singer for clip in clips}):
+        own = [found for clip, found in zip(clips, heard, strict=True) if clip.singer == singer]
+        decoded = [trained_activity.decode(X_TD, trained) for X_TD, _, _ in own]
+        true, gains = (np.concatenate([found[k] for found in own]) for k in (1, 2))
+        p_TS, path = (np.concatenate([found[k] for found in decoded]) for k in (0, 1))
+        rows.append((singer, activity.figures(true, path, 1 - p_TS[:, 0], gains)))
+    header = ["fractions of frames", *rows[0][1]]
+    click.echo(report.table(header, [[name, *(f"{v:.3f}" for v in found.values())] for name, found in rows]))
+
+
+@evaluate.command()
 @click.argument("estimates", type=click.Path(path_type=Path))
 @click.argument("references", type=click.Path(path_type=Path))
 @_outputs

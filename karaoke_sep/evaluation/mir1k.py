@@ -133,6 +133,32 @@ def load(clip: Clip, snr_db: float = 0.0) -> Track:
     return Track(clip.name, clip.singer, mono(voice), mono(accompaniment), mono(voice + accompaniment), pitch)
 
 
+def read_classes(clip: Clip) -> np.ndarray:
+    """Class of each labelled frame, (T,): 0 nobody sings, 1 sung without a pitch, 2 with one.
+
+    Frame i is centred at (i + 1) x 20 ms.
+
+    Raises
+    ------
+    InputError
+        If the labels are missing or damaged.
+    """
+    path = clip.path.parent.parent / "vocal-nonvocalLabel" / f"{clip.name}.vocal"
+    if clip.pitch_path is None:
+        raise InputError(f"{clip.path}: the labels PitchLabel/{clip.name}.pv beside its folder are missing")
+    try:
+        sung = np.array(path.read_text("utf-8").split(), float) > 0
+        voiced = np.array(clip.pitch_path.read_text("utf-8").split(), float) > 0
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: cannot be read ({error.strerror.lower()}); labels of MIR-1K are needed"
+        ) from None
+    except ValueError:
+        raise InputError(f"{path}: or {clip.pitch_path.name}: is no column of numbers") from None
+    n = min(len(sung), len(voiced))
+    return np.where(sung[:n], np.where(voiced[:n], 2, 1), 0)
+
+
 def _to_unit_energy(samples):
     norm = np.linalg.norm(samples.astype(np.float64))
     return samples / norm if norm > 0 else samples

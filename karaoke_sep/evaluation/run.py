@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from ..config import Config
 from ..errors import ConfigError, KaraokeSepError, OutputError
-from ..pipeline import seeks_pitch, separate
+from ..pipeline import activity_features, seeks_pitch, separate
 from ..types import Audio
 from . import baselines, mir1k, oracles, scoring, stems
 from .melody import melody_figures
@@ -57,6 +57,15 @@ def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
         ]
     except KaraokeSepError as error:
         return [{**who, "method": METHOD, "problem": str(error)}]
+
+
+def hear_activity(clip: mir1k.Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features (T, D), classes (T,) and gains of the training-free gate (T,) of a clip's labelled frames."""
+    classes = mir1k.read_classes(clip)
+    with threadpool_limits(1):
+        X_TD, gains = activity_features(mir1k.load(clip).mixture, Config())
+    rows = np.arange(1, 1 + min(len(classes), len(X_TD) - 1))  # label i is centred at (i + 1) x 20 ms
+    return X_TD[rows], classes[: len(rows)], gains[rows]
 
 
 def score_pair(pair: stems.Pair) -> list[dict]:

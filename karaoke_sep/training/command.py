@@ -74,6 +74,37 @@ def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, *
     click.echo(path)
 
 
+@train.command()
+@click.argument("dataset", type=_PATH)
+@_shared
+@click.option("--gaussians", default=8, show_default=True, type=click.IntRange(1, 64), help="In each class.")
+def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, gaussians):
+    """Learn to tell accompaniment, unvoiced and voiced singing apart.
+
+    DATASET is MIR-1K with its labels. Every clip is separated without a model first, for the training hears the voice
+    that is found as well.
+    """
+    import joblib
+
+    from ..evaluation.run import hear_activity
+    from . import activity, checkpoint
+    from .dataset import find
+
+    _check_place(path)
+    pieces = find(dataset, _names(train_singers), _names(test_singers))
+    if any(piece.clip is None for piece in pieces):
+        raise ConfigError(f"{dataset}: only MIR-1K has the labels that this training needs")
+    _log(f"{len(pieces)} recordings to learn from", quiet)
+    heard = []
+    with _bar(len(pieces), "clip", quiet) as bar:
+        parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+        for found in parallel(joblib.delayed(hear_activity)(piece.clip) for piece in pieces):
+            heard.append(found)
+            bar.update()
+    checkpoint.write(path, activity.train(pieces, heard, gaussians, seed))
+    click.echo(path)
+
+
 def _say(bar, side, state, quiet):
     bar.update()
     _log(f"{side}: epoch {state.n_epochs}, divergence {state.divergences[-1]:.4f}", quiet)

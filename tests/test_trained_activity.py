@@ -1,0 +1,128 @@
+"""Accompaniment, unvoiced and voiced frames: decoding, training on labels, and the gate."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from sounds import activity_model, noise, voice
+
+from karaoke_sep import load_config, separate, trained_activity
+from karaoke_sep.cli import main
+from karaoke_sep.errors import ConfigError, InputError
+from karaoke_sep.evaluation import activity, mfcc, mir1k
+from karaoke_sep.evaluation.run import hear_activity
+from karaoke_sep.models import to_bytes
+from karaoke_sep.training import activity as training
+from karaoke_sep.training import dataset
+from karaoke_sep.types import Audio
+
+RATE_HZ = 16000
+
+
+def chain(seed=0, n_frames=6):
+    rng = np.random.default_rng(seed)
+    start, steps = rng.dirichlet(np.ones(3)), rng.dirichlet(np.ones(3), 3)
+    return rng.standard_normal((n_frames, 3)), start, steps
+
+
+def every_path(score_TS, start_S, transitions_SS):
+    """All paths and their probabilities, which are not yet divided by their sum."""
+    paths = np.array(list(product(range(3), repeat=len(score_TS))))
+    p = start_S[paths[:, 0]] * np.prod(transitions_SS[paths[:, :-1], paths[:, 1:]], axis=1)
+    return paths, p * np.exp(score_TS[np.arange(len(score_TS)), paths].sum(axis=1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_viterbi_and_forward_backward_agree_with_trying_every_path(seed):
+    paths, p = every_path(*chain(seed))
+    np.testing.assert_array_equal(trained_activity.best_path(*chain(seed)), paths[p.argmax()])
+    true_TS = np.stack([np.array([p[paths[:, t] == s].sum() for s in range(3)]) for t in range(6)]) / p.sum()
+    np.testing.assert_allclose(trained_activity.posteriors(*chain(seed)), true_TS, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Two clips of two singers with labels: 1 s of nobody, 1 s of noise that is sung, 2 s of a sung pitch."""
+    folder = tmp_path_factory.mktemp("mir1k")
+    for name in ("Wavfile", "PitchLabel", "vocal-nonvocalLabel"):
+        (folder / name).mkdir()
+    for seed, singer in enumerate(("anna", "bert")):
+        hiss = 2 * noise(1, RATE_HZ, seed=9 + seed).samples[0]
+        sung = voice(lambda t: 220 * 2 ** (0.3 * t + 0.02 * np.sin(35 * t)), 2, RATE_HZ).samples[0]
+        vocals = np.concatenate([np.zeros(RATE_HZ), hiss, sung])
+        soft = 0.05 * noise(4, RATE_HZ, seed=seed).samples[0] + 0.02 * np.sin(np.arange(4 * RATE_HZ) * 0.05)
+        soundfile.write(folder / "Wavfile" / f"{singer}_1_01.wav", np.stack([soft, 0.5 * vocals], axis=1), RATE_HZ)
+        times_s = 0.02 * np.arange(1, 199)
+        np.savetxt(folder / "PitchLabel" / f"{singer}_1_01.pv", np.where(times_s >= 2, 57.0, 0))
+        np.savetxt(folder / "vocal-nonvocalLabel" / f"{singer}_1_01.vocal", times_s >= 1, fmt="%d")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(clips):
+    pieces = dataset.find(clips, train_singers=["anna"])
+    heard = [hear_activity(piece.clip) for piece in pieces]
+    return lambda seed=0: training.train(pieces, heard, 2, seed)
+
+
+def test_classes_are_found_in_a_clip_of_another_singer(clips, trained):
+    [clip] = mir1k.find_clips(clips, singers=("bert",))
+    X_TD, true, gains = hear_activity(clip)
+    p_TS, path = trained_activity.decode(X_TD, trained())
+    found = activity.figures(true, path, 1 - p_TS[:, 0], gains)
+    assert np.mean(path == true) == found["A/U/V"] > 0.85
+    assert found["AUC"] > 0.95
+    np.testing.assert_allclose(p_TS.sum(axis=1), 1)
+
+
+def test_the_same_seed_gives_the_same_bytes(trained):
+    assert to_bytes(trained()) == to_bytes(trained())
+    assert to_bytes(trained()) != to_bytes(trained(seed=1))
+
+
+def test_area_under_the_curve_counts_pairs():
+    assert activity.area_under_curve(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, True, False, True])) == 3.5 / 4
+
+
+def test_the_commands_train_score_and_separate(clips, tmp_path):
+    def call(*arguments):
+        result = CliRunner().invoke(main, list(map(str, arguments)))
+        assert result.exit_code == 0, result.output
+        return result
+
+    path = tmp_path / "activity.npz"
+    call("train", "activity", clips, "--train-singers", "anna", "--model", path, "--gaussians", 2, "-q")
+    scored = call("evaluate", "activity", clips, "--model", path)
+    assert "was trained on anna" in scored.stderr
+    assert [line.split()[1] for line in scored.stdout.splitlines()[2:]] == ["anna", "bert"]
+    assert "activity" in call("info", path).stdout
+    song = clips / "Wavfile" / "bert_1_01.wav"
+    call("separate", song, "--layout", "mir1k", "-o", tmp_path / "trained", "--model", path)
+    call("separate", song, "--layout", "mir1k", "-o", tmp_path / "own")
+    one, own = (soundfile.read(tmp_path / f / "bert_1_01" / "vocals.wav")[0] for f in ("trained", "own"))
+    assert np.abs(one - own).max() > 2**-15
+
+
+def test_labels_that_are_missing_are_named(clips, tmp_path):
+    [clip] = mir1k.find_clips(clips, singers=("anna",))
+    with pytest.raises(InputError, match=r"PitchLabel/anna_1_01\.pv"):
+        mir1k.read_classes(mir1k.Clip(clip.path, None))
+
+
+def test_a_model_without_use_is_refused(tmp_path):
+    sound = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 8000))
+    with pytest.raises(ConfigError, match="no model is given"):
+        separate(sound, RATE_HZ, load_config(None, ["vocal_activity.backend=trained"]))
+    path = activity_model(tmp_path / "activity.npz")
+    with pytest.raises(ConfigError, match="is a model of kind activity, and one of kind nmf is needed"):
+        separate(sound, RATE_HZ, load_config("trained", [f"accompaniment.trained_nmf.model={path}"]))
+
+
+def test_cepstra_of_a_nearer_sound_are_nearer():
+    true = voice(220, 0.5, RATE_HZ)
+    near, far = (Audio(true.samples + share * noise(0.5, RATE_HZ).samples, RATE_HZ) for share in (0.01, 1))
+    found = mfcc.distances({"same": true, "near": near, "far": far}, true)
+    assert found["same"] == 0
+    assert found["near"] < found["far"]
