@@ -238,7 +238,7 @@ def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.
     heard = heard_by_gate(frames, track, audio, config)
     gains = heard[-1]
     if config.vocal_activity.enabled and config.vocal_activity.backend == "trained":
-        gains = (gains + trained_gains(heard, audio, config)) / 2  # either alone is 0.1 dB worse
+        gains = (gains + trained_gains(heard, audio, config)) / 2  # either alone is 0.01 to 0.1 dB worse
     return np.interp(np.arange(audio.n_samples) / audio.rate_hz, heard[0], gains).astype(np.float32)
 
 

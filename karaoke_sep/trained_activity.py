@@ -19,7 +19,7 @@ from .types import Audio
 CLASSES = ("accompaniment", "unvoiced", "voiced")
 RATE_HZ, WINDOW_MS, HOP_MS = 16_000, 40.0, 20.0  # those of Hsu & Jang
 REACH = 4  # frames on both sides from which a slope is taken
-EMISSION_WEIGHT = 0.3  # neighbouring frames repeat each other; 1 costs 0.01 in the area under the curve for `abjones`
+EMISSION_WEIGHT = 0.3  # neighbouring frames repeat each other, and are not so many witnesses
 MAX_LOG_ODDS = 8.0
 
 

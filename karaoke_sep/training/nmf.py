@@ -26,8 +26,8 @@ N_FIRST = 4  # first frames to choose the first bases from, as a multiple of the
 class Settings:
     """How the bases are learned.
 
-    192 ms is the window of the default config, so that one model serves both ways of using it; 64 ms costs 1 dB. 100
-    bases a side instead of 256 cost 1 to 2 dB (MIR-1K dev, singer unseen, bases alone).
+    192 ms is the window of the default config, so that one model serves both ways of using it; 64 ms costs
+    1 dB (MIR-1K dev, singer unseen, bases alone).
     """
 
     n_bases: int = 256
