@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,25 +157,103 @@ def read(path: Path, max_samples: float = math.inf) -> tuple[Audio, tuple[str, .
         When nothing can be read, or too much. Samples are not judged here: no sound, or NaN, may come out.
     """
     info = probe(path)
-    blocks, n_samples, broken_off = [], 0, ""
+    blocks: list[np.ndarray] = []
+    warnings = _read_into(blocks.append, path, info, max_samples)
+    samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((info.n_channels, 0), np.float32)
+    return Audio(samples, info.rate_hz), warnings
+
+
+class SampleFile:
+    """Samples on the disk instead of in memory, in a file without a name, which goes when it is closed.
+
+    Attributes
+    ----------
+    rate_hz, n_channels, n_samples : int
+    """
+
+    def __init__(self, folder: Path, rate_hz: int, n_channels: int, dtype: type):
+        self.rate_hz, self.n_channels, self.n_samples = rate_hz, n_channels, 0
+        self._folder, self._dtype = folder, np.dtype(dtype)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, it is closed by __exit__
+        except OSError as err:
+            raise self._failure(err) from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def excerpt(self, start: int, stop: int) -> Audio:
+        """Samples from ``start`` to before ``stop``, both within what is there."""
+        self._file.seek(start * self._frame_bytes)
+        data = self._file.read((stop - start) * self._frame_bytes)
+        return Audio(np.frombuffer(data, self._dtype).reshape(-1, self.n_channels).T, self.rate_hz)
+
+    def append(self, samples: np.ndarray) -> None:
+        """Samples, shape (C, n), after the last."""
+        self._put(self.n_samples, samples)
+
+    def add(self, start: int, samples: np.ndarray) -> None:
+        """Add samples, shape (C, n), to those from ``start`` on; ``start`` is not beyond the end."""
+        n_there = min(self.n_samples - start, samples.shape[1])
+        samples = samples.astype(self._dtype)
+        samples[:, :n_there] += self.excerpt(start, start + n_there).samples
+        self._put(start, samples)
+
+    def _failure(self, err: OSError) -> OutputError:
+        reason = (err.strerror or "").lower()
+        return OutputError(f"{self._folder}: the samples of a long recording cannot be kept there ({reason})")
+
+    @property
+    def _frame_bytes(self) -> int:
+        return self._dtype.itemsize * self.n_channels
+
+    def _put(self, start: int, samples: np.ndarray) -> None:
+        try:
+            self._file.seek(start * self._frame_bytes)
+            self._file.write(samples.T.astype(self._dtype).tobytes())
+            self._file.flush()
+        except OSError as err:
+            raise self._failure(err) from None
+        self.n_samples = max(self.n_samples, start + samples.shape[1])
+
+
+def read_to_disk(path: Path, folder: Path, max_samples: float = math.inf) -> tuple[SampleFile, tuple[str, ...]]:
+    """As `read`, into a file in ``folder``; OutputError if there is no room."""
+    info = probe(path)
+    samples = SampleFile(folder, info.rate_hz, info.n_channels, np.float64 if _is_wide(info.subtype) else np.float32)
+    try:
+        return samples, _read_into(samples.append, path, info, max_samples)
+    except BaseException:
+        samples.__exit__()
+        raise
+
+
+def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, max_samples: float) -> tuple[str, ...]:
+    """Hand over all that is there, in blocks of shape (C, n); what is to be said about it."""
+    n_samples, broken_off = 0, ""
     try:
         for block in _blocks(path, info):
-            blocks.append(block)
             n_samples += block.shape[1]
             if n_samples > max_samples:
-                raise InputError(f"{path}: is longer than the {max_samples / info.rate_hz:.0f} s that fit into memory")
+                raise InputError(
+                    f"{path}: is longer than the {max_samples / info.rate_hz:.0f} s that there is room for"
+                )
+            take(block)
     except _BrokenOffError as err:
-        if not blocks:
+        if not n_samples:
             raise
         broken_off = str(err)
-    samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((info.n_channels, 0), np.float32)
-    audio = Audio(samples, info.rate_hz)
+    seconds = n_samples / info.rate_hz
     if broken_off:
-        return audio, (f"{broken_off}; the {audio.duration_s:.2f} s before that are used",)
+        return (f"{broken_off}; the {seconds:.2f} s before that are used",)
     claimed_s = ((info.n_samples or 0) + info.n_missing_samples) / info.rate_hz
-    if claimed_s - audio.duration_s > _LENGTH_SLACK_S and not _length_is_a_guess(path, info):
-        return audio, (f"{path}: ends early: {audio.duration_s:.2f} s of {claimed_s:.2f} s are there and used",)
-    return audio, ()
+    if claimed_s - seconds > _LENGTH_SLACK_S and not _length_is_a_guess(path, info):
+        return (f"{path}: ends early: {seconds:.2f} s of {claimed_s:.2f} s are there and used",)
+    return ()
 
 
 class _BrokenOffError(InputError):
@@ -227,7 +305,7 @@ def _blocks(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
 
 
 def _blocks_from_file(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    dtype = "float64" if file.subtype in ("PCM_32", "ALAC_32", "DOUBLE") else "float32"
+    dtype = "float64" if _is_wide(file.subtype) else "float32"
     while True:
         try:
             block = file.read(_BLOCK_FRAMES, dtype=dtype, always_2d=True)
@@ -236,6 +314,11 @@ def _blocks_from_file(path: Path, file: soundfile.SoundFile) -> Iterator[np.ndar
         if not len(block):
             return
         yield block.T
+
+
+def _is_wide(subtype: str) -> bool:
+    """Whether float32 does not hold every value."""
+    return subtype in ("PCM_32", "ALAC_32", "DOUBLE")
 
 
 def _length_is_a_guess(path: Path, info: SoundInfo) -> bool:
@@ -420,26 +503,57 @@ def fit_stems(
     note : str
         What was done about clipping; empty when nothing had to be.
     """
-    if subtype in ("FLOAT", "DOUBLE"):
-        return _float_stems(mixture, vocals, subtype), subtype, ""
-    scale = 2.0 ** (_INTEGER_BITS[subtype] - 1) if subtype in _INTEGER_BITS else 0
-    top = 1 - 1 / scale if scale else 1.0
-    n_over = int(np.count_nonzero(_beyond(mixture, top) | _beyond(vocals, top) | _beyond(mixture - vocals, top)))
-    note = ""
-    if n_over and clip == "float":
-        note = f"{n_over} samples pass full scale; written as 32-bit float"
-        return _float_stems(mixture, vocals, "FLOAT"), "FLOAT", note
-    if n_over and clip == "rescale":
-        gain = top / max(np.abs(mixture).max(), np.abs(vocals).max(), np.abs(mixture - vocals).max())
-        mixture, vocals = mixture * gain, vocals * gain
-        note = f"{n_over} samples pass full scale; turned down by {-20 * np.log10(gain):.2f} dB"
-    elif n_over:
-        note = f"{n_over} samples pass full scale and are clamped; --clip rescale or float keeps them"
-    if not scale:
+    fit = fit_for([(mixture, vocals)], subtype, clip)
+    return fit.stems(mixture, vocals), fit.subtype, fit.note
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the stems of a whole recording are fitted into a sample format, to be done block by block.
+
+    Attributes
+    ----------
+    subtype, note : str
+        As `fit_stems` gives them.
+    gain : float, optional
+        All is turned down by it.
+    """
+
+    subtype: str
+    note: str = ""
+    gain: np.floating | None = None
+
+    def stems(self, mixture: np.ndarray, vocals: np.ndarray) -> dict[str, np.ndarray]:
+        """The stems of a block, as `fit_stems` gives them."""
+        if self.subtype in ("FLOAT", "DOUBLE"):
+            return _float_stems(mixture, vocals, self.subtype)
+        if self.gain is not None:
+            mixture, vocals = mixture * self.gain, vocals * self.gain
+        if self.subtype in _INTEGER_BITS:
+            return _integer_stems(mixture, vocals, _INTEGER_BITS[self.subtype])
         mixture = np.clip(mixture, -1, 1)
         vocals = np.clip(vocals, np.maximum(-1, mixture - 1), np.minimum(1, mixture + 1))
-        return _float_stems(mixture, vocals, "FLOAT"), subtype, note
-    return _integer_stems(mixture, vocals, _INTEGER_BITS[subtype]), subtype, note
+        return _float_stems(mixture, vocals, "FLOAT")
+
+
+def fit_for(blocks: Iterable[tuple[np.ndarray, np.ndarray]], subtype: str, clip: str) -> Fit:
+    """The fit that suits all blocks of a recording, (mixture, vocals) each; the rest as for `fit_stems`."""
+    if subtype in ("FLOAT", "DOUBLE"):
+        return Fit(subtype)
+    top = 1 - 2.0 ** (1 - _INTEGER_BITS[subtype]) if subtype in _INTEGER_BITS else 1.0
+    n_over, peaks = 0, []
+    for mixture, vocals in blocks:
+        sounds = (mixture, vocals, mixture - vocals)
+        n_over += int(np.count_nonzero(np.logical_or.reduce([_beyond(samples, top) for samples in sounds])))
+        peaks.append(max(np.abs(samples).max(initial=0) for samples in sounds))
+    if not n_over:
+        return Fit(subtype)
+    if clip == "float":
+        return Fit("FLOAT", f"{n_over} samples pass full scale; written as 32-bit float")
+    if clip == "rescale":
+        gain = top / max(peaks)
+        return Fit(subtype, f"{n_over} samples pass full scale; turned down by {-20 * np.log10(gain):.2f} dB", gain)
+    return Fit(subtype, f"{n_over} samples pass full scale and are clamped; --clip rescale or float keeps them")
 
 
 def _beyond(samples: np.ndarray, top: float) -> np.ndarray:
@@ -503,15 +617,29 @@ def write(
     ------
     OutputError
     """
-    too_long = container == "wav" and samples.size * sample_bytes(subtype) > _WAV_LIMIT_BYTES
+    write_blocks(path, [samples], samples.shape, rate_hz, container, subtype, tags)
+
+
+def write_blocks(
+    path: Path,
+    blocks: Iterable[np.ndarray],
+    shape: tuple[int, ...],
+    rate_hz: int,
+    container: str,
+    subtype: str,
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """As `write`, with the samples in blocks of shape (C, n), of all together ``shape`` (C, N)."""
+    too_long = container == "wav" and math.prod(shape) * sample_bytes(subtype) > _WAV_LIMIT_BYTES
     name = "RF64" if too_long else FORMATS[container]
     with whole_file(path) as part:
-        with _Sequential(_name(part), "w", rate_hz, len(samples), subtype, format=name) as file:
+        with _Sequential(_name(part), "w", rate_hz, shape[0], subtype, format=name) as file:
             for tag, text in tags.items():
                 with suppress(soundfile.LibsndfileError):
                     setattr(file, tag, text)
-            for start in range(0, samples.shape[1], _BLOCK_FRAMES):
-                file.write(samples[:, start : start + _BLOCK_FRAMES].T)
+            for samples in blocks:
+                for start in range(0, samples.shape[1], _BLOCK_FRAMES):
+                    file.write(samples[:, start : start + _BLOCK_FRAMES].T)
         if container == "wav":
             _remove_time(part)
 

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import metadata
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from . import __version__, audio_io, backing, correction, notes, pipeline, workers
+from . import __version__, audio_io, backing, correction, long_recording, notes, pipeline, workers
 from .audio_io import SoundInfo
 from .config import Config, changes, fingerprint
 from .errors import ConfigError, InputError, KaraokeSepError
@@ -38,6 +39,7 @@ SOUNDS = (*STEMS, "karaoke")
 LAYOUTS = ("mixture", "mir1k")
 NAME_FIELDS = ("parent", "track", "file", "stem")
 _SIDECAR = "karaoke-sep"
+_BLOCK_SAMPLES = 1 << 18
 _BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
 _MIR1K_NAME = re.compile(r"[A-Za-z]+_\d+_\d+")  # singer_song_clip
 
@@ -204,7 +206,10 @@ def plan(
         except InputError as err:
             faults.append((source, str(err)))
     checked = Plan(jobs, faults)
-    _check_room(order.output, sum(_size_bytes(job, order) for job in checked.todo))
+    stems = sum(_n_values(job.info) * _stem_bytes(job, order) for job in checked.todo)
+    long = [job.info for job in checked.todo if _is_long(job, order, config)]
+    scratch = max((_n_values(info) * _scratch_bytes(info, order) for info in long), default=0)
+    _check_room(order.output, stems + scratch)
     return checked
 
 
@@ -325,11 +330,6 @@ def _job(
         raise InputError(f"{source}: holds no samples")
     if (info.duration_s or math.inf) < pipeline.MIN_S:
         raise InputError(f"{source}: {info.duration_s:.3f} s is too short; at least {pipeline.MIN_S} s is needed")
-    if info.duration_s and (info.n_samples or 0) > _max_samples(info):
-        raise InputError(
-            f"{source}: {info.duration_s / 3600:.1f} h are longer than the "
-            f"{_max_samples(info) / info.rate_hz / 3600:.1f} h that fit into memory; cut it in pieces"
-        )
     if order.layout == "mir1k":
         if info.n_channels != 2:
             raise InputError(f"{source}: --layout mir1k needs 2 channels, not {info.n_channels}")
@@ -351,17 +351,27 @@ def _job(
         settings.append(hashlib.sha256(contour.read_bytes()).hexdigest())
     digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     job = Job(source, info, targets, sidecar if order.sounds else None, digest, track if contour else None)
+    limit, where = _max_samples(job, order, config)
+    if info.duration_s and (info.n_samples or 0) > limit:
+        raise InputError(
+            f"{source}: {info.duration_s / 3600:.1f} h are longer than the "
+            f"{limit / info.rate_hz / 3600:.1f} h that fit {where}; cut it in pieces"
+        )
     state, reason = ("new", "") if overwrite else _state(job)
     return replace(job, state=state, reason=reason)
 
 
-def _max_samples(info: SoundInfo) -> float:
-    """The longest sound of so many channels that can be separated in the memory of this machine."""
+def _max_samples(job: Job, order: Order, config: Config) -> tuple[float, str]:
+    """The longest sound of so many channels that can be separated on this machine, and what limits it."""
+    if _is_long(job, order, config):
+        there = next(folder for folder in (order.output, *order.output.absolute().parents) if folder.exists())
+        n_bytes = _scratch_bytes(job.info, order) + _stem_bytes(job, order)
+        return shutil.disk_usage(there).free / n_bytes / job.info.n_channels, "on the disk"
     try:
         memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError):  # not on every system
-        return math.inf
-    return memory_bytes / _BYTES_PER_SAMPLE / info.n_channels
+        return math.inf, ""
+    return memory_bytes / _BYTES_PER_SAMPLE / job.info.n_channels, "into memory"
 
 
 def _contour(source: Path, parent: PurePath, contours: Path | None) -> Path | None:
@@ -410,15 +420,19 @@ def _identity(source: Path) -> dict[str, str | int]:
     return {"name": os.fsencode(source.name).hex(), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
-def _size_bytes(job: Job, order: Order) -> int:
-    """Size of the stems when they are not compressed."""
-    n_sounds = len(set(job.targets) & set(SOUNDS))
-    return (
-        n_sounds
-        * (job.info.n_samples or 0)
-        * job.info.n_channels
-        * audio_io.sample_bytes(order.subtype or job.info.subtype)
-    )
+def _stem_bytes(job: Job, order: Order) -> int:
+    """Size of a sample in all stems together when they are not compressed."""
+    return len(set(job.targets) & set(SOUNDS)) * audio_io.sample_bytes(order.subtype or job.info.subtype)
+
+
+def _scratch_bytes(info: SoundInfo, order: Order) -> int:
+    """Size of a sample in what a long recording keeps on the disk while it is worked on: itself, and the voice."""
+    return max(4, audio_io.sample_bytes(info.subtype)) + (4 if order.sounds else 0)
+
+
+def _n_values(info: SoundInfo) -> int:
+    """Samples of all channels."""
+    return (info.n_samples or 0) * info.n_channels
 
 
 def _check_room(output: Path, needed_bytes: int) -> None:
@@ -431,8 +445,8 @@ def _check_room(output: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(there).free
     if needed_bytes > free_bytes:
         raise ConfigError(
-            f"--output {output}: the stems need up to {needed_bytes / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB are "
-            "free there; choose another disk or --format flac"
+            f"--output {output}: the stems, and work on a long recording, need up to {needed_bytes / 1e9:.1f} GB, and "
+            f"{free_bytes / 1e9:.1f} GB are free there; choose another disk or --format flac"
         )
 
 
@@ -617,40 +631,109 @@ def _length(info: SoundInfo) -> str:
 
 
 def _make(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None) -> Outcome:
-    audio, warnings = audio_io.read(job.source, _max_samples(job.info))
+    with ExitStack() as files:
+        try:
+            find = _find_on_disk if _is_long(job, order, config) else _find
+            found = find(job, order, config, progress or (lambda stage, done: None), files)
+        except InputError as err:
+            where = f"{job.source}: "
+            raise InputError(where + str(err).removeprefix(where)) from None
+        return _write(job, order, config, found)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found in a recording; `blocks` gives (mixture, vocals), each of shape (C, n), from the start again.
+
+    ``audio`` and ``vocals`` are there when all of it is in memory.
+    """
+
+    track: PitchTrack
+    n_channels: int
+    n_samples: int
+    rate_hz: int
+    warnings: tuple[str, ...]
+    blocks: Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
+    audio: Audio | None = None
+    vocals: Audio | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.n_samples / self.rate_hz
+
+
+def _is_long(job: Job, order: Order, config: Config) -> bool:
+    """Whether samples stay on the disk; notes, pictures, corrections, stretching, a trained gate need them in memory."""
+    return (
+        (job.info.duration_s or math.inf) > config.parts.from_s
+        and {*order.products} <= {*STEMS, "pitch", "karaoke"}
+        and not order.karaoke.stretches
+        and order.layout == "mixture"
+        and job.track is None
+        and not (config.vocal_activity.enabled and config.vocal_activity.backend == "trained")
+    )
+
+
+def _find(job: Job, order: Order, config: Config, progress, files: ExitStack) -> _Found:
+    audio, warnings = audio_io.read(job.source, _max_samples(job, order, config)[0])
     if order.layout == "mir1k":
         audio = Audio(audio.samples.sum(axis=0, keepdims=True), audio.rate_hz)
-    try:
-        if order.sounds:
-            separate = pipeline.separate if job.track is None else _along(job.track, config)
-            result = separate(audio, config=config, progress=progress)
-            track, vocals = result.track, result.vocals
-        else:
-            track, vocals = pipeline.find_pitch(audio, config=config, progress=progress), None
-    except InputError as err:
-        raise InputError(f"{job.source}: {err}") from None
-    sounds, subtype, note = _sounds(job, order, audio, vocals) if vocals else ({}, "", "")
+    if not order.sounds:
+        track, vocals = pipeline.find_pitch(audio, config=config, progress=progress), None
+    else:
+        separate = pipeline.separate if job.track is None else _along(job.track, config)
+        result = separate(audio, config=config, progress=progress)
+        track, vocals = result.track, result.vocals
+
+    def blocks():
+        if order.karaoke.stretches:  # made of the whole
+            yield audio.samples, vocals.samples
+            return
+        for start in range(0, audio.n_samples, _BLOCK_SAMPLES):
+            yield audio.samples[:, start : start + _BLOCK_SAMPLES], vocals.samples[:, start : start + _BLOCK_SAMPLES]
+
+    return _Found(track, audio.n_channels, audio.n_samples, audio.rate_hz, warnings, blocks, audio, vocals)
+
+
+def _find_on_disk(job: Job, order: Order, config: Config, progress, files: ExitStack) -> _Found:
+    folder = next(iter(job.targets.values())).parent
+    song, warnings = audio_io.read_to_disk(job.source, folder, _max_samples(job, order, config)[0])
+    files.enter_context(song)
+    if not order.sounds:
+        track, blocks = long_recording.find_pitch(song, config, progress), lambda: iter(())
+    else:
+        voice = files.enter_context(audio_io.SampleFile(folder, song.rate_hz, song.n_channels, np.float32))
+        track, gain = long_recording.separate(song, voice, config, progress)
+
+        def blocks():
+            for start in range(0, song.n_samples, _BLOCK_SAMPLES):
+                stop = min(song.n_samples, start + _BLOCK_SAMPLES)
+                yield song.excerpt(start, stop).samples, voice.excerpt(start, stop).samples * gain(start, stop)
+
+    return _Found(track, song.n_channels, song.n_samples, song.rate_hz, warnings, blocks)
+
+
+def _write(job: Job, order: Order, config: Config, found: _Found) -> Outcome:
     _remove_parts(job)
     if job.sidecar:
         _write_sidecar(job, job.sidecar, {}, {})
     if "pitch" in job.targets:
         with audio_io.whole_file(job.targets["pitch"]) as part:
-            given.write(part, track)
-    _write_notes(job, order, track, vocals)
-    if vocals and "picture" in job.targets:
-        _write_picture(job.targets["picture"], audio, vocals, track, config)
-    for name, samples in sounds.items():
-        audio_io.write(job.targets[name], samples, audio.rate_hz, order.container, subtype, job.info.tags)
+            given.write(part, found.track)
+    _write_notes(job, order, found.track, found.vocals)
+    if found.audio and found.vocals and "picture" in job.targets:
+        _write_picture(job.targets["picture"], found.audio, found.vocals, found.track, config)
+    levels_db, note = _write_sounds(job, order, found) if order.sounds else ({}, "")
     if job.sidecar:
         outputs = {product: path.stat().st_size for product, path in job.targets.items()}
-        _write_sidecar(job, job.sidecar, outputs, _story(job, job.sidecar, config, audio.duration_s))
+        _write_sidecar(job, job.sidecar, outputs, _story(job, job.sidecar, config, found.seconds))
     return Outcome(
         job.source,
         "done",
-        warnings=(*warnings, *((f"{job.source}: {note}",) if note else ())),
+        warnings=(*found.warnings, *((f"{job.source}: {note}",) if note else ())),
         paths=tuple(job.targets.values()),
-        seconds=audio.duration_s,
-        levels_db={name: _level_db(samples) for name, samples in sounds.items()},
+        seconds=found.seconds,
+        levels_db=levels_db,
     )
 
 
@@ -660,16 +743,35 @@ def _along(track: PitchTrack, config: Config) -> Callable[..., Separation]:
     return partial(follow, track=track)
 
 
-def _sounds(job: Job, order: Order, audio: Audio, vocals: Audio) -> tuple[dict[str, np.ndarray], str, str]:
-    """Sounds to write, their sample format, and what was done about clipping."""
-    subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
-    if "karaoke" in order.products:
-        samples = backing.make(audio, vocals, order.karaoke).samples
-        # A sound alone is fitted like the accompaniment of a silent voice.
-        stems, subtype, note = audio_io.fit_stems(samples, np.zeros_like(samples), subtype, order.clip)
-        return {"karaoke": stems["accompaniment"]}, subtype, note
-    stems, subtype, note = audio_io.fit_stems(audio.samples, vocals.samples, subtype, order.clip)
-    return {name: stems[name] for name in order.sounds}, subtype, note
+def _write_sounds(job: Job, order: Order, found: _Found) -> tuple[dict[str, float], str]:
+    """Write the sounds block by block; their RMS levels, dB re full scale, and what was done about clipping."""
+
+    def blocks():
+        for mixture, vocals in found.blocks():
+            if "karaoke" in order.products:
+                rate_hz = found.rate_hz
+                track = backing.make(Audio(mixture, rate_hz), Audio(vocals, rate_hz), order.karaoke).samples
+                # A sound alone is fitted like the accompaniment of a silent voice.
+                mixture, vocals = track, np.zeros_like(track)
+            yield mixture, vocals
+
+    fit = audio_io.fit_for(blocks(), audio_io.output_subtype(job.info, order.container, order.subtype), order.clip)
+    levels_db = {}
+    for name in order.sounds:
+        squares: list[float] = []
+
+        def pieces(name=name, squares=squares):
+            for mixture, vocals in blocks():
+                samples = fit.stems(mixture, vocals)["accompaniment" if name == "karaoke" else name]
+                squares.append(_energy(samples))
+                yield samples
+
+        shape = (found.n_channels, round(found.n_samples / order.karaoke.tempo_ratio))
+        audio_io.write_blocks(
+            job.targets[name], pieces(), shape, found.rate_hz, order.container, fit.subtype, job.info.tags
+        )
+        levels_db[name] = float(10 * np.log10(sum(squares) / max(math.prod(shape), 1) + 1e-20))
+    return levels_db, fit.note
 
 
 def _write_notes(job: Job, order: Order, track: PitchTrack, vocals: Audio | None) -> None:
@@ -726,9 +828,7 @@ def _write_sidecar(job: Job, sidecar: Path, outputs: dict[str, int], story: dict
         part.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def _level_db(samples: np.ndarray) -> float:
-    """RMS level, dB re full scale, at least -200."""
-    full_scale = 2.0**31 if samples.dtype == np.int32 else 1.0
-    flat = samples.ravel()
-    mean_square = np.dot(flat, flat.astype(np.float64)) / max(flat.size, 1) / full_scale**2
-    return float(10 * np.log10(mean_square + 1e-20))
+def _energy(samples: np.ndarray) -> float:
+    """Sum of squares, full scale 1.0."""
+    flat = samples.ravel().astype(np.float64) / (2.0**31 if samples.dtype == np.int32 else 1.0)
+    return float(np.dot(flat, flat))

@@ -33,6 +33,7 @@ from .errors import ConfigError
 from .harmonic_mask import Params as HarmonicMask
 from .joint_model import Params as JointModel
 from .melody_enhancement import Params as MelodyEnhancement
+from .parts import Params as Parts
 from .pitch_refinement import Params as PitchRefinement
 from .stft import Params as Stft
 from .vocal_activity import Params as VocalActivity
@@ -87,6 +88,7 @@ class Config:
     wiener: Wiener = field(default_factory=Wiener)
     consonants: Consonants = field(default_factory=Consonants)
     vocal_activity: VocalActivity = field(default_factory=VocalActivity)
+    parts: Parts = field(default_factory=Parts)
 
 
 class Row(NamedTuple):

@@ -91,18 +91,28 @@ def ungated_voice(
     audio: Audio, track: PitchTrack, config: Config, progress: Progress | None = None
 ) -> tuple[np.ndarray, "Frames"]:
     """Voice along a pitch, shape (C, N), whether or not somebody sings, and what the gate wants to know of the song."""
-    rng = np.random.default_rng(0)
     voice = np.zeros(audio.samples.shape, np.float32)
     frames = []
-    segments = list(segment_bounds(audio))
+    for start, samples, heard in voices(audio, track, config, progress):
+        voice[:, start : start + samples.shape[1]] += samples
+        frames.append(heard)
+    return voice, Frames(*map(np.concatenate, zip(*frames, strict=True)))
+
+
+def voices(audio, track: PitchTrack, config: Config, progress: Progress | None = None) -> Iterator[tuple]:
+    """Of each segment the first sample, the voice, shape (C, n), faded so that all add up, and its frames.
+
+    ``audio`` is anything with ``excerpt``, such as a sound on the disk.
+    """
+    rng = np.random.default_rng(0)
+    segments = list(segment_bounds(audio.n_samples, audio.rate_hz))
     for number, (start, stop) in enumerate(segments):
-        segment = Audio(audio.samples[:, start:stop], audio.rate_hz)
-        part, heard = separate_segment(segment, shifted(track, -start / audio.rate_hz), config, rng)
-        voice[:, start:stop] += part.samples * fades(number, segments, audio.rate_hz)
-        frames.append(heard._replace(times_s=heard.times_s + start / audio.rate_hz))
+        start_s = start / audio.rate_hz
+        part, heard = separate_segment(audio.excerpt(start, stop), shifted(track, -start_s), config, rng)
+        heard = heard._replace(times_s=heard.times_s + start_s)
+        yield start, part.samples * fades(number, segments, audio.rate_hz), heard
         if progress:
             progress("separation", (number + 1) / len(segments))
-    return voice, Frames(*map(np.concatenate, zip(*frames, strict=True)))
 
 
 def stems(audio: Audio, voice: np.ndarray, track: PitchTrack) -> Separation:
@@ -235,17 +245,17 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
 
 def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
     """Gain of the vocal activity for each sample, shape (N,), decided on the whole song."""
-    heard = heard_by_gate(frames, track, audio, config)
+    heard = heard_by_gate(frames, track, audio.duration_s, config)
     gains = heard[-1]
     if config.vocal_activity.enabled and config.vocal_activity.backend == "trained":
         gains = (gains + trained_gains(heard, audio, config)) / 2  # either alone is 0.01 to 0.1 dB worse
     return np.interp(np.arange(audio.n_samples) / audio.rate_hz, heard[0], gains).astype(np.float32)
 
 
-def heard_by_gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> tuple[np.ndarray, ...]:
+def heard_by_gate(frames: Frames, track: PitchTrack, duration_s: float, config: Config) -> tuple[np.ndarray, ...]:
     """Times, s, level, dB, cepstra, voicing and gains of the vocal activity, all but the cepstra of shape (T,)."""
     hop_s = config.stft.hop_ms / 1000
-    times_s = np.arange(0, audio.duration_s + hop_s, hop_s)
+    times_s = np.arange(0, duration_s + hop_s, hop_s)
     order = np.argsort(frames.times_s, kind="stable")  # neighbouring segments overlap
     nearest = order[np.clip(np.searchsorted(frames.times_s[order], times_s - hop_s / 2), 0, len(order) - 1)]
     level_db, cepstra_TD = frames.level_db[nearest], frames.cepstra_TD[nearest]
@@ -269,7 +279,7 @@ def activity_features(audio: Audio, config: Config) -> tuple[np.ndarray, np.ndar
 
     track = find_pitch(audio, config=config)
     _, frames = ungated_voice(audio, track, config)
-    heard = heard_by_gate(frames, track, audio, config)
+    heard = heard_by_gate(frames, track, audio.duration_s, config)
     X_TD = trained_activity.features(mid_for_analysis(audio), *heard)
     return X_TD, np.interp(np.arange(len(X_TD)) * trained_activity.HOP_MS / 1000, heard[0], heard[-1])
 
@@ -294,6 +304,15 @@ def checked(audio: Audio | np.ndarray, rate_hz: int | None) -> Audio:
         audio = Audio(np.atleast_2d(samples), rate_hz)
     if audio.samples.dtype.kind != "f":
         raise InputError(f"the samples are {audio.samples.dtype}; float with full scale 1.0 is needed")
+    check_form(audio)
+    if not np.isfinite(audio.samples).all():
+        n_bad = int((~np.isfinite(audio.samples)).sum())
+        raise InputError(f"{n_bad} samples are NaN or infinite; mend the file, for example by writing it again as PCM")
+    return audio
+
+
+def check_form(audio) -> None:
+    """Refuse channels, rates and lengths that cannot be separated; ``audio`` may be on the disk."""
     if audio.n_channels > 64:
         raise InputError(
             f"{audio.n_channels} channels; at most 64 (is the array (N, channels)? it must be (channels, N))"
@@ -302,12 +321,9 @@ def checked(audio: Audio | np.ndarray, rate_hz: int | None) -> Audio:
         raise InputError(f"the sample rate is {audio.rate_hz} Hz; 8000 to 192000 Hz is needed")
     if audio.n_samples == 0:
         raise InputError("holds no samples")
-    if audio.duration_s < MIN_S:
-        raise InputError(f"{audio.duration_s:.3f} s is too short; at least {MIN_S} s is needed")
-    if not np.isfinite(audio.samples).all():
-        n_bad = int((~np.isfinite(audio.samples)).sum())
-        raise InputError(f"{n_bad} samples are NaN or infinite; mend the file, for example by writing it again as PCM")
-    return audio
+    duration_s = audio.n_samples / audio.rate_hz
+    if duration_s < MIN_S:
+        raise InputError(f"{duration_s:.3f} s is too short; at least {MIN_S} s is needed")
 
 
 def mid_for_analysis(audio: Audio) -> Audio:
@@ -323,13 +339,13 @@ def shifted(track: PitchTrack, seconds: float) -> PitchTrack:
     return replace(track, times_s=track.times_s + seconds)
 
 
-def segment_bounds(audio: Audio) -> Iterator[tuple[int, int]]:
+def segment_bounds(n_samples: int, rate_hz: int) -> Iterator[tuple[int, int]]:
     """Start and stop of each segment with its context, samples."""
-    n_segments = max(1, round(audio.duration_s / SEGMENT_S))
-    edges = np.linspace(0, audio.n_samples, n_segments + 1).astype(int)
-    context = round(CONTEXT_S * audio.rate_hz)
+    n_segments = max(1, round(n_samples / rate_hz / SEGMENT_S))
+    edges = np.linspace(0, n_samples, n_segments + 1).astype(int)
+    context = round(CONTEXT_S * rate_hz)
     for start, stop in pairwise(edges):
-        yield max(0, start - context), min(audio.n_samples, stop + context)
+        yield max(0, start - context), min(n_samples, stop + context)
 
 
 def fades(number: int, segments, rate_hz: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import scipy.ndimage
 
 N_BANDS, N_CEPSTRA = 24, 13  # the field's usual numbers (Davis & Mermelstein 1980)
 MIN_HZ = 80.0
+BLOCK_FRAMES = 1 << 15  # of an hour of frames at a time no copy is made
 
 
 def cepstra(S_TF: np.ndarray, bin_hz: float) -> np.ndarray:
@@ -56,9 +57,13 @@ def evidence(C_TD: np.ndarray, sung_T: np.ndarray, heard_T: np.ndarray, smoothin
     centre, spread = C_TD[heard_T].mean(axis=0), C_TD[heard_T].std(axis=0)
     Z_TD = (C_TD - centre) / (spread + 1e-9)
     mean_sung, mean_rest = sung @ Z_TD / sung.sum(), rest @ Z_TD / rest.sum()
-    scatter_DD = (Z_TD - mean_sung).T @ ((Z_TD - mean_sung) * sung[:, None])
-    scatter_DD += (Z_TD - mean_rest).T @ ((Z_TD - mean_rest) * rest[:, None])
+    scatter_DD = np.zeros((n_features, n_features))
+    blocks = [slice(start, start + BLOCK_FRAMES) for start in range(0, len(Z_TD), BLOCK_FRAMES)]
+    for mean, weight in ((mean_sung, sung), (mean_rest, rest)):
+        for block in blocks:
+            scatter_DD += (Z_TD[block] - mean).T @ ((Z_TD[block] - mean) * weight[block, None])
     # The ridge keeps short recordings, with hardly more frames than features, from being learned by heart.
     direction = np.linalg.solve(scatter_DD / heard_T.sum() + 0.01 * np.eye(n_features), mean_sung - mean_rest)
-    log_odds = np.where(heard_T, (Z_TD - (mean_sung + mean_rest) / 2) @ direction, 0)
+    middle = (mean_sung + mean_rest) / 2
+    log_odds = np.where(heard_T, np.concatenate([(Z_TD[block] - middle) @ direction for block in blocks]), 0)
     return scipy.ndimage.gaussian_filter1d(log_odds, smoothing_frames, mode="nearest")

@@ -38,6 +38,10 @@ class Audio:
         """Length, s."""
         return self.n_samples / self.rate_hz
 
+    def excerpt(self, start: int, stop: int) -> "Audio":
+        """Samples from ``start`` to before ``stop``."""
+        return Audio(self.samples[:, start:stop], self.rate_hz)
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:

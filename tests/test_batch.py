@@ -185,7 +185,7 @@ def test_a_header_that_claims_terabytes_costs_one_line_and_nothing_else(tmp_path
     vast.write_bytes(data)
     outcomes = do([vast, make_song(tmp_path / "song.wav")], Order(tmp_path / "out"))
     assert statuses(outcomes) == {"vast.flac": "failed", "song.wav": "done"}
-    assert "fit into memory" in outcomes[0].message
+    assert "fit on the disk" in outcomes[0].message
 
 
 def test_an_output_that_is_a_file_is_refused(tmp_path):

@@ -21,7 +21,7 @@ LAYERS = [
     METHODS,
     "config",
     "pipeline",
-    "correction",
+    ("correction", "long_recording"),
     ("batch", "evaluation", "training"),
     "listening",
     "cli",

@@ -148,6 +148,7 @@ NONSENSE = [
     ("wiener.exponent", ["0", "10.1"]),
     ("wiener.voice_db", ["-41", "41"]),
     ("vocal_activity.floor_db", ["1"]),
+    ("parts.part_s", ["15"]),
 ]
 
 
@@ -202,7 +203,9 @@ def stems(demo, tmp_path_factory):
 
 
 def test_every_setting_has_an_alternative_and_every_choice_is_one():
-    missing = {key for key in KINDS if key.rpartition(".")[2] not in ALTERNATIVES.get(key.rpartition(".")[0], {})}
+    # How a long recording is cut changes the memory it takes, and no byte of its stems (test_long_recording).
+    heard = [key.rpartition(".") for key in KINDS if not key.startswith("parts.")]
+    missing = {(section, name) for section, _, name in heard if name not in ALTERNATIVES.get(section, {})}
     assert missing == set()
     assert {key for key, _ in CHANGES} <= set(KINDS)
     for key, kind in KINDS.items():

@@ -225,7 +225,7 @@ def test_where_the_track_is_not_believed_the_vocals_are_quiet(demo):
 @pytest.mark.parametrize("seconds", [2.9, 30.0, 61.7, 100.0])
 def test_the_segments_of_a_song_fade_into_each_other_at_full_gain(seconds):
     audio = silence(seconds, 8000)
-    segments = list(pipeline.segment_bounds(audio))
+    segments = list(pipeline.segment_bounds(audio.n_samples, audio.rate_hz))
     total = np.zeros(audio.n_samples)
     for number, (start, stop) in enumerate(segments):
         total[start:stop] += pipeline.fades(number, segments, audio.rate_hz)

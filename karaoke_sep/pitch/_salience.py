@@ -7,6 +7,7 @@ unenhanced mixtures, MIR-1K dev).
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.ndimage
@@ -102,7 +103,25 @@ def comb_weights(grid_hz: np.ndarray, bin_hz: float, n_bins: int, params: Params
     return matrix
 
 
-def pitch_track(times_s, f0_hz, on_track_T, S_TP, hop_ms: float) -> PitchTrack:
+class Followed(NamedTuple):
+    """A pitch that was followed, not yet judged.
+
+    Attributes
+    ----------
+    times_s, f0_hz : ndarray, shape (T,)
+    on_track_T : ndarray, shape (T,), >= 0
+        Salience of f0. Where it is 0 there is nothing to sing along: NaN and voicing 0.
+    mean_T : ndarray, shape (T,), >= 0
+        Mean salience of all pitches.
+    """
+
+    times_s: np.ndarray
+    f0_hz: np.ndarray
+    on_track_T: np.ndarray
+    mean_T: np.ndarray
+
+
+def judged(followed: Followed, hop_ms: float) -> PitchTrack:
     """A track whose voicing is judged from the salience of its pitch.
 
     Two kinds of evidence, as log-odds. That this frame is sung: 1.5 (q + 0.9), with q the natural log of the salience
@@ -115,18 +134,16 @@ def pitch_track(times_s, f0_hz, on_track_T, S_TP, hop_ms: float) -> PitchTrack:
 
     Parameters
     ----------
-    times_s, f0_hz : ndarray, shape (T,)
-    on_track_T : ndarray, shape (T,), >= 0
-        Salience of f0. Where it is 0 there is nothing to sing along: NaN and voicing 0.
-    S_TP : ndarray, shape (T, P)
+    followed : Followed, (T,)
+        Of the whole recording.
     hop_ms : float
     """
+    times_s, f0_hz, on_track_T, mean_T = followed
     heard = (on_track_T > 0) & np.isfinite(f0_hz)
     if not heard.any():
         return PitchTrack(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)))
     q = smooth(np.log(on_track_T + 1e-6 * on_track_T.max()), 64 / hop_ms)
     q -= np.percentile(q[heard], 95)
-    mean_T = S_TP.mean(axis=1)
     contrast_db = 10 * np.log10(smooth(on_track_T**2, 500 / hop_ms) / (smooth(mean_T**2, 500 / hop_ms) + 1e-12) + 1e-12)
     voicing = scipy.special.expit(1.5 * (q + 0.9) - np.logaddexp(0, -2 * (contrast_db - 8.5)))
     return PitchTrack(times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0))

@@ -67,13 +67,18 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     -------
     PitchTrack, one frame a hop
     """
+    return _salience.judged(follow(audio, params), params.hop_ms)
+
+
+def follow(audio: Audio, params: Params) -> _salience.Followed:
+    """The same track, before it is judged where somebody sings."""
     times_s, grid_hz, S_TP = _salience.salience(audio, params)
     contours = link(find_peaks(S_TP, params), params)
     state_T = select(contours, len(times_s), params)
     state = np.rint(state_T).astype(int)
     f0_hz = grid_hz[0] * 2 ** (state_T * params.step_cents / 1200)
     on_track_T = S_TP[np.arange(len(state)), state]
-    return _salience.pitch_track(times_s, f0_hz, on_track_T, S_TP, params.hop_ms)
+    return _salience.Followed(times_s, f0_hz, on_track_T, S_TP.mean(axis=1))
 
 
 def find_peaks(S_TP: np.ndarray, params: Params) -> list:

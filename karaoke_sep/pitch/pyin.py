@@ -48,6 +48,11 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     -------
     PitchTrack, one frame a hop
     """
+    return _salience.judged(follow(audio, params), params.hop_ms)
+
+
+def follow(audio: Audio, params: Params) -> _salience.Followed:
+    """The same track, before it is judged where somebody sings."""
     import librosa  # heavy, and needed by this method only
 
     n_window = 2 * round(params.window_ms * audio.rate_hz / 2000)
@@ -68,4 +73,4 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     f0_hz = f0_hz[np.minimum(np.arange(len(times_s)), len(f0_hz) - 1)]  # its last frame may be missing
     state_T = np.clip(np.searchsorted(grid_hz, f0_hz), 0, len(grid_hz) - 1)
     on_track_T = S_TP[np.arange(len(times_s)), state_T]
-    return _salience.pitch_track(times_s, f0_hz, on_track_T, S_TP, params.hop_ms)
+    return _salience.Followed(times_s, f0_hz, on_track_T, S_TP.mean(axis=1))
