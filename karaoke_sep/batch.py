@@ -663,7 +663,7 @@ class _Found:
 
 
 def _is_long(job: Job, order: Order, config: Config) -> bool:
-    """Whether samples stay on the disk; notes, pictures, corrections, stretching, a trained gate need them in memory."""
+    """Whether samples stay on the disk; what is excluded here needs them in memory."""
     return (
         (job.info.duration_s or math.inf) > config.parts.from_s
         and {*order.products} <= {*STEMS, "pitch", "karaoke"}

@@ -11,7 +11,7 @@ import scipy.ndimage
 
 N_BANDS, N_CEPSTRA = 24, 13  # the field's usual numbers (Davis & Mermelstein 1980)
 MIN_HZ = 80.0
-BLOCK_FRAMES = 1 << 15  # of an hour of frames at a time no copy is made
+BLOCK_FRAMES = 1 << 15  # so that hours of frames are never copied whole
 
 
 def cepstra(S_TF: np.ndarray, bin_hz: float) -> np.ndarray:
