@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,8 @@ def to_bytes(model: Model) -> bytes:
     about = {"format": FORMAT, "kind": model.kind, **model.about}
     file = io.BytesIO()
     # NumPy dates the members of the archive to 1980, so that no time of day gets in.
-    np.savez_compressed(file, about=np.array(json.dumps(about, sort_keys=True)), **model.arrays)
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about, sort_keys=True)), **model.arrays}
+    np.savez_compressed(file, **arrays)
     return file.getvalue()
 
 

@@ -20,7 +20,7 @@ class Params:
     """From which length on, and how long a part is."""
 
     from_s: float = 300.0
-    part_s: float = 60.0  # at 16 kHz mono 64 / 120 / 240 s take 268 / 394 / 606 MB, for the same stems
+    part_s: float = 60.0  # at 16 kHz mono 64 / 120 / 240 s take 268 / 394 / 606 MB
 
     def __post_init__(self):
         if self.from_s < 0:

@@ -150,9 +150,8 @@ def read_classes(clip: Clip) -> np.ndarray:
         sung = np.array(path.read_text("utf-8").split(), float) > 0
         voiced = np.array(clip.pitch_path.read_text("utf-8").split(), float) > 0
     except OSError as error:
-        raise InputError(
-            f"{error.filename}: cannot be read ({error.strerror.lower()}); labels of MIR-1K are needed"
-        ) from None
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{error.filename}: cannot be read ({reason}); labels of MIR-1K are needed") from None
     except ValueError:
         raise InputError(f"{path}: or {clip.pitch_path.name}: is no column of numbers") from None
     n = min(len(sung), len(voiced))

@@ -74,11 +74,11 @@ def load(pair: Pair) -> tuple[Audio, Audio, Audio, Audio]:
     InputError
         If a file holds another number of samples than its header promised.
     """
-    stems = [stem for files in (pair.reference, pair.estimate) for stem in read(files)]
+    stems = (*read(pair.reference), *read(pair.estimate))
     lengths = [stem.n_samples for stem in stems]
     if len(set(lengths)) > 1:
         raise InputError(f"{pair.name}: its stems hold {', '.join(map(str, lengths))} samples; write them again")
-    return tuple(stems)
+    return stems
 
 
 def read(files: StemFiles) -> tuple[Audio, Audio]:

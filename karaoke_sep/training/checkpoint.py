@@ -46,13 +46,15 @@ def train(
         Called with the side and its state after each epoch.
     """
     mark = fingerprint(pieces, settings)
-    states = {side: _read(_place(path, side), mark) for side in sides}
-    for side, state in states.items():
-        if state:
+    states: dict[str, State] = {}
+    for side in sides:
+        if state := _read(_place(path, side), mark):
+            states[side] = state
             tell(side, state)
     with joblib.Parallel(n_jobs=min(n_jobs, len(sides)), return_as="generator_unordered") as parallel:
-        while todo := [side for side in sides if not states[side] or states[side].n_epochs < settings.n_epochs]:
-            for side, state in parallel(joblib.delayed(_one)(pieces, side, settings, states[side]) for side in todo):
+        while todo := [side for side in sides if side not in states or states[side].n_epochs < settings.n_epochs]:
+            jobs = [joblib.delayed(_one)(pieces, side, settings, states.get(side)) for side in todo]
+            for side, state in parallel(jobs):
                 states[side] = state
                 _write(_place(path, side), mark, state)
                 tell(side, state)
