@@ -180,10 +180,12 @@ def plan(
     Raises
     ------
     ConfigError
-        When two inputs would get one name, or nothing can be written at the output.
+        When two inputs would get one name or one contour, or nothing can be written at the output.
     """
     _check_name(order.name, len(order.products))
     pipeline.check_models(config)
+    if config.pitch.backend == "given" and not (order.contours or config.pitch.given.path):
+        raise ConfigError("--pitch given: no contour is given; name its file with --pitch-file")
     needs_pitch = order.contours or set(order.products) - set(SOUNDS)
     if order.sounds and needs_pitch and not pipeline.seeks_pitch(config):
         raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
@@ -192,6 +194,8 @@ def plan(
     _check_extras(order)
     _check_room(order.output, 0)
     found, faults = find_inputs(inputs, order.output)
+    if order.contours and not order.contours.is_dir() and len(found) > 1:
+        raise ConfigError(f"{order.contours}: one contour cannot be that of {len(found)} inputs; give a folder of them")
     named = {}
     for source, parent in found:
         try:

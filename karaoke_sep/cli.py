@@ -5,6 +5,7 @@ config, nothing was started; 130: stopped by Ctrl-C. The numerical libraries are
 ``--help`` does not wait for them.
 """
 
+import errno
 import json
 import os
 import sys
@@ -37,6 +38,10 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except KaraokeSepError as err:
             raise (_ConfigFailure if isinstance(err, ConfigError) else click.ClickException)(str(err)) from None
+        except OSError as err:  # of sounds and stems it is dealt with where they are written
+            if err.errno != errno.ENOSPC:
+                raise
+            raise click.ClickException("stdout, or the file of --report: no space left on device") from None
         except KeyboardInterrupt:
             _log("stopped; what is whole is kept, and the same command goes on from here")
             ctx.exit(130)
@@ -142,13 +147,16 @@ _running = _together(
 )
 
 
-def _load(source: str | None, backend: str | None, overrides: tuple[str, ...]):
+def _load(source: str | None, backend: str | None, overrides: tuple[str, ...], strength_db: float | None = None):
     """The config and where its settings came from."""
     from .config import load_with_origins
 
-    chosen = _models(click.get_current_context().meta[_MODELS])
-    chosen += [f"pitch.backend={backend}"] if backend else []
-    return load_with_origins(source, [*chosen, *overrides])
+    options = {
+        "--model": _models(click.get_current_context().meta[_MODELS]),
+        "--pitch": [] if backend is None else [f"pitch.backend={backend}"],
+        "--strength": [] if strength_db is None else [f"wiener.voice_db={strength_db}"],
+    }
+    return load_with_origins(source, overrides, options=options)
 
 
 def _models(paths: tuple[str, ...]) -> list[str]:
@@ -160,11 +168,9 @@ def _models(paths: tuple[str, ...]) -> list[str]:
     return as_settings(paths)
 
 
-def _load_to_follow(source: str | None, backend: str | None, overrides: tuple[str, ...], contours: Path | None):
-    """The config, where the pitch may come from a file."""
+def _check_contours(contours: Path | None) -> None:
     if contours and not contours.exists():
         raise ConfigError(f"--pitch-file {contours}: there is no such file or folder")
-    return _load(source, backend, overrides)[0]
 
 
 # --------------------------------------------------------------------------------------------------------- commands
@@ -212,7 +218,8 @@ def separate(
     """
     from .batch import STEMS, Order
 
-    config = _load_to_follow(source, backend, overrides, contours)
+    _check_contours(contours)
+    config, _ = _load(source, backend, overrides)
     if no_bends and not save_midi:
         raise ConfigError("--no-bends: there is no MIDI file to leave them out of; give --save-midi too")
     more = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar, "picture": plots}
@@ -221,7 +228,9 @@ def separate(
     _run(inputs, order, config, **run)
 
 
-def _parse_strength(ctx, param, text: str) -> float:
+def _parse_strength(ctx, param, text: str | None) -> float | None:
+    if text is None:  # the config decides
+        return None
     if text in _STRENGTHS_DB:
         return _STRENGTHS_DB[text]
     try:
@@ -244,11 +253,10 @@ def _parse_strength(ctx, param, text: str) -> float:
 @click.option(
     "--strength",
     "strength_db",
-    default="normal",
-    show_default=True,
     callback=_parse_strength,
     metavar="HOW",
-    help="gentle spares the music, hard leaves less voice; or dB to count the voice louder by (-6, 0 and 6).",
+    help="gentle spares the music, hard leaves less voice, normal is between; or dB to count the voice louder by "
+    "(-6, 6 and 0).  [default: wiener.voice_db of the config]",
 )
 @click.option("--key", "key_semitones", default=0.0, type=click.FloatRange(-12, 12), help="Semitones higher.")
 @click.option("--tempo", "tempo_ratio", default=1.0, type=click.FloatRange(0.5, 2), help="Times as fast.")
@@ -280,7 +288,8 @@ def karaoke(
     from .backing import Params
     from .batch import Order
 
-    config = _load_to_follow(source, backend, (f"wiener.voice_db={strength_db}", *overrides), contours)
+    _check_contours(contours)
+    config, _ = _load(source, backend, overrides, strength_db)
     params = Params(level_db, key_semitones, tempo_ratio)
     order = Order(output, ("karaoke",), name, container, subtype, clip, contours=contours, karaoke=params)
     _run(inputs, order, config, **run)
@@ -544,6 +553,9 @@ class _Bars:
 
     def advance(self, source: Path) -> None:
         del self.left[source]
+        if self.stages is not None:
+            self.stages.close()
+            self.stages = None
         if self.shown:
             self.inputs.update()
 
@@ -554,7 +566,8 @@ class _Bars:
         if self.stages is None or self.stages.desc != f"{name}: ":
             if self.stages is not None:
                 self.stages.close()
-            self.stages = _bar(total=100, desc=name, unit="%", leave=False)
+            form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}"
+            self.stages = _bar(total=100, desc=name, bar_format=form, leave=False)
         self.stages.update(round(100 * fraction) - self.stages.n)
 
 

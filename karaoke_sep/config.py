@@ -20,6 +20,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
@@ -120,23 +121,36 @@ def load_config(source: str | os.PathLike | Mapping | None = None, overrides: It
 
 
 def load_with_origins(
-    source: str | os.PathLike | Mapping | None = None, overrides: Iterable[str] = (), schema: type = Config
+    source: str | os.PathLike | Mapping | None = None,
+    overrides: Iterable[str] = (),
+    schema: type = Config,
+    options: Mapping[str, Iterable[str]] = types.MappingProxyType({}),
 ) -> tuple[Any, dict[str, str]]:
     """As `load_config`, and where each setting that is not a default came from.
+
+    Parameters
+    ----------
+    source, overrides
+        As for `load_config`.
+    schema : type
+        Any dataclass tree whose fields all have defaults.
+    options : mapping
+        Overrides that options of the command line stand for, such as {"--pitch": ["pitch.backend=peaks"]}, so that a
+        fault names what was written. ``overrides`` win over them.
 
     Returns
     -------
     config : schema
-        ``schema`` is any dataclass tree whose fields all have defaults.
     origins : dict
-        From dotted key to "file:line", "--set" or, for a dict, "config".
+        From dotted key to "file:line", "--set", the name of an option or, for a dict, "config".
     """
     settings: dict[str, tuple[Any, str]] = {}
     if source is not None:
         node, place = _read_source(source)
         _collect(node, schema, "", place, settings)
-    for text in overrides:
-        _collect(_read_override(text), schema, "", lambda mark: "--set", settings)
+    for option, texts in [*options.items(), ("--set", overrides)]:
+        for text in texts:
+            _collect(_read_override(text), schema, "", partial(_place_of_option, option), settings)
     return _build(schema(), "", settings), {key: origin for key, (_, origin) in settings.items()}
 
 
@@ -217,6 +231,10 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+
+def _place_of_option(option: str, mark: yaml.Mark) -> str:
+    return option
 
 
 def _compose(text: str, name: str, place: Place) -> yaml.Node | None:

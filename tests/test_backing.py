@@ -123,6 +123,13 @@ def test_a_harder_strength_takes_more_of_the_voice_and_of_the_music(made, demo):
     assert left[0] > 1.5 * left[2]
 
 
+def test_the_strength_of_a_config_holds_unless_another_is_asked_for(made, tmp_path):
+    (tmp_path / "mine.yaml").write_text("wiener:\n  voice_db: 6\n")
+    mine = ("--config", str(tmp_path / "mine.yaml"))
+    np.testing.assert_array_equal(made(*mine)[0], made("--strength", "hard")[0])
+    np.testing.assert_array_equal(made(*mine, "--strength", "normal")[0], made()[0])
+
+
 def test_key_and_tempo_reach_the_track(song, made):
     pytest.importorskip("python_stretch", reason="needs the extra [stretch]")
     n_samples = audio_io.probe(song).n_samples

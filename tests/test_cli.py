@@ -259,8 +259,10 @@ def test_the_report_has_a_line_of_json_for_each_input(song, tmp_path):
         (["{song}", "--nonsense"], "No such option"),
         (["{song}", "--set", "wiener.exponant=2"], "exponent"),
         (["{song}", "--config", "absent.yaml"], "absent.yaml"),
-        (["{song}", "--pitch", "cepstrum"], "hmm"),
+        (["{song}", "--pitch", "cepstrum"], "--pitch: pitch.backend must be one of given, hmm"),
+        (["{song}", "--pitch", "given"], "--pitch-file"),
         (["{song}", "--pitch-file", "absent.csv"], "absent.csv"),
+        (["{song}", "{song}/../../in2/song.wav", "--pitch-file", "{song}"], "that of 2 inputs"),
         (["{song}", "--no-bends"], "--save-midi"),
         (["{song}", "{song}/../../in2/song.wav"], "both be written"),
         (["{song}", "--shard", "3/2"], "1 to 2"),
@@ -284,8 +286,10 @@ def test_wrong_use_gives_exit_2_and_says_why_before_any_work(song, tmp_path, arg
 
 def test_config_show_names_value_unit_and_origin(tmp_path):
     (tmp_path / "mine.yaml").write_text("stft:\n  hop_ms: 12\n")
-    _, out, _ = call("config", "show", "--config", tmp_path / "mine.yaml", "--set", "wiener.exponent=3")
+    options = ["--config", tmp_path / "mine.yaml", "--set", "wiener.exponent=3", "--pitch", "peaks"]
+    _, out, _ = call("config", "show", *options)
     rows = {line.split()[0]: line.split()[1:] for line in out}
+    assert rows["pitch.backend"] == ["peaks", "--pitch"]
     assert rows["stft.hop_ms"] == ["12.0", "ms", f"{tmp_path}/mine.yaml:2"]
     assert rows["wiener.exponent"] == ["3.0", "--set"]
 
@@ -322,6 +326,15 @@ def test_a_closed_pipe_is_silent(song, tmp_path):
     assert process.stderr.read() == ""
     process.stderr.close()
     process.wait()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_behind_stdout_is_told_in_one_line(song, tmp_path):
+    for command in (["config", "show"], ["separate", song, "-o", tmp_path / "out", *FAST]):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([*COMMAND, *command], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert result.returncode == 1
+        assert result.stderr == "Error: stdout, or the file of --report: no space left on device\n"
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -155,12 +155,12 @@ def print_page(results):
 
 
 def _config(source, models, backend, overrides):
-    from ..config import load_config
+    from ..config import load_with_origins
     from ..models import as_settings
     from ..pipeline import check_models
 
-    chosen = as_settings(models) + ([f"pitch.backend={backend}"] if backend else [])
-    config = load_config(source, [*chosen, *overrides])
+    options = {"--model": as_settings(models), "--pitch": [f"pitch.backend={backend}"] if backend else []}
+    config, _ = load_with_origins(source, overrides, options=options)
     check_models(config)
     if config.pitch.backend == "given":
         raise ConfigError("--pitch given: a contour of one clip does not fit the others; see --ceilings")
