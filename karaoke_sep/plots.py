@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -43,6 +44,7 @@ _VOICED = 0.5
 # A dark background of its own, so that the picture can be read on white and on black pages.
 _BACKGROUND, _INK, _VOICE, _TRUTH, _WRONG = "#14141c", "#d8d8e0", "#5ce1ff", "#ffd75c", "#ff5c7a"
 _TOO_LITTLE_TOO_MUCH = LinearSegmentedColormap.from_list("karaoke_sep", ["#5c9dff", _BACKGROUND, _WRONG])
+_SMALL: dict[str, Any] = {"fontsize": 9, "color": _INK}
 _DPI = 100
 _LEFT_IN, _RIGHT_IN, _TOP_IN, _GAP_IN, _BOTTOM_IN = 0.65, 0.15, 0.35, 0.4, 0.55
 _N_COLOURS = 128  # a fifth of the file's size; the eye sees hardly a difference
@@ -76,7 +78,8 @@ def loudest_db(*sounds: Audio) -> float:
 def contour(track: PitchTrack, axes: Axes, *, color: str = _VOICE, label: str = "pitch") -> Axes:
     """A pitch: a line where it is more likely sung than not, thin and dim where it is not."""
     sung = track.voicing >= _VOICED
-    axes.plot(track.times_s, np.where(sung, np.nan, track.f0_hz), color=color, linewidth=0.6, alpha=0.5)
+    dim: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.5, "label": f"{label}, voicing under {_VOICED:g}"}
+    axes.plot(track.times_s, np.where(sung, np.nan, track.f0_hz), color=color, **dim)
     axes.plot(track.times_s, np.where(sung, track.f0_hz, np.nan), color=color, linewidth=1.3, label=label)
     return axes
 
@@ -203,10 +206,12 @@ def separation(
     top_db = loudest_db(*sounds.values())
     for name, sound in sounds.items():
         spectrogram(sound, axes[name], loudest_db=top_db)
+    axes["mixture"].set_title(f"in all three, black is {RANGE_DB:.0f} dB under the brightest", loc="right", **_SMALL)
     contour(track, axes["vocals"])
     _legend(axes["vocals"])
     mask(track, mixture.duration_s, axes["harmonic mask"], mask_params, plane)
     voicing(track, axes["voicing"])
+    axes["voicing"].set_title("how likely the pitch is that of somebody who sings", loc="right", **_SMALL)
     return figure
 
 
@@ -224,7 +229,7 @@ def comparison(
     heights_in = {
         "pitch": 1.9,
         "voice's share less the true one (red: too much, blue: too little)": 1.9,
-        "cepstra of the vocals less the true ones": 1.3,
+        "cepstra (MFCC) of the vocals less the true ones": 1.3,
     }
     if track is None or truth is None:
         track = truth = None
@@ -287,7 +292,15 @@ def _panels(heights_in: Mapping[str, float], seconds: float) -> tuple[Figure, di
 
 
 def _legend(axes: Axes) -> None:
-    axes.legend(loc="upper right", fontsize=9, facecolor=_BACKGROUND, labelcolor=_INK, edgecolor="none")
+    # Beside the title, where it hides nothing.
+    place: dict[str, Any] = {
+        "loc": "lower right",
+        "bbox_to_anchor": (1, 1),
+        "borderaxespad": 0,
+        "borderpad": 0.2,
+        "ncols": 4,
+    }
+    axes.legend(**place, reverse=True, fontsize=9, frameon=False, labelcolor=_INK)
 
 
 # ------------------------------------------------------------------------------------------------------ to few dots
