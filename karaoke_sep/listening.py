@@ -168,7 +168,8 @@ def _article(result: Result, page: Path, figures: Mapping | None, embed: bool, s
             sounds = {"mixture": address(result.source), **sounds}
     hear = [*(["mixture"] if sounds.keys() >= set(STEMS) else []), *(name for name in sounds if name != "mixture")]
     pictures = [result.files.get("picture"), comparison_path(result) if figures else None]
-    details = [*(_picture(p, address(p), result) for p in pictures if p and p.is_file()), _settings(result)]
+    details = [*(_picture(p, address(p), result) for p in pictures if p and p.is_file())]
+    details.append(_settings(result, None if embed else page))
     title, artist = result.tags.get("title"), result.tags.get("artist")
     name = _text(result.source.stem)
     tagged = " – ".join(_text(part) for part in (artist, title) if part)
@@ -219,6 +220,7 @@ def _contour(result: Result) -> str:
     semitones = _at_dots(track, result.seconds)
     if not np.isfinite(semitones).any():
         return '<p class="dim">Nobody sings.</p>\n'
+    lowest_hz, highest_hz = (2 ** (limit(semitones) / 12) for limit in (np.nanmin, np.nanmax))
     low, high = np.nanmin(semitones) - 1, np.nanmax(semitones) + 1
     y = (high - semitones) / (high - low) * _CONTOUR_HEIGHT
     path, drawing = [], False
@@ -226,11 +228,12 @@ def _contour(result: Result) -> str:
         if math.isfinite(height):
             path.append(f"{'L' if drawing else 'M'}{x} {height:.0f}")
         drawing = math.isfinite(height)
-    low_hz, high_hz = (2 ** (limit / 12) for limit in (low, high))
     return (
-        f'<div class="contour over" title="Pitch, {low_hz:.0f} to {high_hz:.0f} Hz">'
+        f'<div class="pitch"><div class="limits"><span>{highest_hz:.0f} Hz</span><span>{lowest_hz:.0f} Hz</span></div>'
+        '<div class="contour over">'
         f'<svg viewBox="0 0 {_CONTOUR_POINTS - 1} {_CONTOUR_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="Pitch contour"><path d="{"".join(path)}"/></svg><div class="head"></div></div>\n'
+        f'aria-label="Pitch contour"><path d="{"".join(path)}"/></svg>'
+        '<div class="head"></div></div></div>\n'
     )
 
 
@@ -275,12 +278,13 @@ def _png_place(data: bytes) -> tuple[int, dict[str, float]]:
 def _figures(figures: Mapping[str, float | None] | None) -> str:
     if not figures:
         return ""
-    header = "".join(f"<th>{name}</th>" for name in _FIGURES)
+    header = "".join(f'<th class="number">{name}</th>' for name in _FIGURES)
     rows = ""
     for stem in STEMS:
         numbers = "".join(_number(figures.get(key.format(stem)), "{:.1f}") for key in _FIGURES.values())
         rows += f"<tr><th>{stem}</th>{numbers}</tr>"
     table = f"<table><tr><th>dB</th>{header}</tr>{rows}</table>"
+    table += '<p class="dim">After BSS Eval 2.1; NSDR is the gain over the mixture, uSDR is over all samples.</p>'
     if "raw_pitch_accuracy" in figures:
         pitch = {"raw pitch": "raw_pitch_accuracy", "chroma": "raw_chroma_accuracy", "overall": "overall_accuracy"}
         cells = "".join(f"<th>{name}</th>{_number(figures[key], '{:.1%}')}" for name, key in pitch.items())
@@ -293,11 +297,15 @@ def _number(value: float | None, form: str) -> str:
     return f'<td class="number">{form.format(value) if known else "–"}</td>'
 
 
-def _settings(result: Result) -> str:
+def _settings(result: Result, page: Path | None) -> str:
+    """What the track was made from and how; with links to its files, for a page that stays beside them."""
     rows: dict[str, Any] = {"song": result.source.name, "karaoke-sep": result.version}
     rows["libraries"] = ", ".join(f"{name} {version}" for name, version in result.libraries.items())
     rows["settings"] = ", ".join(f"{key}={value}" for key, value in result.changes.items()) or "default"
     cells = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in rows.items())
+    if page:
+        links = (f'<a href="{_text(_link(path, page))}">{_text(path.name)}</a>' for path in result.files.values())
+        cells += f"<tr><th>files</th><td>{', '.join(links)}</td></tr>"
     return f"<table>{cells}</table>\n"
 
 

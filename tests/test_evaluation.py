@@ -380,6 +380,16 @@ def references(song, tmp_path):
     return tmp_path / "true"
 
 
+def test_tracks_are_found_through_links_to_folders_each_once(references):
+    (references / "linked").symlink_to(references / "train")
+    (references / "train" / "again").symlink_to(references)  # a circle
+    assert len(stems.find_tracks(references)) == 1
+    links = references.parent / "links"
+    links.mkdir()
+    (links / "a").symlink_to(references / "train" / "song")
+    assert list(stems.find_tracks(links)) == ["a"]
+
+
 def test_stems_of_any_tool_are_scored_whatever_their_format_and_naming(song, references, tmp_path):
     voice, music = song.vocals.samples, song.accompaniment.samples
     write_track(tmp_path / "made" / "song", ".flac", vocals=voice + 0.1 * music, instrumental=0.9 * music)

@@ -81,7 +81,7 @@ class Page(HTMLParser):
     def addresses(self):
         """Everything that the page links to."""
         sounds = [address for article in self.all("article") for address in json.loads(article["data-sounds"]).values()]
-        return sounds + [image["src"] for image in self.all("img")]
+        return sounds + [image["src"] for image in self.all("img")] + [link["href"] for link in self.all("a")]
 
 
 def page_of(folder, *options):
@@ -95,7 +95,7 @@ def test_every_link_of_the_page_leads_to_a_file_beside_it_and_none_to_the_networ
     assert page.path == made / "out" / "report.html"
     found = {(page.path.parent / unquote(address)).resolve() for address in page.addresses()}
     wanted = {made / "in" / f"{name}.flac" for name in ("a song", NASTY)}
-    files = ("vocals.flac", "accompaniment.flac", "vocals.wav", "accompaniment.wav", "picture.png")
+    files = ("vocals.wav", "accompaniment.wav", "pitch.csv", "notes.mid", "picture.png")
     wanted |= {path for path in (made / "out").rglob("*") if path.name in files}
     assert found == wanted
     text = page.path.read_text("utf-8")
@@ -216,6 +216,7 @@ def test_a_contour_is_drawn_where_sung(tmp_path):
     assert [line[0][0] for line in points] == pytest.approx([0, 500], abs=3)  # of 800
     assert [line[-1][0] for line in points] == pytest.approx([300, 799], abs=3)
     assert points[0][0][1] > points[1][0][1]  # downwards is lower
+    assert Page(tmp_path / "page.html").text.index("400 Hz") < Page(tmp_path / "page.html").text.index("200 Hz")
 
 
 # --- In a browser ----------------------------------------------------------------------------------------------------

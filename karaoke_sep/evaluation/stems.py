@@ -5,6 +5,7 @@ format, or instead of the accompaniment its parts, ``bass``, ``drums`` and ``oth
 folders belong together if they lie at the same place in them, or else have the same name.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +98,13 @@ def find_tracks(root: Path) -> dict[str, StemFiles]:
     if not root.is_dir():
         raise ConfigError(f"{root}: no such folder")
     found = {}
-    for vocals in sorted(root.rglob("vocals.*")):
-        if vocals.suffix.lower() not in audio_io.SUFFIXES:
+    for vocals in sound_files(root):
+        if vocals.stem != "vocals":
             continue
         place = vocals.parent.relative_to(root).as_posix()
-        beside = {path.stem: path for path in sorted(vocals.parent.iterdir()) if path.suffix in audio_io.SUFFIXES}
+        beside = {
+            path.stem: path for path in sorted(vocals.parent.iterdir()) if path.suffix.lower() in audio_io.SUFFIXES
+        }
         parts = next((parts for parts in ACCOMPANIMENTS if beside.keys() >= set(parts)), None)
         if parts is None:
             raise ConfigError(f"{vocals.parent}: no accompaniment.* (or instrumental.*) beside {vocals.name}")
@@ -109,6 +112,18 @@ def find_tracks(root: Path) -> dict[str, StemFiles]:
     if not found:
         raise ConfigError(f"{root}: no track in it; a track is a folder with vocals.* and accompaniment.*")
     return found
+
+
+def sound_files(root: Path) -> list[Path]:
+    """Sound files below a folder, links to folders followed, each folder once."""
+    found, seen = [], set()
+    for here, folders, names in os.walk(root, followlinks=True):
+        if os.path.realpath(here) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(here))
+        found += [Path(here, name) for name in names if Path(name).suffix.lower() in audio_io.SUFFIXES]
+    return sorted(found)
 
 
 def _differences(pair) -> list[str]:

@@ -96,7 +96,9 @@ def _pieces(folder: Path, only: str | None) -> list[Piece]:
         raise ConfigError(f"{folder}: no such file or folder")
     if folder.is_dir() and ((folder / "Wavfile").is_dir() or _is_mir1k(folder)):
         return [Piece(c.name, c.singer, (c.path,), partial(_read_clip, c), c) for c in mir1k.find_clips(folder)]
-    if folder.is_dir() and any(folder.rglob("vocals.*")) and not _only_vocals(folder, only):
+    paths = stems.sound_files(folder) if folder.is_dir() else [folder]
+    parts = {path.stem for path in paths}
+    if folder.is_dir() and "vocals" in parts and not (only == "voice" and parts == {"vocals"}):
         return [
             Piece(name, name.split("/")[0], (*files.vocals, *files.accompaniment), partial(_read_stems, files))
             for name, files in stems.find_tracks(folder).items()
@@ -106,9 +108,6 @@ def _pieces(folder: Path, only: str | None) -> list[Piece]:
             f"{folder}: neither MIR-1K nor folders with vocals.* and accompaniment.*; recordings of one side are taken "
             "with --only voice or --only accompaniment"
         )
-    paths = (
-        sorted(p for p in folder.rglob("*") if p.suffix.lower() in audio_io.SUFFIXES) if folder.is_dir() else [folder]
-    )
     if not paths:
         raise ConfigError(f"{folder}: there is no sound file in this folder")
     return [Piece(path.stem, "", (path,), partial(_read_one, path, only)) for path in paths]
@@ -117,12 +116,6 @@ def _pieces(folder: Path, only: str | None) -> list[Piece]:
 def _is_mir1k(folder: Path) -> bool:
     """Whether a folder holds clips named singer_song_clip."""
     return any(len(path.stem.split("_")) == 3 for path in folder.glob("*.wav"))
-
-
-def _only_vocals(folder: Path, only: str | None) -> bool:
-    """Whether files called vocals stand alone, and that is enough."""
-    parts = {path.stem for path in folder.rglob("*") if path.suffix.lower() in audio_io.SUFFIXES}
-    return only == "voice" and parts == {"vocals"}
 
 
 def _read_clip(clip: mir1k.Clip):
