@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
@@ -816,8 +816,14 @@ def _story(job: Job, sidecar: Path, config: Config, seconds: float) -> dict[str,
         "seconds": seconds,
         "tags": job.info.tags,
         "changes": changes(config),
-        "libraries": {name: metadata.version(name) for name in ("numpy", "scipy", "soundfile", "soxr")},
+        "libraries": _versions(),
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Of the libraries that numbers and files depend on; to look one up takes milliseconds."""
+    return {name: metadata.version(name) for name in ("numpy", "scipy", "soundfile", "soxr")}
 
 
 def _write_sidecar(job: Job, sidecar: Path, outputs: dict[str, int], story: dict[str, Any]) -> None:
