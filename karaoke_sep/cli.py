@@ -81,7 +81,8 @@ def _parse_shard(ctx, param, text: str) -> tuple[int, int]:
     return number, count
 
 
-_PATH = click.Path(path_type=Path)
+# Whether it can be read shows later, so that one file that cannot does not stop the others.
+_PATH = click.Path(path_type=Path, readable=False)
 
 _inputs = click.argument("inputs", nargs=-1, required=True, type=_PATH, metavar="INPUT...")
 
@@ -108,6 +109,7 @@ _layout = click.option(
     "--layout",
     type=click.Choice(["mixture", "mir1k"]),
     default="mixture",
+    show_default=True,
     help="mir1k: accompaniment left, voice right; their sum is the mixture.",
 )
 
@@ -129,6 +131,7 @@ _format = _together(
         "--clip",
         type=click.Choice(["clamp", "rescale", "float"]),
         default="clamp",
+        show_default=True,
         help="What passes full scale: hold it there, turn everything down, or write floats. Stems still add up.",
     ),
 )
@@ -136,7 +139,13 @@ _format = _together(
 _running = _together(
     click.option("-j", "--jobs", "n_jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes."),
     click.option("--shard", default="1/1", callback=_parse_shard, metavar="I/N", help="Only every N-th input."),
-    click.option("--engine", type=click.Choice(["local", "dask", "ray"]), default="local", help="Where it runs."),
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "dask", "ray"]),
+        default="local",
+        show_default=True,
+        help="Where it runs.",
+    ),
     click.option("--scheduler", metavar="ADDRESS", help="Of the Dask or Ray cluster."),
     click.option("--overwrite", is_flag=True, help="Make again what is there already."),
     click.option("--dry-run", is_flag=True, help="Check everything and print the plan."),
@@ -258,8 +267,12 @@ def _parse_strength(ctx, param, text: str | None) -> float | None:
     help="gentle spares the music, hard leaves less voice, normal is between; or dB to count the voice louder by "
     "(-6, 6 and 0).  [default: wiener.voice_db of the config]",
 )
-@click.option("--key", "key_semitones", default=0.0, type=click.FloatRange(-12, 12), help="Semitones higher.")
-@click.option("--tempo", "tempo_ratio", default=1.0, type=click.FloatRange(0.5, 2), help="Times as fast.")
+@click.option(
+    "--key", "key_semitones", default=0.0, type=click.FloatRange(-12, 12), help="Semitones higher, below 0 lower."
+)
+@click.option(
+    "--tempo", "tempo_ratio", default=1.0, type=click.FloatRange(0.5, 2), help="Times as fast, below 1 slower."
+)
 @click.option("--name", default="{parent}/{track} ({stem})", show_default=True, help="Name of the track; also {file}.")
 @_format
 @_running
@@ -300,7 +313,14 @@ def karaoke(
 @click.option("-o", "--output", default="pitch", show_default=True, type=_PATH, help="Folder of all contours.")
 @_settings
 @_layout
-@click.option("--format", "suffix", type=click.Choice(["csv", "pv"]), default="csv", help="pv: MIR-1K semitones.")
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["csv", "pv"]),
+    default="csv",
+    show_default=True,
+    help="pv: MIR-1K semitones.",
+)
 @_running
 def pitch(inputs, output, source, backend, overrides, layout, suffix, **run):
     """Write only the pitch contour of each INPUT, OUTPUT/<track>.csv.

@@ -225,6 +225,18 @@ def test_a_bad_file_gives_exit_1_and_one_line_and_the_others_go_on(song, tmp_pat
     assert (code, out, len(err)) == (1, [], 1)
 
 
+def test_a_file_that_may_not_be_read_costs_one_line_and_the_others_go_on(song, tmp_path, monkeypatch):
+    secret = song.parent / "secret.wav"
+    secret.write_bytes(song.read_bytes())
+    may = os.access  # the superuser may read everything
+    monkeypatch.setattr(
+        os, "access", lambda path, *how, **more: os.fspath(path) != str(secret) and may(path, *how, **more)
+    )
+    code, out, err = call("separate", secret, song, "-o", tmp_path / "out", "--stem", "vocals", *FAST)
+    assert (code, out) == (1, [str(tmp_path / "out" / "song" / "vocals.wav")])
+    assert err[0] == f"{secret}: permission denied; make it readable"
+
+
 def test_fail_fast_starts_nothing_when_the_plan_has_faults(song, tmp_path):
     (song.parent / "bad.wav").write_text("no sound")
     assert call("separate", song.parent, "-o", tmp_path, "--fail-fast", *FAST)[:2] == (1, [])
