@@ -245,23 +245,32 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
 
 def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
     """Gain of the vocal activity for each sample, shape (N,), decided on the whole song."""
-    heard = heard_by_gate(frames, track, audio.duration_s, config)
+    heard = heard_by_gate(at_gate(frames, audio.duration_s, config), track, config)
     gains = heard[-1]
     if config.vocal_activity.enabled and config.vocal_activity.backend == "trained":
         gains = (gains + trained_gains(heard, audio, config)) / 2  # either alone is 0.01 to 0.1 dB worse
     return np.interp(np.arange(audio.n_samples) / audio.rate_hz, heard[0], gains).astype(np.float32)
 
 
-def heard_by_gate(frames: Frames, track: PitchTrack, duration_s: float, config: Config) -> tuple[np.ndarray, ...]:
-    """Times, s, level, dB, cepstra, voicing and gains of the vocal activity, all but the cepstra of shape (T,)."""
+def at_gate(frames: Frames, duration_s: float, config: Config) -> Frames:
+    """The nearest frame at each time of the gate; a step of its own, so that hours of frames need not be kept twice."""
     hop_s = config.stft.hop_ms / 1000
     times_s = np.arange(0, duration_s + hop_s, hop_s)
     order = np.argsort(frames.times_s, kind="stable")  # neighbouring segments overlap
     nearest = order[np.clip(np.searchsorted(frames.times_s[order], times_s - hop_s / 2), 0, len(order) - 1)]
-    level_db, cepstra_TD = frames.level_db[nearest], frames.cepstra_TD[nearest]
-    voicing = track.at(times_s).voicing
-    gains = vocal_activity.activity(level_db, voicing, cepstra_TD, config.stft.hop_ms, config.vocal_activity)
-    return times_s, level_db, cepstra_TD, voicing, gains
+    return Frames(times_s, frames.level_db[nearest], frames.cepstra_TD[nearest])
+
+
+def heard_by_gate(frames: Frames, track: PitchTrack, config: Config) -> tuple[np.ndarray, ...]:
+    """Times, s, level, dB, cepstra, voicing and gains of the vocal activity, all but the cepstra of shape (T,).
+
+    ``frames`` are as `at_gate` gives them.
+    """
+    voicing = track.at(frames.times_s).voicing
+    gains = vocal_activity.activity(
+        frames.level_db, voicing, frames.cepstra_TD, config.stft.hop_ms, config.vocal_activity
+    )
+    return *frames, voicing, gains
 
 
 def trained_gains(heard, audio: Audio, config: Config) -> np.ndarray:
@@ -279,7 +288,7 @@ def activity_features(audio: Audio, config: Config) -> tuple[np.ndarray, np.ndar
 
     track = find_pitch(audio, config=config)
     _, frames = ungated_voice(audio, track, config)
-    heard = heard_by_gate(frames, track, audio.duration_s, config)
+    heard = heard_by_gate(at_gate(frames, audio.duration_s, config), track, config)
     X_TD = trained_activity.features(mid_for_analysis(audio), *heard)
     return X_TD, np.interp(np.arange(len(X_TD)) * trained_activity.HOP_MS / 1000, heard[0], heard[-1])
 
