@@ -198,7 +198,7 @@ def plan(
             named[source] = _targets(source, parent, order)
         except InputError as err:
             faults.append((source, str(err)))
-    _check_collisions(named)
+    refusals = _collisions(named)
     jobs = []
     for source in list(named)[shard[0] - 1 :: shard[1]]:
         try:
@@ -209,7 +209,12 @@ def plan(
     stems = sum(_n_values(job.info) * _stem_bytes(job, order) for job in checked.todo)
     long = [job.info for job in checked.todo if _is_long(job, order, config)]
     scratch = max((_n_values(info) * _scratch_bytes(info, order) for info in long), default=0)
-    _check_room(order.output, stems + scratch)
+    try:
+        _check_room(order.output, stems + scratch)
+    except ConfigError as err:
+        refusals.append(str(err))
+    if refusals:
+        raise ConfigError("\n".join([*(line for _, line in faults), *refusals]))
     return checked
 
 
@@ -301,19 +306,22 @@ def _targets(source: Path, parent: PurePath, order: Order) -> tuple[dict[str, Pa
     return {product: place(product, suffixes[product]) for product in order.products}, place(_SIDECAR, ".json")
 
 
-def _check_collisions(named: dict[Path, tuple[dict[str, Path], Path]]) -> None:
+def _collisions(named: dict[Path, tuple[dict[str, Path], Path]]) -> list[str]:
+    """A line for each input whose outputs would be written over another input or its outputs."""
     owners: dict[Path, Path] = {}
     inputs = {_real(source) for source in named}
+    lines = {}
     for source, (targets, _) in named.items():
         for target in targets.values():
-            if _real(target) in inputs:
-                raise ConfigError(f"{source}: its output {target} is itself an input; choose another --output")
             other = owners.setdefault(target, source)
-            if other is not source:
-                raise ConfigError(
+            if _real(target) in inputs:
+                lines[source] = f"{source}: its output {target} is itself an input; choose another --output"
+            elif other is not source:
+                lines[source] = (
                     f"{other} and {source} would both be written to {target}; rename one, or tell them apart by "
                     "--name '{parent}/{file}/{stem}'"
                 )
+    return list(lines.values())
 
 
 def _job(
@@ -326,10 +334,11 @@ def _job(
     overwrite: bool,
 ) -> Job:
     info = audio_io.probe(source)
-    if info.n_samples == 0:
-        raise InputError(f"{source}: holds no samples")
-    if (info.duration_s or math.inf) < pipeline.MIN_S:
-        raise InputError(f"{source}: {info.duration_s:.3f} s is too short; at least {pipeline.MIN_S} s is needed")
+    try:
+        # A sound whose header does not tell its length may be long enough.
+        pipeline.check_form(info if info.n_samples is not None else replace(info, n_samples=info.rate_hz))
+    except InputError as err:
+        raise InputError(f"{source}: {err}") from None
     if order.layout == "mir1k":
         if info.n_channels != 2:
             raise InputError(f"{source}: --layout mir1k needs 2 channels, not {info.n_channels}")

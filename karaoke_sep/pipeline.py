@@ -36,6 +36,7 @@ from .types import Audio, PitchTrack, Separation
 
 ANALYSIS_RATE_HZ = 16_000  # pitch lies below 5 kHz
 MIN_S = 0.05
+MAX_SAMPLE = 1e10  # times full scale: integers of 32 bits taken for floats pass, powers stay far from overflow
 SEGMENT_S = 30.0  # one accompaniment model each; 10 s are 0.1 to 0.7 dB worse on songs
 CONTEXT_S = 1.0  # heard on both sides of a segment and thrown away
 FADE_S = 0.1
@@ -314,10 +315,22 @@ def checked(audio: Audio | np.ndarray, rate_hz: int | None) -> Audio:
     if audio.samples.dtype.kind != "f":
         raise InputError(f"the samples are {audio.samples.dtype}; float with full scale 1.0 is needed")
     check_form(audio)
-    if not np.isfinite(audio.samples).all():
-        n_bad = int((~np.isfinite(audio.samples)).sum())
-        raise InputError(f"{n_bad} samples are NaN or infinite; mend the file, for example by writing it again as PCM")
+    check_values(n_unusable(audio.samples))
     return audio
+
+
+def n_unusable(samples: np.ndarray) -> int:
+    """Number of samples that are NaN, or so large that their powers are not numbers any more."""
+    return int(np.count_nonzero(~(np.abs(samples) <= MAX_SAMPLE)))
+
+
+def check_values(n_bad: int) -> None:
+    """Refuse a sound with so many unusable samples."""
+    if n_bad:
+        raise InputError(
+            f"{n_bad} samples are NaN, infinite or beyond {MAX_SAMPLE:g} times full scale; mend the file, for example "
+            "by writing it again as PCM"
+        )
 
 
 def check_form(audio) -> None:

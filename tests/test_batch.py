@@ -161,12 +161,28 @@ def test_all_faults_are_known_before_any_work(tmp_path):
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.wav").write_text("no sound")
     make_song(tmp_path / "short.wav", seconds=0.01)
+    make_song(tmp_path / "slow.wav", rate_hz=4000)
+    soundfile.write(tmp_path / "wide.wav", np.zeros((800, 65)), 8000)
     make_song(tmp_path / "good.wav")
-    inputs = [tmp_path / n for n in ("empty.wav", "text.wav", "short.wav", "good.wav", "absent.wav")]
-    plan = batch.plan(inputs, Order(tmp_path / "out"), CONFIG)
-    assert {source.name for source, _ in plan.faults} == {"empty.wav", "text.wav", "short.wav", "absent.wav"}
+    bad = ["empty.wav", "text.wav", "short.wav", "slow.wav", "wide.wav", "absent.wav"]
+    plan = batch.plan([tmp_path / name for name in (*bad, "good.wav")], Order(tmp_path / "out"), CONFIG)
+    assert [source.name for source, _ in plan.faults] == bad
     assert [job.source.name for job in plan.jobs] == ["good.wav"]
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_refused_is_told_all_at_once(tmp_path, monkeypatch):
+    (tmp_path / "text.wav").write_text("no sound")
+    pairs = [make_song(tmp_path / name) for name in ("a.wav", "a.wave", "b.wav", "b.wave")]
+    usage = batch.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(batch.shutil, "disk_usage", lambda _: usage._replace(free=4 * 2 * 2 * 2400 - 1))  # bytes
+    with pytest.raises(ConfigError) as caught:
+        batch.plan([tmp_path / "text.wav", *pairs], Order(tmp_path / "out"), CONFIG)
+    text, a, b, room = str(caught.value).splitlines()
+    assert "text.wav" in text
+    assert str(pairs[1]) in a
+    assert str(pairs[3]) in b
+    assert "GB are free" in room
 
 
 def test_a_disk_without_room_is_refused_before_any_work(tmp_path, monkeypatch):
