@@ -26,7 +26,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -288,7 +288,7 @@ def _check_one_sound(path: Path, info: SoundInfo) -> None:
                 raise InputError(f"{path}: holds several sounds, one after the other; save each in a file of its own")
 
 
-def _flac_rate_hz(data: Sequence[int], start: int) -> int | None:
+def _flac_rate_hz(data: mmap.mmap, start: int) -> int | None:
     """Sample rate that the header of a FLAC frame tells; None if there is no such header, or it does not tell.
 
     Synchronisation code, codes of block size and rate, ..., number in the manner of UTF-8, perhaps block size and rate,

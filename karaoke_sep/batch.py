@@ -214,7 +214,8 @@ def plan(
     except ConfigError as err:
         refusals.append(str(err))
     if refusals:
-        raise ConfigError("\n".join([*(line for _, line in faults), *refusals]))
+        lines = [*(line for _, line in faults), *refusals]
+        raise ConfigError("\n".join(line.replace("\n", "\\n") for line in lines))  # file names may hold any character
     return checked
 
 
