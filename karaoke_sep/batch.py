@@ -431,8 +431,9 @@ def _identity(source: Path) -> dict[str, str | int]:
 
 
 def _stem_bytes(job: Job, order: Order) -> int:
-    """Size of a sample in all stems together when they are not compressed."""
-    return len(set(job.targets) & set(SOUNDS)) * audio_io.sample_bytes(order.subtype or job.info.subtype)
+    """Size of a sample in all stems together, at most."""
+    subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
+    return len(order.sounds) * (1 if order.container in ("mp3", "ogg") else audio_io.sample_bytes(subtype))
 
 
 def _scratch_bytes(info: SoundInfo, order: Order) -> int:
@@ -455,9 +456,13 @@ def _check_room(output: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(there).free
     if needed_bytes > free_bytes:
         raise ConfigError(
-            f"--output {output}: the stems, and work on a long recording, need up to {needed_bytes / 1e9:.1f} GB, and "
-            f"{free_bytes / 1e9:.1f} GB are free there; choose another disk or --format flac"
+            f"--output {output}: the stems, and work on a long recording, need up to {_size(needed_bytes)}, and "
+            f"{_size(free_bytes)} are free there; choose another disk, or --format mp3"
         )
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
 # --------------------------------------------------------------------------------------------------- what is done
