@@ -1,9 +1,9 @@
 """Many files: checked first, none stops the others, nothing half-made, nothing made twice."""
 
 import json
-import multiprocessing
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path, PosixPath
 
@@ -315,17 +315,22 @@ def test_results_do_not_depend_on_the_number_of_processes(tmp_path):
 
 
 class Deadly(PosixPath):
-    """A path at whose sight every worker dies."""
+    """A path at whose sight every process dies but that whose number is among its folders."""
 
     def stat(self, **how):
-        if multiprocessing.current_process().name != "MainProcess":
+        if str(os.getpid()) not in self.parts:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().stat(**how)
 
 
+def make_songs_one_deadly(folder, n_songs=4):
+    """Songs; no worker survives the second."""
+    songs = [make_song(folder / str(os.getpid()) / f"{i}.wav") for i in range(n_songs)]
+    return [songs[0], Deadly(songs[1]), *songs[2:]]
+
+
 def test_a_worker_that_dies_costs_only_its_own_file(tmp_path):
-    songs = [make_song(tmp_path / f"{i}.wav", seconds=1) for i in range(9)]
-    songs[1] = Deadly(songs[1])
+    songs = make_songs_one_deadly(tmp_path, 9)
     outcomes = do(songs, Order(tmp_path / "out"), n_jobs=2)
     assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(9)}
     assert "process was killed twice" in next(o.message for o in outcomes if o.status == "failed")
@@ -352,23 +357,36 @@ def test_dask_workers_give_the_same_stems(tmp_path, dask_cluster):
 
 
 def test_a_dask_worker_that_dies_costs_only_its_own_file(tmp_path, dask_cluster):
-    songs = [make_song(tmp_path / f"{i}.wav") for i in range(4)]
-    songs[1] = Deadly(songs[1])
+    songs = make_songs_one_deadly(tmp_path)
     outcomes = do(songs, Order(tmp_path / "out"), engine="dask", scheduler=dask_cluster.scheduler_address)
     assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(4)}
+    assert "killed twice" in next(o.message for o in outcomes if o.status == "failed")
 
 
-def test_ray_workers_give_the_same_stems(tmp_path):
-    ray_cluster = pytest.importorskip("ray.cluster_utils", reason="needs the extra [ray]")
+@pytest.fixture
+def ray_cluster():
+    clusters = pytest.importorskip("ray.cluster_utils", reason="needs the extra [ray]")
+    cluster = clusters.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    yield cluster
+    cluster.shutdown()
+
+
+def test_ray_workers_give_the_same_stems(tmp_path, ray_cluster):
     songs = [make_song(tmp_path / f"{i}.wav", seed=i) for i in range(4)]
     do(songs, Order(tmp_path / "here"))
-    cluster = ray_cluster.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    try:
-        outcomes = do(songs, Order(tmp_path / "there"), engine="ray", scheduler=cluster.address)
-    finally:
-        cluster.shutdown()
+    outcomes = do(songs, Order(tmp_path / "there"), engine="ray", scheduler=ray_cluster.address)
     assert set(statuses(outcomes).values()) == {"done"}
     assert files_below(tmp_path / "there") == files_below(tmp_path / "here")
+
+
+def test_a_ray_worker_that_dies_costs_only_its_own_file(tmp_path, ray_cluster):
+    import ray.cloudpickle
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # its workers do not import this file
+    songs = make_songs_one_deadly(tmp_path)
+    outcomes = do(songs, Order(tmp_path / "out"), engine="ray", scheduler=ray_cluster.address)
+    assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(4)}
+    assert "killed twice" in next(o.message for o in outcomes if o.status == "failed")
 
 
 def test_levels_and_costs_are_told(tmp_path):
