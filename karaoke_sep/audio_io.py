@@ -13,6 +13,7 @@ Writing keeps the rate, the channels, the length and, unless asked otherwise, th
 """
 
 import glob
+import hashlib
 import json
 import math
 import mmap
@@ -742,7 +743,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         When it cannot be written; ``path`` is then what it was before.
     """
     # A process that was orphaned may still be writing to its own part.
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    part = path.with_name(f".part-{os.getpid()}-{_mark(path)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -759,5 +760,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def remove_parts(path: Path) -> None:
     """Remove what stopped processes left of ``path``. No pattern for stems matches these files."""
-    for part in path.parent.glob(f".part-*-{glob.escape(path.name)}"):
+    for part in path.parent.glob(f".part-*-{glob.escape(_mark(path))}"):
         part.unlink(missing_ok=True)
+
+
+def _mark(path: Path) -> str:
+    """Something short for a name that may have no room left for a prefix."""
+    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] + path.suffix

@@ -40,6 +40,7 @@ LAYOUTS = ("mixture", "mir1k")
 NAME_FIELDS = ("parent", "track", "file", "stem")
 _SIDECAR = "karaoke-sep"
 _BLOCK_SAMPLES = 1 << 18
+_MAX_NAME_BYTES = 255  # on Linux; elsewhere it is as much or more
 _BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
 _MIR1K_NAME = re.compile(r"[A-Za-z]+_\d+_\d+")  # singer_song_clip
 
@@ -304,7 +305,16 @@ def _targets(source: Path, parent: PurePath, order: Order) -> tuple[dict[str, Pa
         raise InputError(f"{source}: {source.stem!r} cannot name a folder; rename the file")
     suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "ultrastar": ".txt", "picture": ".png"}
     suffixes |= dict.fromkeys(SOUNDS, f".{order.container}")
-    return {product: place(product, suffixes[product]) for product in order.products}, place(_SIDECAR, ".json")
+    targets = {product: place(product, suffixes[product]) for product in order.products}
+    sidecar = place(_SIDECAR, ".json")
+    for path in (*targets.values(), sidecar):
+        n_bytes = max(len(os.fsencode(part)) for part in path.parts)
+        if n_bytes > _MAX_NAME_BYTES:
+            raise InputError(
+                f"{source}: its output {path} would have a name of {n_bytes} bytes; file systems take "
+                f"{_MAX_NAME_BYTES}; rename the file, or give a --name with less around {{track}}"
+            )
+    return targets, sidecar
 
 
 def _collisions(named: dict[Path, tuple[dict[str, Path], Path]]) -> list[str]:
@@ -398,7 +408,10 @@ def _contour(source: Path, parent: PurePath, contours: Path | None) -> Path | No
 
 def _state(job: Job) -> tuple[str, str]:
     """Whether the outputs of a job are there and made of this input with these settings."""
-    there = [path for path in job.targets.values() if path.exists()]
+    try:
+        there = [path for path in job.targets.values() if path.exists()]
+    except OSError as err:
+        raise InputError(f"{job.source}: its outputs cannot be there ({(err.strerror or '').lower()})") from None
     if job.sidecar is None or not job.sidecar.exists():
         if len(there) == len(job.targets):
             return "done", "made elsewhere; --overwrite replaces it" if job.sidecar else ""
@@ -448,7 +461,10 @@ def _n_values(info: SoundInfo) -> int:
 
 def _check_room(output: Path, needed_bytes: int) -> None:
     """Refuse an output that is no folder, is read-only, or on a disk without room for everything."""
-    there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    try:
+        there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    except OSError as err:
+        raise ConfigError(f"--output {output}: cannot be there ({(err.strerror or '').lower()})") from None
     if not there.is_dir():
         raise ConfigError(f"--output {output}: {there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -621,6 +637,11 @@ def _outcomes(jobs: list[Job], order: Order, config: Config, open_workers) -> It
                 outcome = future.result()
             except died:
                 outcome = None
+            except Exception as err:  # none of `do`: it lets none out
+                reason = f"{type(err).__name__}: {err}".partition("\n")[0]
+                raise ConfigError(
+                    f"a worker cannot begin ({reason}); the cluster needs the same version of karaoke-sep everywhere"
+                ) from None
             yield futures[future], outcome
 
 

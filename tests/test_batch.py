@@ -2,8 +2,12 @@
 
 import json
 import os
+import resource
 import signal
 import sys
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path, PosixPath
 
@@ -13,7 +17,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karaoke_sep import audio_io, batch
+from karaoke_sep import audio_io, batch, workers
 from karaoke_sep.batch import Order
 from karaoke_sep.config import load_config
 from karaoke_sep.errors import ConfigError
@@ -139,6 +143,20 @@ def test_a_track_cannot_lead_out_of_the_output_folder(tmp_path, name):
     plan = batch.plan([make_song(tmp_path / name)], Order(tmp_path / "out"), CONFIG)
     assert [line for _, line in plan.faults if "rename" in line]
     assert not plan.jobs
+
+
+def test_names_as_long_as_can_be_work_and_longer_ones_are_faults(tmp_path):
+    songs = [make_song(tmp_path / ("ö" * 115 + "x" * n + ".wav")) for n in (5, 6)]
+    order = Order(tmp_path / "out", name="{track} ({stem})")  # the sidecar's name has 255 bytes
+    plan = batch.plan(songs, order, CONFIG)
+    assert [source for source, _ in plan.faults] == songs[1:]
+    assert "would have a name of 256 bytes" in plan.faults[0][1]
+    [fault, outcome] = batch.run(plan, order, CONFIG)
+    assert (fault.status, outcome.status) == ("failed", "done")
+    far = tmp_path / ("x/" * 1950)  # a path has room for 4096 bytes
+    assert "cannot be there (file name too long)" in batch.plan(songs[:1], Order(far), CONFIG).faults[0][1]
+    with pytest.raises(ConfigError, match="cannot be there"):
+        batch.plan(songs, Order(far / ("x" * 250)), CONFIG)
 
 
 @pytest.mark.parametrize("name", ["-o.wav", "größe 歌.wav", "a\nb.wav", "x" * 250 + ".wav", "100%s {track}.wav"])
@@ -361,6 +379,30 @@ def test_a_dask_worker_that_dies_costs_only_its_own_file(tmp_path, dask_cluster)
     outcomes = do(songs, Order(tmp_path / "out"), engine="dask", scheduler=dask_cluster.scheduler_address)
     assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(4)}
     assert "killed twice" in next(o.message for o in outcomes if o.status == "failed")
+
+
+def test_a_cluster_that_does_not_know_the_package_is_told_in_one_line(tmp_path, monkeypatch):
+    def submit(*_):
+        future = Future()
+        future.set_exception(ModuleNotFoundError("No module named 'karaoke_sep'\nand more"))
+        return future
+
+    monkeypatch.setattr(workers, "open_workers", lambda *_: nullcontext((submit, BrokenProcessPool)))
+    with pytest.raises(ConfigError, match=r"cannot begin \(ModuleNotFoundError: .*\); .* same version .* everywhere"):
+        do([make_song(tmp_path / "song.wav")], Order(tmp_path / "out"), engine="dask")
+
+
+def test_dask_workers_keep_freed_memory(dask_cluster):
+    """They are started with a bound of 64 kB, with which each array is new to the system, and work takes 2.4 times."""
+
+    def page_faults_of_arrays():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(50):
+            np.ones(1 << 20)  # 2048 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with workers.open_workers("dask", scheduler=dask_cluster.scheduler_address) as (submit, _):
+        assert submit(page_faults_of_arrays).result() < 10 * 2048
 
 
 @pytest.fixture
@@ -597,9 +639,10 @@ def test_what_was_interrupted_is_made_by_the_next_run(tmp_path, monkeypatch, n_w
 
 def test_what_a_stopped_process_left_is_removed(tmp_path):
     song = make_song(tmp_path / "song.wav")
-    left = tmp_path / "out" / "song" / ".part-1-vocals.wav"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half")
+    with audio_io.whole_file(tmp_path / "out" / "song" / "vocals.wav") as part:
+        part.write_bytes(b"half")
+    left = part.with_name(part.name.replace(str(os.getpid()), "1"))  # of another process
+    (tmp_path / "out" / "song" / "vocals.wav").rename(left)
     do([song], Order(tmp_path / "out"))
     assert not left.exists()
 
