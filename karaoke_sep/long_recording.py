@@ -63,7 +63,7 @@ def separate(
         voice.add(start, samples)
         heard.append(frames)
     frames = Frames(*map(np.concatenate, zip(*heard, strict=True)))
-    del heard  # in eight hours 200 MB of cepstra, as are those of all frames and those at the gate
+    del heard  # in eight hours 100 MB of cepstra, as are those of all frames and those at the gate
     frames = at_gate(frames, song.n_samples / song.rate_hz, config)
     times_s, *_, gains = heard_by_gate(frames, track, config)
     del frames
