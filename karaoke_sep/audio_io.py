@@ -13,8 +13,10 @@ Writing keeps the rate, the channels, the length and, unless asked otherwise, th
 """
 
 import glob
+import hashlib
 import json
 import math
+import mmap
 import os
 import re
 import shutil
@@ -24,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -58,9 +61,14 @@ _LOSSY = re.compile("VORBIS|OPUS|MPEG")
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 _MAX_CHANNELS = {"wav": 1024, "flac": 8, "mp3": 2, "ogg": 255}
-_BLOCK_FRAMES = 1 << 14
+_BLOCK_FRAMES = 1 << 12  # of a block in which a file breaks off nothing is used
 # WAV counts bytes in 32 bits; streaming programs write its largest values for "length unknown".
 _WAV_LIMIT_BYTES = 0x7FFFF000
+# How FLAC frames (RFC 9639, section 9.1) and Ogg pages (RFC 3533, section 6) begin.
+_FLAC_FRAME = re.compile(rb"\xff[\xf8\xf9][\x10-\xff][\x00-\xaf].", re.DOTALL)
+_FLAC_RATES_HZ = dict(enumerate((88200, 176400, 192000, 8000, 16000, 22050, 24000, 32000, 44100, 48000, 96000), 1))
+_OGG_PAGE = re.compile(rb"OggS\x00(?=.)", re.DOTALL)
+_OGG_FIRST_PAGE = 2
 # libmpg123 and container headers are off by up to a few codec frames; that is no loss.
 _LENGTH_SLACK_S = 0.1
 
@@ -128,7 +136,11 @@ def probe(path: Path) -> SoundInfo:
         with _quiet_decoder(), soundfile.SoundFile(_name(path)) as file:
             n_samples = file.frames if file.frames < sys.maxsize // 2 else None
             tags, n_missing = _known_tags(file.copy_metadata()), _missing_samples(file)
-            return SoundInfo(file.samplerate, file.channels, n_samples, file.subtype, "libsndfile", tags, n_missing)
+            info = SoundInfo(file.samplerate, file.channels, n_samples, file.subtype, "libsndfile", tags, n_missing)
+        if info.subtype.startswith("MPEG"):
+            with _streamed(path):  # `_blocks` may need that, and it fails where other data precedes the first frame
+                pass
+        return info
     except soundfile.LibsndfileError as err:
         # Of an MP3 file without one whole frame libsndfile says that it does not exist.
         absent = err.error_string.startswith("File does not exist")
@@ -234,6 +246,7 @@ def read_to_disk(path: Path, folder: Path, max_samples: float = math.inf) -> tup
 
 def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, max_samples: float) -> tuple[str, ...]:
     """Hand over all that is there, in blocks of shape (C, n); what is to be said about it."""
+    _check_one_sound(path, info)
     n_samples, broken_off = 0, ""
     try:
         for block in _blocks(path, info):
@@ -254,6 +267,47 @@ def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, 
     if claimed_s - seconds > _LENGTH_SLACK_S and not _length_is_a_guess(path, info):
         return (f"{path}: ends early: {seconds:.2f} s of {claimed_s:.2f} s are there and used",)
     return ()
+
+
+def _check_one_sound(path: Path, info: SoundInfo) -> None:
+    """Refuse several sounds in one file, where libsndfile would play on at the wrong rate, or stop without a word."""
+    if info.decoder != "libsndfile":
+        return
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[:4] == b"fLaC":
+            rates_hz = Counter(filter(None, (_flac_rate_hz(data, m.start()) for m in _FLAC_FRAME.finditer(data))))
+            # What looks like the start of a frame by chance is one in thousands.
+            others = [rate for rate, n in rates_hz.items() if rate != info.rate_hz and n > rates_hz.total() / 100]
+            if others:
+                raise InputError(
+                    f"{path}: changes its sample rate from {info.rate_hz} to {others[0]} Hz midway; convert it to one "
+                    "rate first"
+                )
+        elif data[:4] == b"OggS":
+            pages = [data[m.end()] & _OGG_FIRST_PAGE for m in _OGG_PAGE.finditer(data)]
+            if any(pages[pages.index(0) :] if 0 in pages else ()):
+                raise InputError(f"{path}: holds several sounds, one after the other; save each in a file of its own")
+
+
+def _flac_rate_hz(data: mmap.mmap, start: int) -> int | None:
+    """Sample rate that the header of a FLAC frame tells; None if there is no such header, or it does not tell.
+
+    Synchronisation code, codes of block size and rate, ..., number in the manner of UTF-8, perhaps block size and rate,
+    checksum (RFC 9639, section 9.1).
+    """
+    size_code, rate_code = data[start + 2] >> 4, data[start + 2] & 15
+    n_ones = 8 - (data[start + 4] ^ 0xFF).bit_length()
+    at = start + 4 + max(1, n_ones) + {6: 1, 7: 2}.get(size_code, 0)
+    n_rate, unit_hz = {12: (1, 1000), 13: (2, 1), 14: (2, 10)}.get(rate_code, (0, 0))
+    header = bytes(data[start : at + n_rate])
+    checksum = 0
+    for byte in header:
+        checksum ^= byte
+        for _ in range(8):
+            checksum = checksum << 1 ^ (0x107 if checksum & 0x80 else 0)
+    if bytes(data[at + n_rate : at + n_rate + 1]) != bytes([checksum]):
+        return None
+    return int.from_bytes(data[at : at + n_rate], "big") * unit_hz if n_rate else _FLAC_RATES_HZ.get(rate_code)
 
 
 class _BrokenOffError(InputError):
@@ -297,10 +351,10 @@ def _blocks(path: Path, info: SoundInfo) -> Iterator[np.ndarray]:
     if info.decoder == "ffmpeg":
         yield from _blocks_from_ffmpeg(path, info)
     elif _length_is_a_guess(path, info):
-        with _quiet_decoder(), _piped(path) as end, soundfile.SoundFile(end, closefd=False) as file:
+        with _streamed(path) as file:
             yield from _blocks_from_file(path, file)
     else:
-        with _Sequential(_name(path)) as file:
+        with _quiet_decoder(), _Sequential(_name(path)) as file:
             yield from _blocks_from_file(path, file)
 
 
@@ -329,8 +383,15 @@ def _length_is_a_guess(path: Path, info: SoundInfo) -> bool:
     """
     if not info.subtype.startswith("MPEG"):
         return False
-    with _quiet_decoder(), _piped(path) as end, soundfile.SoundFile(end, closefd=False) as file:
+    with _streamed(path) as file:
         return not file.seekable()
+
+
+@contextmanager
+def _streamed(path: Path) -> Iterator[soundfile.SoundFile]:
+    """A sound file that is read as from a pipe."""
+    with _quiet_decoder(), _piped(path) as end, soundfile.SoundFile(end, closefd=False) as file:
+        yield file
 
 
 @contextmanager
@@ -388,7 +449,8 @@ def _probe_with_ffmpeg(path: Path, reason: str) -> SoundInfo:
     except subprocess.TimeoutExpired:
         raise InputError(f"{path}: ffprobe found nothing in it within 60 s") from None
     if found.returncode:
-        raise InputError(f"{path}: not a sound file, or a broken one ({_last_line(found.stderr, reason)})")
+        why = f"{reason}; ffmpeg: {_last_line(found.stderr, 'does not say why')}"
+        raise InputError(f"{path}: not a sound file, or a broken one ({why})")
     answer = json.loads(found.stdout)
     if not answer.get("streams"):
         raise InputError(f"{path}: there is no sound in this file")
@@ -681,7 +743,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         When it cannot be written; ``path`` is then what it was before.
     """
     # A process that was orphaned may still be writing to its own part.
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    part = path.with_name(f".part-{os.getpid()}-{_mark(path)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -698,5 +760,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def remove_parts(path: Path) -> None:
     """Remove what stopped processes left of ``path``. No pattern for stems matches these files."""
-    for part in path.parent.glob(f".part-*-{glob.escape(path.name)}"):
+    for part in path.parent.glob(f".part-*-{glob.escape(_mark(path))}"):
         part.unlink(missing_ok=True)
+
+
+def _mark(path: Path) -> str:
+    """Something short for a name that may have no room left for a prefix."""
+    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] + path.suffix

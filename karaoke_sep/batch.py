@@ -40,6 +40,7 @@ LAYOUTS = ("mixture", "mir1k")
 NAME_FIELDS = ("parent", "track", "file", "stem")
 _SIDECAR = "karaoke-sep"
 _BLOCK_SAMPLES = 1 << 18
+_MAX_NAME_BYTES = 255  # on Linux; elsewhere it is as much or more
 _BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
 _MIR1K_NAME = re.compile(r"[A-Za-z]+_\d+_\d+")  # singer_song_clip
 
@@ -202,7 +203,7 @@ def plan(
             named[source] = _targets(source, parent, order)
         except InputError as err:
             faults.append((source, str(err)))
-    _check_collisions(named)
+    refusals = _collisions(named)
     jobs = []
     for source in list(named)[shard[0] - 1 :: shard[1]]:
         try:
@@ -213,7 +214,13 @@ def plan(
     stems = sum(_n_values(job.info) * _stem_bytes(job, order) for job in checked.todo)
     long = [job.info for job in checked.todo if _is_long(job, order, config)]
     scratch = max((_n_values(info) * _scratch_bytes(info, order) for info in long), default=0)
-    _check_room(order.output, stems + scratch)
+    try:
+        _check_room(order.output, stems + scratch)
+    except ConfigError as err:
+        refusals.append(str(err))
+    if refusals:
+        lines = [*(line for _, line in faults), *refusals]
+        raise ConfigError("\n".join(line.replace("\n", "\\n") for line in lines))  # file names may hold any character
     return checked
 
 
@@ -302,22 +309,34 @@ def _targets(source: Path, parent: PurePath, order: Order) -> tuple[dict[str, Pa
         raise InputError(f"{source}: {source.stem!r} cannot name a folder; rename the file")
     suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "ultrastar": ".txt", "picture": ".png"}
     suffixes |= dict.fromkeys(SOUNDS, f".{order.container}")
-    return {product: place(product, suffixes[product]) for product in order.products}, place(_SIDECAR, ".json")
+    targets = {product: place(product, suffixes[product]) for product in order.products}
+    sidecar = place(_SIDECAR, ".json")
+    for path in (*targets.values(), sidecar):
+        n_bytes = max(len(os.fsencode(part)) for part in path.parts)
+        if n_bytes > _MAX_NAME_BYTES:
+            raise InputError(
+                f"{source}: its output {path} would have a name of {n_bytes} bytes; file systems take "
+                f"{_MAX_NAME_BYTES}; rename the file, or give a --name with less around {{track}}"
+            )
+    return targets, sidecar
 
 
-def _check_collisions(named: dict[Path, tuple[dict[str, Path], Path]]) -> None:
+def _collisions(named: dict[Path, tuple[dict[str, Path], Path]]) -> list[str]:
+    """A line for each input whose outputs would be written over another input or its outputs."""
     owners: dict[Path, Path] = {}
     inputs = {_real(source) for source in named}
+    lines = {}
     for source, (targets, _) in named.items():
         for target in targets.values():
-            if _real(target) in inputs:
-                raise ConfigError(f"{source}: its output {target} is itself an input; choose another --output")
             other = owners.setdefault(target, source)
-            if other is not source:
-                raise ConfigError(
+            if _real(target) in inputs:
+                lines[source] = f"{source}: its output {target} is itself an input; choose another --output"
+            elif other is not source:
+                lines[source] = (
                     f"{other} and {source} would both be written to {target}; rename one, or tell them apart by "
                     "--name '{parent}/{file}/{stem}'"
                 )
+    return list(lines.values())
 
 
 def _job(
@@ -330,10 +349,11 @@ def _job(
     overwrite: bool,
 ) -> Job:
     info = audio_io.probe(source)
-    if info.n_samples == 0:
-        raise InputError(f"{source}: holds no samples")
-    if (info.duration_s or math.inf) < pipeline.MIN_S:
-        raise InputError(f"{source}: {info.duration_s:.3f} s is too short; at least {pipeline.MIN_S} s is needed")
+    try:
+        # A sound whose header does not tell its length may be long enough.
+        pipeline.check_form(info if info.n_samples is not None else replace(info, n_samples=info.rate_hz))
+    except InputError as err:
+        raise InputError(f"{source}: {err}") from None
     if order.layout == "mir1k":
         if info.n_channels != 2:
             raise InputError(f"{source}: --layout mir1k needs 2 channels, not {info.n_channels}")
@@ -392,7 +412,10 @@ def _contour(source: Path, parent: PurePath, contours: Path | None) -> Path | No
 
 def _state(job: Job) -> tuple[str, str]:
     """Whether the outputs of a job are there and made of this input with these settings."""
-    there = [path for path in job.targets.values() if path.exists()]
+    try:
+        there = [path for path in job.targets.values() if path.exists()]
+    except OSError as err:
+        raise InputError(f"{job.source}: its outputs cannot be there ({(err.strerror or '').lower()})") from None
     if job.sidecar is None or not job.sidecar.exists():
         if len(there) == len(job.targets):
             return "done", "made elsewhere; --overwrite replaces it" if job.sidecar else ""
@@ -425,8 +448,9 @@ def _identity(source: Path) -> dict[str, str | int]:
 
 
 def _stem_bytes(job: Job, order: Order) -> int:
-    """Size of a sample in all stems together when they are not compressed."""
-    return len(set(job.targets) & set(SOUNDS)) * audio_io.sample_bytes(order.subtype or job.info.subtype)
+    """Size of a sample in all stems together, at most."""
+    subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
+    return len(order.sounds) * (1 if order.container in ("mp3", "ogg") else audio_io.sample_bytes(subtype))
 
 
 def _scratch_bytes(info: SoundInfo, order: Order) -> int:
@@ -441,7 +465,10 @@ def _n_values(info: SoundInfo) -> int:
 
 def _check_room(output: Path, needed_bytes: int) -> None:
     """Refuse an output that is no folder, is read-only, or on a disk without room for everything."""
-    there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    try:
+        there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    except OSError as err:
+        raise ConfigError(f"--output {output}: cannot be there ({(err.strerror or '').lower()})") from None
     if not there.is_dir():
         raise ConfigError(f"--output {output}: {there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -449,9 +476,13 @@ def _check_room(output: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(there).free
     if needed_bytes > free_bytes:
         raise ConfigError(
-            f"--output {output}: the stems, and work on a long recording, need up to {needed_bytes / 1e9:.1f} GB, and "
-            f"{free_bytes / 1e9:.1f} GB are free there; choose another disk or --format flac"
+            f"--output {output}: the stems, and work on a long recording, need up to {_size(needed_bytes)}, and "
+            f"{_size(free_bytes)} are free there; choose another disk, or --format mp3"
         )
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
 # --------------------------------------------------------------------------------------------------- what is done
@@ -610,6 +641,11 @@ def _outcomes(jobs: list[Job], order: Order, config: Config, open_workers) -> It
                 outcome = future.result()
             except died:
                 outcome = None
+            except Exception as err:  # none of `do`: it lets none out
+                reason = f"{type(err).__name__}: {err}".partition("\n")[0]
+                raise ConfigError(
+                    f"a worker cannot begin ({reason}); the cluster needs the same version of karaoke-sep everywhere"
+                ) from None
             yield futures[future], outcome
 
 

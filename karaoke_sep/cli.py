@@ -37,7 +37,8 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except KaraokeSepError as err:
-            raise (_ConfigFailure if isinstance(err, ConfigError) else click.ClickException)(str(err)) from None
+            failure = _ConfigFailure if isinstance(err, ConfigError) else click.ClickException
+            raise failure("\n".join(map(_printable, str(err).split("\n")))) from None
         except OSError as err:  # of sounds and stems it is dealt with where they are written
             if err.errno != errno.ENOSPC:
                 raise
@@ -509,7 +510,9 @@ def _say(outcome, verbose: bool) -> None:
     if outcome.status == "failed":
         _log(outcome.message)
     if verbose:
-        _log(outcome.details or f"{outcome.source}: {outcome.seconds:.1f} s of sound in {outcome.wall_s:.1f} s")
+        spent = f"{outcome.source}: {outcome.seconds:.1f} s of sound in {outcome.wall_s:.1f} s"
+        for line in outcome.details.splitlines() or [spent]:
+            _log(line)
     for path in outcome.paths:
         _result(path)
 
@@ -614,5 +617,5 @@ def _echo(line: bytes, err: bool) -> None:
 
 
 def _printable(line: str) -> str:
-    """One line without control characters, which a file name may hold; a traceback keeps its lines."""
-    return "".join(c if c.isprintable() or c in "\t\n" else repr(c)[1:-1] for c in line)
+    """One line without control characters, which a file name may hold."""
+    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line)

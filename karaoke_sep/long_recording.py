@@ -14,8 +14,17 @@ from threadpoolctl import threadpool_limits
 
 from . import melody_enhancement, parts, pitch_refinement
 from .config import Config
-from .errors import InputError
-from .pipeline import ANALYSIS_RATE_HZ, Frames, Progress, check_form, heard_by_gate, voices
+from .pipeline import (
+    ANALYSIS_RATE_HZ,
+    Frames,
+    Progress,
+    at_gate,
+    check_form,
+    check_values,
+    heard_by_gate,
+    n_unusable,
+    voices,
+)
 from .pitch import _salience
 from .types import Audio, PitchTrack
 
@@ -54,8 +63,10 @@ def separate(
         voice.add(start, samples)
         heard.append(frames)
     frames = Frames(*map(np.concatenate, zip(*heard, strict=True)))
-    del heard  # half a gigabyte of cepstra in eight hours
-    times_s, *_, gains = heard_by_gate(frames, track, song.n_samples / song.rate_hz, config)
+    del heard  # in eight hours 100 MB of cepstra, as are those of all frames and those at the gate
+    frames = at_gate(frames, song.n_samples / song.rate_hz, config)
+    times_s, *_, gains = heard_by_gate(frames, track, config)
+    del frames
 
     def gain(start: int, stop: int) -> np.ndarray:
         return np.interp(np.arange(start, stop) / song.rate_hz, times_s, gains).astype(np.float32)
@@ -89,10 +100,9 @@ def check(song: Samples) -> float:
     check_form(song)
     peak, n_bad = 0.0, 0
     for samples in blocks(song):
-        n_bad += int((~np.isfinite(samples)).sum())
+        n_bad += n_unusable(samples)
         peak = max(peak, float(np.abs(samples.mean(axis=0, dtype=np.float32)).max()))
-    if n_bad:
-        raise InputError(f"{n_bad} samples are NaN or infinite; mend the file, for example by writing it again as PCM")
+    check_values(n_bad)
     return max(peak, 1e-9)
 
 

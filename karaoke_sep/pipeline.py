@@ -36,6 +36,7 @@ from .types import Audio, PitchTrack, Separation
 
 ANALYSIS_RATE_HZ = 16_000  # pitch lies below 5 kHz
 MIN_S = 0.05
+MAX_SAMPLE = 1e10  # times full scale: integers of 32 bits taken for floats pass, powers stay far from overflow
 SEGMENT_S = 30.0  # one accompaniment model each; 10 s are 0.1 to 0.7 dB worse on songs
 CONTEXT_S = 1.0  # heard on both sides of a segment and thrown away
 FADE_S = 0.1
@@ -193,7 +194,8 @@ def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tu
     else:
         G_TF = gain_by_bases(X_TF, bin_hz, config, rng)
     V_TF = G_TF * X_TF
-    cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)])
+    # In half precision, which is 0.1 % of a timbre: those of eight hours are the most that is kept in memory.
+    cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)]).astype(np.float16)
     frames = Frames(spectrum.times_s, band_level_db(V_TF, spectrum), cepstra_TD)
     values = np.zeros_like(spectrum.values)
     values[:, :n_bins] = spectrum.values[:, :n_bins] * G_TF.T
@@ -245,23 +247,32 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
 
 def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
     """Gain of the vocal activity for each sample, shape (N,), decided on the whole song."""
-    heard = heard_by_gate(frames, track, audio.duration_s, config)
+    heard = heard_by_gate(at_gate(frames, audio.duration_s, config), track, config)
     gains = heard[-1]
     if config.vocal_activity.enabled and config.vocal_activity.backend == "trained":
         gains = (gains + trained_gains(heard, audio, config)) / 2  # either alone is 0.01 to 0.1 dB worse
     return np.interp(np.arange(audio.n_samples) / audio.rate_hz, heard[0], gains).astype(np.float32)
 
 
-def heard_by_gate(frames: Frames, track: PitchTrack, duration_s: float, config: Config) -> tuple[np.ndarray, ...]:
-    """Times, s, level, dB, cepstra, voicing and gains of the vocal activity, all but the cepstra of shape (T,)."""
+def at_gate(frames: Frames, duration_s: float, config: Config) -> Frames:
+    """The nearest frame at each time of the gate; a step of its own, so that hours of frames need not be kept twice."""
     hop_s = config.stft.hop_ms / 1000
     times_s = np.arange(0, duration_s + hop_s, hop_s)
     order = np.argsort(frames.times_s, kind="stable")  # neighbouring segments overlap
     nearest = order[np.clip(np.searchsorted(frames.times_s[order], times_s - hop_s / 2), 0, len(order) - 1)]
-    level_db, cepstra_TD = frames.level_db[nearest], frames.cepstra_TD[nearest]
-    voicing = track.at(times_s).voicing
-    gains = vocal_activity.activity(level_db, voicing, cepstra_TD, config.stft.hop_ms, config.vocal_activity)
-    return times_s, level_db, cepstra_TD, voicing, gains
+    return Frames(times_s, frames.level_db[nearest], frames.cepstra_TD[nearest])
+
+
+def heard_by_gate(frames: Frames, track: PitchTrack, config: Config) -> tuple[np.ndarray, ...]:
+    """Times, s, level, dB, cepstra, voicing and gains of the vocal activity, all but the cepstra of shape (T,).
+
+    ``frames`` are as `at_gate` gives them.
+    """
+    voicing = track.at(frames.times_s).voicing
+    gains = vocal_activity.activity(
+        frames.level_db, voicing, frames.cepstra_TD, config.stft.hop_ms, config.vocal_activity
+    )
+    return *frames, voicing, gains
 
 
 def trained_gains(heard, audio: Audio, config: Config) -> np.ndarray:
@@ -279,7 +290,7 @@ def activity_features(audio: Audio, config: Config) -> tuple[np.ndarray, np.ndar
 
     track = find_pitch(audio, config=config)
     _, frames = ungated_voice(audio, track, config)
-    heard = heard_by_gate(frames, track, audio.duration_s, config)
+    heard = heard_by_gate(at_gate(frames, audio.duration_s, config), track, config)
     X_TD = trained_activity.features(mid_for_analysis(audio), *heard)
     return X_TD, np.interp(np.arange(len(X_TD)) * trained_activity.HOP_MS / 1000, heard[0], heard[-1])
 
@@ -305,10 +316,22 @@ def checked(audio: Audio | np.ndarray, rate_hz: int | None) -> Audio:
     if audio.samples.dtype.kind != "f":
         raise InputError(f"the samples are {audio.samples.dtype}; float with full scale 1.0 is needed")
     check_form(audio)
-    if not np.isfinite(audio.samples).all():
-        n_bad = int((~np.isfinite(audio.samples)).sum())
-        raise InputError(f"{n_bad} samples are NaN or infinite; mend the file, for example by writing it again as PCM")
+    check_values(n_unusable(audio.samples))
     return audio
+
+
+def n_unusable(samples: np.ndarray) -> int:
+    """Number of samples that are NaN, or so large that their powers are not numbers any more."""
+    return int(np.count_nonzero(~(np.abs(samples) <= MAX_SAMPLE)))
+
+
+def check_values(n_bad: int) -> None:
+    """Refuse a sound with so many unusable samples."""
+    if n_bad:
+        raise InputError(
+            f"{n_bad} samples are NaN, infinite or beyond {MAX_SAMPLE:g} times full scale; mend the file, for example "
+            "by writing it again as PCM"
+        )
 
 
 def check_form(audio) -> None:

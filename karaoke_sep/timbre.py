@@ -54,16 +54,25 @@ def evidence(C_TD: np.ndarray, sung_T: np.ndarray, heard_T: np.ndarray, smoothin
     sung, rest = sung_T * heard_T, (1 - sung_T) * heard_T
     if min(sung.sum(), rest.sum()) < n_features:
         return np.zeros(len(C_TD))  # too little of one kind to learn from
-    centre, spread = C_TD[heard_T].mean(axis=0), C_TD[heard_T].std(axis=0)
-    Z_TD = (C_TD - centre) / (spread + 1e-9)
-    mean_sung, mean_rest = sung @ Z_TD / sung.sum(), rest @ Z_TD / rest.sum()
+    blocks = [slice(start, start + BLOCK_FRAMES) for start in range(0, len(C_TD), BLOCK_FRAMES)]
+
+    def average(weight_T, values):
+        return sum(weight_T[block] @ values(block) for block in blocks) / weight_T.sum()
+
+    centre = average(heard_T, lambda block: C_TD[block].astype(float))
+    spread = np.sqrt(average(heard_T, lambda block: (C_TD[block] - centre) ** 2)) + 1e-9
+
+    def standard(block):
+        return (C_TD[block] - centre) / spread
+
+    mean_sung, mean_rest = average(sung, standard), average(rest, standard)
     scatter_DD = np.zeros((n_features, n_features))
-    blocks = [slice(start, start + BLOCK_FRAMES) for start in range(0, len(Z_TD), BLOCK_FRAMES)]
     for mean, weight in ((mean_sung, sung), (mean_rest, rest)):
         for block in blocks:
-            scatter_DD += (Z_TD[block] - mean).T @ ((Z_TD[block] - mean) * weight[block, None])
+            from_mean = standard(block) - mean
+            scatter_DD += from_mean.T @ (from_mean * weight[block, None])
     # The ridge keeps short recordings, with hardly more frames than features, from being learned by heart.
     direction = np.linalg.solve(scatter_DD / heard_T.sum() + 0.01 * np.eye(n_features), mean_sung - mean_rest)
     middle = (mean_sung + mean_rest) / 2
-    log_odds = np.where(heard_T, np.concatenate([(Z_TD[block] - middle) @ direction for block in blocks]), 0)
+    log_odds = np.where(heard_T, np.concatenate([(standard(block) - middle) @ direction for block in blocks]), 0)
     return scipy.ndimage.gaussian_filter1d(log_odds, smoothing_frames, mode="nearest")

@@ -251,6 +251,54 @@ def test_an_mp3_without_length_is_read_to_its_end(tmp_path):
     assert warnings == ()
 
 
+def flac_frames(data):
+    """What follows the metadata of a FLAC file."""
+    start, is_last = 4, False
+    while not is_last:
+        is_last = bool(data[start] & 0x80)
+        start += 4 + int.from_bytes(data[start + 1 : start + 4], "big")
+    return data[start:]
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 22050, 12345, 40000, 37000])  # told in a table, in Hz, 10 Hz or kHz
+def test_a_flac_that_changes_its_rate_midway_is_refused(tmp_path, rate_hz):
+    paths = [tmp_path / f"{name}.flac" for name in ("first", "second", "both")]
+    for path, rate in zip(paths, (44100, rate_hz), strict=False):
+        soundfile.write(path, noise(1, 50_000, 0.3).T, rate)
+        assert audio_io.read(path)[0].n_samples == 50_000
+    first, second = (path.read_bytes() for path in paths[:2])
+    length_unknown = first[:21] + bytes([first[21] & 0xF0]) + bytes(4) + first[26:]
+    paths[2].write_bytes(length_unknown + flac_frames(second))
+    with pytest.raises(InputError, match=f"from 44100 to {rate_hz} Hz midway"):
+        audio_io.read(paths[2])
+
+
+def test_sounds_joined_in_one_ogg_file_are_not_cut_to_the_first(tmp_path):
+    path = tmp_path / "song.ogg"
+    soundfile.write(path, noise(1, 50_000, 0.3).T, 16000)
+    assert audio_io.read(path)[0].n_samples == 50_000
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(InputError, match="several sounds"):
+        audio_io.read(path)
+
+
+def test_of_a_flac_that_breaks_off_what_is_there_is_read_with_a_warning(tmp_path):
+    path = tmp_path / "cut.flac"
+    soundfile.write(path, noise(1, 16_000, 0.3).T, 16000)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    audio, [warning] = audio_io.read(path)
+    assert 3000 < audio.n_samples < 8000
+    assert "breaks off" in warning
+
+
+@needs_ffmpeg
+def test_an_mp3_behind_other_data_is_read(tmp_path):
+    path = tmp_path / "song.mp3"
+    soundfile.write(path, noise(1, 32_000, 0.3).T, 16000)
+    path.write_bytes(bytes(range(200)) * 20 + path.read_bytes())
+    assert audio_io.read(path)[0].n_samples >= 32_000
+
+
 TITLES = {"title": "Größe 歌", "artist": "Somebody", "album": "Songs", "date": "2024", "genre": "Folk"}
 
 
@@ -289,7 +337,8 @@ def make_fifo(path):
         (make_fifo, "not a regular file"),
         (lambda path: path.write_bytes(b""), "empty"),
         (lambda path: path.write_text("la la la\n" * 100), "sound|libsndfile"),
-        (lambda path: path.write_bytes(wav_bytes([])[:13]), "sound|libsndfile"),
+        (lambda path: path.write_bytes(wav_bytes([])[:13]), "No 'data' chunk"),
+        (lambda path: path.write_bytes(b"ID3\2" + bytes(2000)), "sound|libsndfile"),
     ],
 )
 def test_what_is_no_sound_gets_one_line_that_says_so(tmp_path, make, says):

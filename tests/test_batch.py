@@ -1,9 +1,13 @@
 """Many files: checked first, none stops the others, nothing half-made, nothing made twice."""
 
 import json
-import multiprocessing
 import os
+import resource
 import signal
+import sys
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path, PosixPath
 
@@ -13,7 +17,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karaoke_sep import audio_io, batch
+from karaoke_sep import audio_io, batch, workers
 from karaoke_sep.batch import Order
 from karaoke_sep.config import load_config
 from karaoke_sep.errors import ConfigError
@@ -141,6 +145,20 @@ def test_a_track_cannot_lead_out_of_the_output_folder(tmp_path, name):
     assert not plan.jobs
 
 
+def test_names_as_long_as_can_be_work_and_longer_ones_are_faults(tmp_path):
+    songs = [make_song(tmp_path / ("ö" * 115 + "x" * n + ".wav")) for n in (5, 6)]
+    order = Order(tmp_path / "out", name="{track} ({stem})")  # the sidecar's name has 255 bytes
+    plan = batch.plan(songs, order, CONFIG)
+    assert [source for source, _ in plan.faults] == songs[1:]
+    assert "would have a name of 256 bytes" in plan.faults[0][1]
+    [fault, outcome] = batch.run(plan, order, CONFIG)
+    assert (fault.status, outcome.status) == ("failed", "done")
+    far = tmp_path / ("x/" * 1950)  # a path has room for 4096 bytes
+    assert "cannot be there (file name too long)" in batch.plan(songs[:1], Order(far), CONFIG).faults[0][1]
+    with pytest.raises(ConfigError, match="cannot be there"):
+        batch.plan(songs, Order(far / ("x" * 250)), CONFIG)
+
+
 @pytest.mark.parametrize("name", ["-o.wav", "größe 歌.wav", "a\nb.wav", "x" * 250 + ".wav", "100%s {track}.wav"])
 def test_strange_names_work(tmp_path, name):
     [outcome] = do([make_song(tmp_path / name)], Order(tmp_path / "out"))
@@ -161,20 +179,42 @@ def test_all_faults_are_known_before_any_work(tmp_path):
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.wav").write_text("no sound")
     make_song(tmp_path / "short.wav", seconds=0.01)
+    make_song(tmp_path / "slow.wav", rate_hz=4000)
+    soundfile.write(tmp_path / "wide.wav", np.zeros((800, 65)), 8000)
     make_song(tmp_path / "good.wav")
-    inputs = [tmp_path / n for n in ("empty.wav", "text.wav", "short.wav", "good.wav", "absent.wav")]
-    plan = batch.plan(inputs, Order(tmp_path / "out"), CONFIG)
-    assert {source.name for source, _ in plan.faults} == {"empty.wav", "text.wav", "short.wav", "absent.wav"}
+    bad = ["empty.wav", "text.wav", "short.wav", "slow.wav", "wide.wav", "absent.wav"]
+    plan = batch.plan([tmp_path / name for name in (*bad, "good.wav")], Order(tmp_path / "out"), CONFIG)
+    assert [source.name for source, _ in plan.faults] == bad
     assert [job.source.name for job in plan.jobs] == ["good.wav"]
     assert not (tmp_path / "out").exists()
 
 
-def test_a_disk_without_room_is_refused_before_any_work(tmp_path, monkeypatch):
-    song = make_song(tmp_path / "song.wav")
+def test_what_is_refused_is_told_all_at_once(tmp_path, monkeypatch):
+    (tmp_path / "text.wav").write_text("no sound")
+    pairs = [make_song(tmp_path / name) for name in ("a.wav", "a.wave", "b.wav", "b.wave")]
     usage = batch.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(batch.shutil, "disk_usage", lambda _: usage._replace(free=2 * 2 * 2400 - 1))  # bytes
-    with pytest.raises(ConfigError, match="GB are free"):
-        batch.plan([song], Order(tmp_path / "out"), CONFIG)
+    monkeypatch.setattr(batch.shutil, "disk_usage", lambda _: usage._replace(free=4 * 2 * 2 * 2400 - 1))  # bytes
+    with pytest.raises(ConfigError) as caught:
+        batch.plan([tmp_path / "text.wav", *pairs], Order(tmp_path / "out"), CONFIG)
+    text, a, b, room = str(caught.value).splitlines()
+    assert "text.wav" in text
+    assert str(pairs[1]) in a
+    assert str(pairs[3]) in b
+    assert "are free there" in room
+
+
+@pytest.mark.parametrize(("container", "n_bytes"), [("wav", 2 * 2 * 240_000), ("mp3", 2 * 240_000)])
+def test_a_disk_without_room_is_refused_before_any_work(tmp_path, monkeypatch, container, n_bytes):
+    song, order = make_song(tmp_path / "song.wav", seconds=30), Order(tmp_path / "out", container=container)
+    usage = batch.shutil.disk_usage(tmp_path)
+    free = [n_bytes - 1, n_bytes]
+    monkeypatch.setattr(batch.shutil, "disk_usage", lambda _: usage._replace(free=free[0]))
+    with pytest.raises(ConfigError, match=rf"need up to {n_bytes / 1e6:.1f} MB, and {n_bytes / 1e6:.1f} MB are free"):
+        batch.plan([song], order, CONFIG)
+    free.pop(0)
+    assert batch.plan([song], order, CONFIG).todo
+    [outcome] = do([song], order)
+    assert sum(path.stat().st_size for path in outcome.paths) <= n_bytes + 2 * 44  # bytes, with headers
 
 
 def test_a_header_that_claims_terabytes_costs_one_line_and_nothing_else(tmp_path):
@@ -293,17 +333,22 @@ def test_results_do_not_depend_on_the_number_of_processes(tmp_path):
 
 
 class Deadly(PosixPath):
-    """A path at whose sight every worker dies."""
+    """A path at whose sight every process dies but that whose number is among its folders."""
 
     def stat(self, **how):
-        if multiprocessing.current_process().name != "MainProcess":
+        if str(os.getpid()) not in self.parts:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().stat(**how)
 
 
+def make_songs_one_deadly(folder, n_songs=4):
+    """Songs; no worker survives the second."""
+    songs = [make_song(folder / str(os.getpid()) / f"{i}.wav") for i in range(n_songs)]
+    return [songs[0], Deadly(songs[1]), *songs[2:]]
+
+
 def test_a_worker_that_dies_costs_only_its_own_file(tmp_path):
-    songs = [make_song(tmp_path / f"{i}.wav", seconds=1) for i in range(9)]
-    songs[1] = Deadly(songs[1])
+    songs = make_songs_one_deadly(tmp_path, 9)
     outcomes = do(songs, Order(tmp_path / "out"), n_jobs=2)
     assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(9)}
     assert "process was killed twice" in next(o.message for o in outcomes if o.status == "failed")
@@ -330,23 +375,60 @@ def test_dask_workers_give_the_same_stems(tmp_path, dask_cluster):
 
 
 def test_a_dask_worker_that_dies_costs_only_its_own_file(tmp_path, dask_cluster):
-    songs = [make_song(tmp_path / f"{i}.wav") for i in range(4)]
-    songs[1] = Deadly(songs[1])
+    songs = make_songs_one_deadly(tmp_path)
     outcomes = do(songs, Order(tmp_path / "out"), engine="dask", scheduler=dask_cluster.scheduler_address)
     assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(4)}
+    assert "killed twice" in next(o.message for o in outcomes if o.status == "failed")
 
 
-def test_ray_workers_give_the_same_stems(tmp_path):
-    ray_cluster = pytest.importorskip("ray.cluster_utils", reason="needs the extra [ray]")
+def test_a_cluster_that_does_not_know_the_package_is_told_in_one_line(tmp_path, monkeypatch):
+    def submit(*_):
+        future = Future()
+        future.set_exception(ModuleNotFoundError("No module named 'karaoke_sep'\nand more"))
+        return future
+
+    monkeypatch.setattr(workers, "open_workers", lambda *_: nullcontext((submit, BrokenProcessPool)))
+    with pytest.raises(ConfigError, match=r"cannot begin \(ModuleNotFoundError: .*\); .* same version .* everywhere"):
+        do([make_song(tmp_path / "song.wav")], Order(tmp_path / "out"), engine="dask")
+
+
+def test_dask_workers_keep_freed_memory(dask_cluster):
+    """They are started with a bound of 64 kB, with which each array is new to the system, and work takes 2.4 times."""
+
+    def page_faults_of_arrays():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(50):
+            np.ones(1 << 20)  # 2048 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with workers.open_workers("dask", scheduler=dask_cluster.scheduler_address) as (submit, _):
+        assert submit(page_faults_of_arrays).result() < 10 * 2048
+
+
+@pytest.fixture
+def ray_cluster():
+    clusters = pytest.importorskip("ray.cluster_utils", reason="needs the extra [ray]")
+    cluster = clusters.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    yield cluster
+    cluster.shutdown()
+
+
+def test_ray_workers_give_the_same_stems(tmp_path, ray_cluster):
     songs = [make_song(tmp_path / f"{i}.wav", seed=i) for i in range(4)]
     do(songs, Order(tmp_path / "here"))
-    cluster = ray_cluster.Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    try:
-        outcomes = do(songs, Order(tmp_path / "there"), engine="ray", scheduler=cluster.address)
-    finally:
-        cluster.shutdown()
+    outcomes = do(songs, Order(tmp_path / "there"), engine="ray", scheduler=ray_cluster.address)
     assert set(statuses(outcomes).values()) == {"done"}
     assert files_below(tmp_path / "there") == files_below(tmp_path / "here")
+
+
+def test_a_ray_worker_that_dies_costs_only_its_own_file(tmp_path, ray_cluster):
+    import ray.cloudpickle
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # its workers do not import this file
+    songs = make_songs_one_deadly(tmp_path)
+    outcomes = do(songs, Order(tmp_path / "out"), engine="ray", scheduler=ray_cluster.address)
+    assert statuses(outcomes) == {f"{i}.wav": "failed" if i == 1 else "done" for i in range(4)}
+    assert "killed twice" in next(o.message for o in outcomes if o.status == "failed")
 
 
 def test_levels_and_costs_are_told(tmp_path):
@@ -557,9 +639,10 @@ def test_what_was_interrupted_is_made_by_the_next_run(tmp_path, monkeypatch, n_w
 
 def test_what_a_stopped_process_left_is_removed(tmp_path):
     song = make_song(tmp_path / "song.wav")
-    left = tmp_path / "out" / "song" / ".part-1-vocals.wav"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half")
+    with audio_io.whole_file(tmp_path / "out" / "song" / "vocals.wav") as part:
+        part.write_bytes(b"half")
+    left = part.with_name(part.name.replace(str(os.getpid()), "1"))  # of another process
+    (tmp_path / "out" / "song" / "vocals.wav").rename(left)
     do([song], Order(tmp_path / "out"))
     assert not left.exists()
 

@@ -78,12 +78,18 @@ def test_stems_are_written_and_their_paths_printed(song, tmp_path):
 def test_names_come_out_byte_for_byte_and_are_escaped_in_logs(song, tmp_path):
     folder = os.fsencode(tmp_path)
     os.rename(song, folder + b"/in/\xff\n.wav")
-    (song.parent / "bad\x1b.wav").write_text("no sound")
+    (song.parent / "bad\x1b\n.wav").write_text("no sound")
     command = [*COMMAND, "separate", song.parent, "-o", tmp_path / "out", "--stem", "vocals", *FAST]
     result = subprocess.run(command, capture_output=True)
     assert result.stdout == folder + b"/out/\xff\n/vocals.wav\n"
-    assert b"bad\\x1b.wav: " in result.stderr
+    assert b"bad\\x1b\\n.wav: " in result.stderr
     assert b"\x1b" not in result.stderr
+    command += ["--name", "{track}"]
+    soundfile.write(song.parent / "\x1b\n.wav", np.zeros(8000), 16000)
+    soundfile.write(song.parent / "\x1b\n.flac", np.zeros(8000), 16000)
+    lines = subprocess.run(command, capture_output=True).stderr.splitlines()
+    assert len(lines) == 2
+    assert b"\\x1b\\n.wav would both be written" in lines[1]
 
 
 def test_the_default_output_is_separated(song, tmp_path, monkeypatch):

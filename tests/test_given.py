@@ -1,5 +1,7 @@
 """A contour on disk: what is written is read, and what cannot be read is named."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -111,10 +113,15 @@ def test_a_file_that_is_no_contour_gives_one_line_with_its_name(tmp_path, name):
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_file_that_is_not_there_or_is_a_folder_cannot_be_read(tmp_path):
+def test_what_is_not_there_or_is_no_file_is_not_waited_for(tmp_path):
     (tmp_path / "folder.csv").mkdir()
-    for name in ("missing.csv", "folder.csv"):
-        with pytest.raises(InputError, match=rf"{name}: cannot be read: "):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, says in (
+        ("missing.csv", "cannot be read: "),
+        ("folder.csv", "is not a file"),
+        ("pipe.csv", "is not a file"),
+    ):
+        with pytest.raises(InputError, match=f"{name}: {says}"):
             given.read(tmp_path / name)
 
 

@@ -8,6 +8,7 @@ Two forms, told apart by the file's ending:
 """
 
 import csv
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def read(path) -> PitchTrack:
     if path.suffix.lower() not in (".csv", ".pv"):
         raise InputError(f"{path}: a pitch contour ends in .csv (time_s,f0_hz,voicing) or .pv (MIR-1K semitones)")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device read for ever
+            raise InputError(f"{path}: is not a file; a pitch contour is a table in a file")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: {path.stat().st_size / 1e6:.0f} MB is too large for a pitch contour")
         lines = path.read_text("utf-8-sig").splitlines()
