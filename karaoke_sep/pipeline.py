@@ -1,6 +1,6 @@
 """The method, from top to bottom.
 
-mixture -> mid at 16 kHz -> melody enhancement -> pitch -> refined pitch, then for each segment
+mixture -> mid at 8 kHz -> melody enhancement -> pitch -> refined pitch, then for each segment
 mixture -> spectrum -> harmonic mask -> accompaniment -> joint model -> gain, consonants -> voice, then for the song
 voice -> vocal activity -> vocals; accompaniment = mixture - vocals.
 """
@@ -34,7 +34,7 @@ from .errors import ConfigError, InputError
 from .stft import istft, stft
 from .types import Audio, PitchTrack, Separation
 
-ANALYSIS_RATE_HZ = 16_000  # pitch lies below 5 kHz
+ANALYSIS_RATE_HZ = 8_000  # the pitch is better found below 4 kHz than below 8 kHz: vocals +0.05 dB, songs +0.15 dB
 MIN_S = 0.05
 SEGMENT_S = 30.0  # one accompaniment model each; 10 s are 0.1 to 0.7 dB worse on songs
 CONTEXT_S = 1.0  # heard on both sides of a segment and thrown away
@@ -269,7 +269,8 @@ def trained_gains(heard, audio: Audio, config: Config) -> np.ndarray:
     from . import models, trained_activity
 
     model = models.read(config.vocal_activity.model, "activity")
-    p_TS, _ = trained_activity.decode(trained_activity.features(mid_for_analysis(audio), *heard), model)
+    mid = mid_for_analysis(audio, trained_activity.RATE_HZ)
+    p_TS, _ = trained_activity.decode(trained_activity.features(mid, *heard), model)
     return np.interp(heard[0], np.arange(len(p_TS)) * trained_activity.HOP_MS / 1000, 1 - p_TS[:, 0])
 
 
@@ -280,7 +281,7 @@ def activity_features(audio: Audio, config: Config) -> tuple[np.ndarray, np.ndar
     track = find_pitch(audio, config=config)
     _, frames = ungated_voice(audio, track, config)
     heard = heard_by_gate(frames, track, audio.duration_s, config)
-    X_TD = trained_activity.features(mid_for_analysis(audio), *heard)
+    X_TD = trained_activity.features(mid_for_analysis(audio, trained_activity.RATE_HZ), *heard)
     return X_TD, np.interp(np.arange(len(X_TD)) * trained_activity.HOP_MS / 1000, heard[0], heard[-1])
 
 
@@ -326,12 +327,13 @@ def check_form(audio) -> None:
         raise InputError(f"{duration_s:.3f} s is too short; at least {MIN_S} s is needed")
 
 
-def mid_for_analysis(audio: Audio) -> Audio:
-    """Mean of the channels at the analysis rate, its peak at 1."""
+def mid_for_analysis(audio: Audio, rate_hz: int = ANALYSIS_RATE_HZ) -> Audio:
+    """Mean of the channels against its peak, at the rate for analysis."""
     mid = audio.samples.mean(axis=0, dtype=np.float32)
-    if audio.rate_hz != ANALYSIS_RATE_HZ:
-        mid = soxr.resample(mid, audio.rate_hz, ANALYSIS_RATE_HZ)
-    return Audio(mid[None] / max(float(np.abs(mid).max()), 1e-9), ANALYSIS_RATE_HZ)
+    peak = max(float(np.abs(mid).max()), 1e-9)
+    if audio.rate_hz != rate_hz:
+        mid = soxr.resample(mid, audio.rate_hz, rate_hz)
+    return Audio(mid[None] / np.float32(peak), rate_hz)
 
 
 def shifted(track: PitchTrack, seconds: float) -> PitchTrack:

@@ -35,7 +35,7 @@ class Params:
     hop_ms: float = 16.0
     n_partials: int = 12
     decay: float = 0.8
-    top_hz: float = 5000.0
+    top_hz: float = 4000.0
 
     def __post_init__(self):
         if not 20 <= self.min_hz < self.max_hz:
