@@ -225,14 +225,11 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
     """Magnitudes of the voice at the bins of the mask, (S,), and of the accompaniment, (T, F)."""
     hop_ms = 1000 * spectrum.hop / spectrum.rate_hz
     bin_hz = spectrum.rate_hz / spectrum.n_fft
-    n_smooth = round(config.joint_model.smoothing_ms / hop_ms)
+    n_smooth = melody_enhancement.odd_count(config.joint_model.smoothing_ms / hop_ms)
     method = import_module(f".accompaniment.{config.accompaniment.backend}", __package__)
     params = getattr(config.accompaniment, config.accompaniment.backend)
-    V, A_TF = np.zeros(1, np.float32), np.zeros((1, 1), np.float32)
-    for _ in range(params.n_starts):
-        H_TK, B_KF = method.fit(X_TF, mask.covered_TF, bin_hz, params, rng)
-        V_one, A_one_TF = joint_model.fit(X_TF, mask, H_TK, B_KF, config.joint_model, n_smooth)
-        V, A_TF = V + V_one / params.n_starts, A_TF + A_one_TF / params.n_starts
+    A_TF = accompaniment_magnitude(X_TF, mask, hop_ms, bin_hz, config, rng)
+    V = joint_model.fit_voice(X_TF, A_TF, mask, config.joint_model, n_smooth)
     if config.accompaniment_views.enabled:
         A_TF = accompaniment_views.median_of_views(
             X_TF, mask.spread(V), A_TF, mask.covered_TF, hop_ms, bin_hz, config.accompaniment_views
@@ -241,6 +238,24 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
     if config.accompaniment.backend == "trained_nmf":
         V = method.refined(V, X_TF, mask.bins, bin_hz, params, rng)
     return V, A_TF
+
+
+def accompaniment_magnitude(X_TF, mask, hop_ms: float, bin_hz: float, config: Config, rng) -> np.ndarray:
+    """Mean of the models from several starts, (T, F); fitted to a few frames, which tell what is between them."""
+    method = import_module(f".accompaniment.{config.accompaniment.backend}", __package__)
+    params = getattr(config.accompaniment, config.accompaniment.backend)
+    n_apart = max(1, round(config.joint_model.hop_ms / hop_ms))
+    n_smooth = melody_enhancement.odd_count(config.joint_model.smoothing_ms / (n_apart * hop_ms))
+    few_TF, few_mask = np.ascontiguousarray(X_TF[::n_apart]), mask.every(n_apart)
+    found = []
+    for _ in range(params.n_starts):
+        H_TK, B_KF = method.fit(few_TF, few_mask.covered_TF, bin_hz, params, rng)
+        _, H_TK, B_KF = joint_model.fit(few_TF, few_mask, H_TK, B_KF, config.joint_model, n_smooth)
+        found.append((H_TK / np.float32(params.n_starts), B_KF))
+    H_TK, B_KF = np.hstack([H_TK for H_TK, _ in found]), np.vstack([B_KF for _, B_KF in found])
+    times = np.arange(len(X_TF)) / n_apart
+    H_KT = np.stack([np.interp(times, np.arange(len(H_TK)), h) for h in H_TK.T]).astype(np.float32)
+    return H_KT.T @ B_KF
 
 
 def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
