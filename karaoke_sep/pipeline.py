@@ -225,37 +225,44 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
     """Magnitudes of the voice at the bins of the mask, (S,), and of the accompaniment, (T, F)."""
     hop_ms = 1000 * spectrum.hop / spectrum.rate_hz
     bin_hz = spectrum.rate_hz / spectrum.n_fft
+    n_apart = max(1, round(config.joint_model.hop_ms / hop_ms))
+    few_TF = accompaniment_magnitude(
+        np.ascontiguousarray(X_TF[::n_apart]), mask.every(n_apart), n_apart * hop_ms, bin_hz, config, rng
+    )
+    A_TF = between_frames(few_TF, n_apart, len(X_TF))
     n_smooth = melody_enhancement.odd_count(config.joint_model.smoothing_ms / hop_ms)
-    method = import_module(f".accompaniment.{config.accompaniment.backend}", __package__)
-    params = getattr(config.accompaniment, config.accompaniment.backend)
-    A_TF = accompaniment_magnitude(X_TF, mask, hop_ms, bin_hz, config, rng)
     V = joint_model.fit_voice(X_TF, A_TF, mask, config.joint_model, n_smooth)
-    if config.accompaniment_views.enabled:
-        A_TF = accompaniment_views.median_of_views(
-            X_TF, mask.spread(V), A_TF, mask.covered_TF, hop_ms, bin_hz, config.accompaniment_views
-        )
-        V = joint_model.fit_voice(X_TF, A_TF, mask, config.joint_model, n_smooth)
     if config.accompaniment.backend == "trained_nmf":
-        V = method.refined(V, X_TF, mask.bins, bin_hz, params, rng)
+        V = trained_nmf.refined(V, X_TF, mask.bins, bin_hz, config.accompaniment.trained_nmf, rng)
     return V, A_TF
 
 
 def accompaniment_magnitude(X_TF, mask, hop_ms: float, bin_hz: float, config: Config, rng) -> np.ndarray:
-    """Mean of the models from several starts, (T, F); fitted to a few frames, which tell what is between them."""
+    """Magnitude of the accompaniment, (T, F): mean of the models from several starts, then median of three views."""
     method = import_module(f".accompaniment.{config.accompaniment.backend}", __package__)
     params = getattr(config.accompaniment, config.accompaniment.backend)
-    n_apart = max(1, round(config.joint_model.hop_ms / hop_ms))
-    n_smooth = melody_enhancement.odd_count(config.joint_model.smoothing_ms / (n_apart * hop_ms))
-    few_TF, few_mask = np.ascontiguousarray(X_TF[::n_apart]), mask.every(n_apart)
-    found = []
+    n_smooth = melody_enhancement.odd_count(config.joint_model.smoothing_ms / hop_ms)
+    A_TF = np.zeros_like(X_TF)
     for _ in range(params.n_starts):
-        H_TK, B_KF = method.fit(few_TF, few_mask.covered_TF, bin_hz, params, rng)
-        _, H_TK, B_KF = joint_model.fit(few_TF, few_mask, H_TK, B_KF, config.joint_model, n_smooth)
-        found.append((H_TK / np.float32(params.n_starts), B_KF))
-    H_TK, B_KF = np.hstack([H_TK for H_TK, _ in found]), np.vstack([B_KF for _, B_KF in found])
-    times = np.arange(len(X_TF)) / n_apart
-    H_KT = np.stack([np.interp(times, np.arange(len(H_TK)), h) for h in H_TK.T]).astype(np.float32)
-    return H_KT.T @ B_KF
+        H_TK, B_KF = method.fit(X_TF, mask.covered_TF, bin_hz, params, rng)
+        _, H_TK, B_KF = joint_model.fit(X_TF, mask, H_TK, B_KF, config.joint_model, n_smooth)
+        A_TF += H_TK @ (B_KF / params.n_starts)
+    if not config.accompaniment_views.enabled:
+        return A_TF
+    V_TF = mask.spread(joint_model.fit_voice(X_TF, A_TF, mask, config.joint_model, n_smooth))
+    views = config.accompaniment_views
+    return accompaniment_views.median_of_views(X_TF, V_TF, A_TF, mask.covered_TF, hop_ms, bin_hz, views)
+
+
+def between_frames(few_TF, n_apart: int, n_frames: int) -> np.ndarray:
+    """Frames that lie ``n_apart`` from each other with those between them, interpolated; (ceil(T / n), F) to (T, F)."""
+    next_TF = np.vstack([few_TF[1:], few_TF[-1:]])
+    values_TF = np.empty((n_frames, few_TF.shape[1]), np.float32)
+    for k in range(n_apart):
+        rows = values_TF[k::n_apart]
+        share = np.float32(k / n_apart)
+        rows[:] = (1 - share) * few_TF[: len(rows)] + share * next_TF[: len(rows)]
+    return values_TF
 
 
 def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
