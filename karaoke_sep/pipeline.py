@@ -184,9 +184,8 @@ class Frames(NamedTuple):
 
 def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tuple[Audio, Frames]:
     """Voice of a segment, not yet gated, and what the gate wants to know of it."""
-    spectrum = stft(audio, config.stft.window_ms, config.stft.hop_ms)
-    n_bins = int(np.searchsorted(spectrum.freqs_hz, config.harmonic_mask.top_hz, side="right"))
-    X_TF = np.ascontiguousarray(spectrum.magnitude.T[:, :n_bins])
+    spectrum = stft(audio, config.stft.window_ms, config.stft.hop_ms, config.harmonic_mask.top_hz)
+    X_TF = np.ascontiguousarray(spectrum.magnitude.T)
     bin_hz = spectrum.rate_hz / spectrum.n_fft
     if seeks_pitch(config):
         G_TF = gain_along_pitch(X_TF, track, spectrum, config, rng)
@@ -195,9 +194,7 @@ def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tu
     V_TF = G_TF * X_TF
     cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)])
     frames = Frames(spectrum.times_s, band_level_db(V_TF, spectrum), cepstra_TD)
-    values = np.zeros_like(spectrum.values)
-    values[:, :n_bins] = spectrum.values[:, :n_bins] * G_TF.T
-    return istft(replace(spectrum, values=values)), frames
+    return istft(replace(spectrum, values=spectrum.values * G_TF.T)), frames
 
 
 def gain_along_pitch(X_TF, track: PitchTrack, spectrum, config: Config, rng) -> np.ndarray:
