@@ -12,7 +12,7 @@ import scipy.fft
 
 from .types import Audio, Spectrum
 
-BLOCK_FRAMES = 32  # that stay in the cache
+BLOCK_VALUES = 1 << 17  # that stay in the cache
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ def stft(audio: Audio, window_ms: float, hop_ms: float, top_hz: float = np.inf) 
     hop = max(1, round(hop_ms * audio.rate_hz / 1000))
     n_frames = 1 + -(-audio.n_samples // hop)
     n_bins = 1 + int(min(top_hz * n_fft / audio.rate_hz, n_fft // 2))
-    window = hann(n_fft)
+    window, n_block = hann(n_fft), max(1, BLOCK_VALUES // n_fft)
     values = np.empty((audio.n_channels, n_frames, n_bins), np.complex64)
     for channel, samples in zip(values, audio.samples, strict=True):
         padded = np.zeros((n_frames - 1) * hop + n_fft, np.float32)
         padded[n_fft // 2 : n_fft // 2 + audio.n_samples] = samples
         frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
-        for start in range(0, n_frames, BLOCK_FRAMES):
-            block = slice(start, start + BLOCK_FRAMES)
+        for start in range(0, n_frames, n_block):
+            block = slice(start, start + n_block)
             channel[block] = scipy.fft.rfft(frames[block] * window, axis=1)[:, :n_bins]
     # Frames lie one after the other in memory; the axes are named (F, T) as in the equations.
     return Spectrum(values.transpose(0, 2, 1), audio.rate_hz, n_fft, hop, audio.n_samples)
@@ -80,7 +80,7 @@ def istft(spectrum: Spectrum) -> Audio:
     """
     n_fft, hop, n = spectrum.n_fft, spectrum.hop, spectrum.n_samples
     n_channels, _, n_frames = spectrum.values.shape
-    window = hann(n_fft)
+    window, n_block = hann(n_fft), max(1, BLOCK_VALUES // n_fft)
     # Frames are cut in pieces of a hop, so that piece after piece is added for many frames at once.
     edges = [*range(0, n_fft, hop), n_fft]
     weight_NH = np.zeros((n_frames + len(edges) - 2, hop), np.float32)
@@ -88,8 +88,8 @@ def istft(spectrum: Spectrum) -> Audio:
     for piece, (begin, end) in enumerate(pairwise(edges)):
         weight_NH[piece : piece + n_frames, : end - begin] += window[begin:end] ** 2
     for total_NH, values_FT in zip(total_CNH, spectrum.values, strict=True):
-        for start in range(0, n_frames, BLOCK_FRAMES):
-            frames = scipy.fft.irfft(values_FT.T[start : start + BLOCK_FRAMES], n_fft, axis=1)
+        for start in range(0, n_frames, n_block):
+            frames = scipy.fft.irfft(values_FT.T[start : start + n_block], n_fft, axis=1)
             frames *= window
             for piece, (begin, end) in enumerate(pairwise(edges)):
                 total_NH[start + piece :][: len(frames), : end - begin] += frames[:, begin:end]
