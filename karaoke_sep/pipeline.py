@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import soxr
-from threadpoolctl import threadpool_limits
 
 from . import (
     accompaniment_views,
@@ -32,6 +31,7 @@ from .accompaniment import trained_nmf
 from .config import Config, load_config
 from .errors import ConfigError, InputError
 from .stft import istft, stft
+from .threads import one_thread
 from .types import Audio, PitchTrack, Separation
 
 ANALYSIS_RATE_HZ = 8_000  # the pitch is better found below 4 kHz than below 8 kHz: vocals +0.05 dB, songs +0.15 dB
@@ -43,7 +43,7 @@ FADE_S = 0.1
 Progress = Callable[[str, float], None]
 
 
-@threadpool_limits.wrap(limits=1)  # BLAS rounds differently with another number of threads
+@one_thread()
 def separate(
     audio: Audio | np.ndarray,
     rate_hz: int | None = None,
