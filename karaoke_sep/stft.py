@@ -53,7 +53,7 @@ def stft(audio: Audio, window_ms: float, hop_ms: float, top_hz: float = np.inf) 
     hop = max(1, round(hop_ms * audio.rate_hz / 1000))
     n_frames = 1 + -(-audio.n_samples // hop)
     n_bins = 1 + int(min(top_hz * n_fft / audio.rate_hz, n_fft // 2))
-    window, n_block = hann(n_fft), max(1, BLOCK_VALUES // n_fft)
+    window, n_block = hann(n_fft), block_frames(n_fft)
     values = np.empty((audio.n_channels, n_frames, n_bins), np.complex64)
     for channel, samples in zip(values, audio.samples, strict=True):
         padded = np.zeros((n_frames - 1) * hop + n_fft, np.float32)
@@ -80,7 +80,7 @@ def istft(spectrum: Spectrum) -> Audio:
     """
     n_fft, hop, n = spectrum.n_fft, spectrum.hop, spectrum.n_samples
     n_channels, _, n_frames = spectrum.values.shape
-    window, n_block = hann(n_fft), max(1, BLOCK_VALUES // n_fft)
+    window, n_block = hann(n_fft), block_frames(n_fft)
     # Frames are cut in pieces of a hop, so that piece after piece is added for many frames at once.
     edges = [*range(0, n_fft, hop), n_fft]
     weight_NH = np.zeros((n_frames + len(edges) - 2, hop), np.float32)
@@ -91,12 +91,22 @@ def istft(spectrum: Spectrum) -> Audio:
         for start in range(0, n_frames, n_block):
             frames = scipy.fft.irfft(values_FT.T[start : start + n_block], n_fft, axis=1)
             frames *= window
-            for piece, (begin, end) in enumerate(pairwise(edges)):
+            # The last piece first: a sample gets its frames in their order, wherever a block begins.
+            for piece, (begin, end) in reversed(list(enumerate(pairwise(edges)))):
                 total_NH[start + piece :][: len(frames), : end - begin] += frames[:, begin:end]
     inner = slice(n_fft // 2, n_fft // 2 + n)
     samples = total_CNH.reshape(n_channels, -1)[:, inner]
     samples /= weight_NH.ravel()[inner]
     return Audio(samples, spectrum.rate_hz)
+
+
+def block_frames(n_fft: int) -> int:
+    """How many frames are transformed at once.
+
+    A multiple of 16, as transforms are vectorised over frames, and those left over are rounded differently: which
+    frames these are must not depend on where a block begins.
+    """
+    return 16 * max(1, BLOCK_VALUES // n_fft // 16)
 
 
 def fast_even_length(length: float) -> int:
