@@ -19,25 +19,26 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from . import __version__, audio_io, backing, correction, long_recording, notes, pipeline, workers
 from .audio_io import SoundInfo
 from .config import Config, changes, fingerprint
 from .errors import ConfigError, InputError, KaraokeSepError
 from .pitch import given
+from .threads import one_thread
 from .types import Audio, PitchTrack, Separation
 
 STEMS = ("vocals", "accompaniment")
 SOUNDS = (*STEMS, "karaoke")
 LAYOUTS = ("mixture", "mir1k")
 NAME_FIELDS = ("parent", "track", "file", "stem")
+_fingerprint, _changes = lru_cache(maxsize=8)(fingerprint), lru_cache(maxsize=8)(changes)  # asked for every file
 _SIDECAR = "karaoke-sep"
 _BLOCK_SAMPLES = 1 << 18
 _MAX_NAME_BYTES = 255  # on Linux; elsewhere it is as much or more
@@ -360,7 +361,7 @@ def _job(
         # The sum of two 16-bit channels needs 17 bits.
         info = replace(info, n_channels=1, subtype="FLOAT")
     contour = _contour(source, parent, order.contours)
-    settings = [fingerprint(config), order.container, order.clip, order.layout, *pipeline.model_marks(config)]
+    settings = [_fingerprint(config), order.container, order.clip, order.layout, *pipeline.model_marks(config)]
     if order.sounds:
         try:
             settings.append(audio_io.output_subtype(info, order.container, order.subtype))
@@ -653,7 +654,7 @@ def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], 
     """Make the outputs of one job. No failure gets out of here."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     try:
-        with threadpool_limits(1):
+        with one_thread():
             outcome = _make(job, order, config, progress)
     except KaraokeSepError as err:
         outcome = Outcome(job.source, "failed", str(err))
@@ -851,12 +852,12 @@ def _story(job: Job, sidecar: Path, config: Config, seconds: float) -> dict[str,
         "source": os.path.relpath(job.source, folder),
         "seconds": seconds,
         "tags": job.info.tags,
-        "changes": changes(config),
+        "changes": _changes(config),
         "libraries": _versions(),
     }
 
 
-@cache
+@lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
     """Of the libraries that numbers and files depend on; to look one up takes milliseconds."""
     return {name: metadata.version(name) for name in ("numpy", "scipy", "soundfile", "soxr")}

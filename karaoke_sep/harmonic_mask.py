@@ -83,6 +83,20 @@ class HarmonicMask:
         plane.ravel()[self.bins] = values
         return plane
 
+    def every(self, n: int) -> "HarmonicMask":
+        """The strips of every n-th frame, from the first on, in a plane of these frames alone."""
+        if n == 1:
+            return self
+        (n_frames, n_bins), kept = self.shape_TF, self.frames % n == 0
+        length = np.diff(self.starts, append=len(self.bins))
+        kept_bins = np.repeat(kept, length)
+        frames = self.frames[kept] // n
+        bins = self.bins[kept_bins] - np.repeat((self.frames[kept] - frames) * n_bins, length[kept])
+        starts = np.cumsum(length[kept]) - length[kept]
+        return HarmonicMask(
+            (-(-n_frames // n), n_bins), frames, self.partials[kept], starts, bins, self.weights[kept_bins]
+        )
+
     def strip_sums(self, values: np.ndarray) -> np.ndarray:
         """Sum over each strip of values given at its bins, (S,) to (R,)."""
         return np.add.reduceat(values, self.starts) if len(self.starts) else np.zeros(0, np.float32)

@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 import soxr
-from threadpoolctl import threadpool_limits
 
 from . import melody_enhancement, parts, pitch_refinement
 from .config import Config
@@ -26,6 +25,7 @@ from .pipeline import (
     voices,
 )
 from .pitch import _salience
+from .threads import one_thread
 from .types import Audio, PitchTrack
 
 BLOCK_SAMPLES = 1 << 18
@@ -45,7 +45,7 @@ class Samples(Protocol):
         """Add to what is there from ``start`` on; silence is beyond the end."""
 
 
-@threadpool_limits.wrap(limits=1)
+@one_thread()
 def separate(
     song: Samples, voice: Samples, config: Config, progress: Progress
 ) -> tuple[PitchTrack, Callable[[int, int], np.ndarray]]:
@@ -74,7 +74,7 @@ def separate(
     return track, gain
 
 
-@threadpool_limits.wrap(limits=1)
+@one_thread()
 def find_pitch(song: Samples, config: Config, progress: Progress) -> PitchTrack:
     """The sung melody of a song."""
     peak = check(song)

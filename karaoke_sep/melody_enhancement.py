@@ -9,8 +9,8 @@ separator this is poor; in front of a pitch estimator it lifts raw pitch accurac
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.ndimage
 
+from .running_median import running_median
 from .stft import istft, stft
 from .types import Audio, Spectrum
 
@@ -66,23 +66,11 @@ def smooth_along_time(spectrum: Spectrum, median_ms: float, median_hz: float) ->
     X_TF = np.ascontiguousarray(spectrum.magnitude.T)
     n_frames = odd_count(median_ms / 1000 * spectrum.rate_hz / spectrum.hop)
     n_bins = odd_count(median_hz * spectrum.n_fft / spectrum.rate_hz)
-    along_time_FT = running_median(np.ascontiguousarray(X_TF.T), n_frames) ** 2
-    along_freq_FT = running_median(X_TF, n_bins).T ** 2
-    return along_time_FT / (along_time_FT + along_freq_FT + np.float32(1e-20))
+    along_time_TF = running_median(X_TF, n_frames) ** 2
+    along_freq_TF = running_median(np.ascontiguousarray(X_TF.T), n_bins).T ** 2
+    return (along_time_TF / (along_time_TF + along_freq_TF + np.float32(1e-20))).T
 
 
 def odd_count(length: float) -> int:
     """The odd number nearest to a length, at least 1."""
     return 1 + 2 * max(0, round((length - 1) / 2))
-
-
-def running_median(values: np.ndarray, length: int) -> np.ndarray:
-    """Running median of each row, with mirrored ends; shape as the input.
-
-    One call on all rows end to end: SciPy has a fast path for one dimension only.
-    """
-    half = length // 2
-    if half == 0:
-        return values
-    padded = np.pad(values, ((0, 0), (half, half)), mode="symmetric")
-    return scipy.ndimage.median_filter(padded.ravel(), length).reshape(padded.shape)[:, half:-half]

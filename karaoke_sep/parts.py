@@ -19,7 +19,7 @@ CONTEXT_S = 8  # five times the longest median; best paths from different starts
 class Params:
     """From which length on, and how long a part is."""
 
-    from_s: float = 300.0
+    from_s: float = 90.0
     part_s: float = 60.0  # at 16 kHz mono 64 / 120 / 240 s take 268 / 394 / 606 MB
 
     def __post_init__(self):

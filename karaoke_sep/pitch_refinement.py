@@ -15,6 +15,8 @@ from .stft import fast_even_length, hann
 from .types import Audio, PitchTrack
 from .viterbi import viterbi
 
+BLOCK_FRAMES = 64  # that stay in the cache
+
 
 @dataclass(frozen=True)
 class Params:
@@ -90,21 +92,25 @@ def partial_energy(audio, times_s, f0_hz, offsets_cents, params) -> np.ndarray:
     padded = np.pad(audio.samples[0].astype(np.float32), n_window)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_window)
     starts = np.clip(np.rint(times_s * audio.rate_hz).astype(int) + n_window // 2, 0, len(frames) - 1)
-    ratios = 2 ** (offsets_cents / 1200)
-    score_TP = np.zeros((len(times_s), len(ratios)), np.float32)
+    ratios_P = (2 ** (offsets_cents / 1200)).astype(np.float32)
     top_hz = min(params.top_hz, 0.98 * audio.rate_hz / 2)
-    top_bin = int(np.ceil(top_hz * n_fft / audio.rate_hz)) + 2
-    for block in np.array_split(np.arange(len(times_s)), max(1, len(times_s) // 512)):
-        Y_TF = np.abs(scipy.fft.rfft(frames[starts[block]] * window, n_fft, axis=1)[:, :top_bin])
-        rows = np.arange(len(block))[:, None]
-        for k in range(1, params.n_partials + 1):
-            partial_hz = k * f0_hz[block, None] * ratios
-            position = np.minimum(partial_hz, top_hz) * (n_fft / audio.rate_hz)
-            low = position.astype(int)
-            share = position - low
-            value = Y_TF[rows, low] * (1 - share) + Y_TF[rows, low + 1] * share
-            # A partial counts for all offsets or for none, or the score would jump where one passes the limit.
-            score_TP[block] += value * (k * f0_hz[block, None] < top_hz)
+    bins_per_hz = n_fft / audio.rate_hz
+    n_bins = int(np.ceil(top_hz * bins_per_hz)) + 2
+    partials_TK = np.arange(1, params.n_partials + 1) * f0_hz[:, None]
+    # A partial counts for all offsets or for none, or the score would jump where one passes the limit.
+    counts_TK = (partials_TK < top_hz).astype(np.float32)
+    position_TK = (partials_TK * bins_per_hz).astype(np.float32)
+    score_TP = np.empty((len(times_s), len(ratios_P)), np.float32)
+    for start in range(0, len(times_s), BLOCK_FRAMES):
+        block = slice(start, start + BLOCK_FRAMES)
+        Y_TF = np.abs(scipy.fft.rfft(frames[starts[block]] * window, n_fft, axis=1)[:, :n_bins])
+        position_TKP = np.minimum(position_TK[block, :, None] * ratios_P, np.float32(top_hz * bins_per_hz))
+        low_TKP = position_TKP.astype(np.int32)
+        position_TKP -= low_TKP  # what is left is the share of the bin above
+        low_TKP += np.arange(0, Y_TF.size, n_bins, dtype=np.int32)[:, None, None]
+        lower_TKP, upper_TKP = Y_TF.ravel()[low_TKP], Y_TF.ravel()[low_TKP + 1]
+        value_TKP = lower_TKP + position_TKP * (upper_TKP - lower_TKP)
+        score_TP[block] = np.matmul(counts_TK[block, None], value_TKP)[:, 0]
     return score_TP
 
 

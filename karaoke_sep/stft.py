@@ -5,11 +5,14 @@ squared window, the least-squares solution of Griffin & Lim (1984), Eq. (6): an 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import scipy.fft
 
 from .types import Audio, Spectrum
+
+BLOCK_VALUES = 1 << 17  # that stay in the cache
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Params:
             raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be 1 to half of window_ms")
 
 
-def stft(audio: Audio, window_ms: float, hop_ms: float) -> Spectrum:
+def stft(audio: Audio, window_ms: float, hop_ms: float, top_hz: float = np.inf) -> Spectrum:
     """Spectrum of a sound.
 
     Parameters
@@ -38,6 +41,8 @@ def stft(audio: Audio, window_ms: float, hop_ms: float) -> Spectrum:
     audio : Audio, (C, N)
     window_ms, hop_ms : float, ms
         The window is rounded up to a length with a fast transform.
+    top_hz : float
+        Bins above are left out.
 
     Returns
     -------
@@ -47,14 +52,16 @@ def stft(audio: Audio, window_ms: float, hop_ms: float) -> Spectrum:
     n_fft = fast_even_length(window_ms * audio.rate_hz / 1000)
     hop = max(1, round(hop_ms * audio.rate_hz / 1000))
     n_frames = 1 + -(-audio.n_samples // hop)
-    window = hann(n_fft)
-    values = np.empty((audio.n_channels, n_frames, n_fft // 2 + 1), np.complex64)
+    n_bins = 1 + int(min(top_hz * n_fft / audio.rate_hz, n_fft // 2))
+    window, n_block = hann(n_fft), block_frames(n_fft)
+    values = np.empty((audio.n_channels, n_frames, n_bins), np.complex64)
     for channel, samples in zip(values, audio.samples, strict=True):
         padded = np.zeros((n_frames - 1) * hop + n_fft, np.float32)
         padded[n_fft // 2 : n_fft // 2 + audio.n_samples] = samples
         frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]
-        for start in range(0, n_frames, 256):  # blocks that stay in the cache
-            channel[start : start + 256] = scipy.fft.rfft(frames[start : start + 256] * window, axis=1)
+        for start in range(0, n_frames, n_block):
+            block = slice(start, start + n_block)
+            channel[block] = scipy.fft.rfft(frames[block] * window, axis=1)[:, :n_bins]
     # Frames lie one after the other in memory; the axes are named (F, T) as in the equations.
     return Spectrum(values.transpose(0, 2, 1), audio.rate_hz, n_fft, hop, audio.n_samples)
 
@@ -65,6 +72,7 @@ def istft(spectrum: Spectrum) -> Audio:
     Parameters
     ----------
     spectrum : Spectrum, values (C, F, T)
+        Bins that were left out are silent.
 
     Returns
     -------
@@ -72,18 +80,33 @@ def istft(spectrum: Spectrum) -> Audio:
     """
     n_fft, hop, n = spectrum.n_fft, spectrum.hop, spectrum.n_samples
     n_channels, _, n_frames = spectrum.values.shape
-    window = hann(n_fft)
-    total = np.zeros((n_channels, (n_frames - 1) * hop + n_fft), np.float32)
-    weight = np.zeros(total.shape[1], np.float32)
-    for t in range(n_frames):
-        weight[t * hop : t * hop + n_fft] += window**2
-    for out, values_FT in zip(total, spectrum.values, strict=True):
-        for start in range(0, n_frames, 256):
-            frames = scipy.fft.irfft(values_FT.T[start : start + 256], n_fft, axis=1) * window
-            for t, frame in enumerate(frames, start):
-                out[t * hop : t * hop + n_fft] += frame
+    window, n_block = hann(n_fft), block_frames(n_fft)
+    # Frames are cut in pieces of a hop, so that piece after piece is added for many frames at once.
+    edges = [*range(0, n_fft, hop), n_fft]
+    weight_NH = np.zeros((n_frames + len(edges) - 2, hop), np.float32)
+    total_CNH = np.zeros((n_channels, *weight_NH.shape), np.float32)
+    for piece, (begin, end) in enumerate(pairwise(edges)):
+        weight_NH[piece : piece + n_frames, : end - begin] += window[begin:end] ** 2
+    for total_NH, values_FT in zip(total_CNH, spectrum.values, strict=True):
+        for start in range(0, n_frames, n_block):
+            frames = scipy.fft.irfft(values_FT.T[start : start + n_block], n_fft, axis=1)
+            frames *= window
+            # The last piece first: a sample gets its frames in their order, wherever a block begins.
+            for piece, (begin, end) in reversed(list(enumerate(pairwise(edges)))):
+                total_NH[start + piece :][: len(frames), : end - begin] += frames[:, begin:end]
     inner = slice(n_fft // 2, n_fft // 2 + n)
-    return Audio(total[:, inner] / weight[inner], spectrum.rate_hz)
+    samples = total_CNH.reshape(n_channels, -1)[:, inner]
+    samples /= weight_NH.ravel()[inner]
+    return Audio(samples, spectrum.rate_hz)
+
+
+def block_frames(n_fft: int) -> int:
+    """How many frames are transformed at once.
+
+    A multiple of 16, as transforms are vectorised over frames, and those left over are rounded differently: which
+    frames these are must not depend on where a block begins.
+    """
+    return 16 * max(1, BLOCK_VALUES // n_fft // 16)
 
 
 def fast_even_length(length: float) -> int:

@@ -78,7 +78,8 @@ class Spectrum:
         """Root of the mean power over channels, shape (F, T), >= 0."""
         if self.values.shape[0] == 1:
             return np.abs(self.values[0])
-        return np.sqrt(np.mean(self.values.real**2 + self.values.imag**2, axis=0))
+        power = sum(values.real**2 + values.imag**2 for values in self.values)
+        return np.sqrt(power / np.float32(len(self.values)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,8 +29,9 @@ def viterbi(score_TP: np.ndarray, max_jump: int, step_cost: float) -> np.ndarray
     total_JP = np.empty_like(cost_JP)
     for t in range(1, n_frames):
         np.subtract(reachable_TJP[t - 1], cost_JP, out=total_JP)
-        best = total_JP.max(axis=0) + score_TP[t]
-        best_TP[t] = best - best.max()  # kept near 0, so that hours do not lose precision
+        best = np.maximum.reduce(total_JP, axis=0, out=best_TP[t])
+        best += score_TP[t]
+        best -= np.maximum.reduce(best)  # kept near 0, so that hours do not lose precision
     path = np.empty(n_frames, int)
     path[-1] = best_TP[-1].argmax()
     # Which step was the best is asked for the states of the path alone, instead of being noted for all.

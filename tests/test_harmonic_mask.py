@@ -134,3 +134,14 @@ def test_the_speed_of_a_pitch_ignores_its_direction_and_pauses():
     sung = np.isfinite(rising)
     np.testing.assert_allclose(glide_hz_per_frame(rising)[sung], [3, 3, 0, 0, 4, 4])
     np.testing.assert_array_equal(glide_hz_per_frame(np.array([200.0])), [0])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 100])
+def test_the_strips_of_every_nth_frame_are_those_frames_of_the_mask(n):
+    spectrum = plane()
+    mask = harmonic_mask(melody(spectrum), spectrum, 400, Params())
+    few = mask.every(n)
+    np.testing.assert_array_equal(few.covered_TF, mask.covered_TF[::n])
+    np.testing.assert_array_equal(few.spread(few.weights), mask.spread(mask.weights)[::n])
+    numbers_TF, few_numbers_TF = (m.spread(m.per_bin(m.partials + 1)) for m in (mask, few))
+    np.testing.assert_array_equal(few_numbers_TF, numbers_TF[::n])

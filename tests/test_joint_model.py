@@ -40,6 +40,12 @@ def mixture_TF(mask, truth):
     return H_TK @ B_KF + mask.spread(V)
 
 
+def fitted(X_TF, *args, **kwargs):
+    """Voice and accompaniment of the joint fit."""
+    V, H_TK, B_KF = joint_model.fit(X_TF, *args, **kwargs)
+    return V, H_TK @ B_KF
+
+
 def relative_error(estimate, true):
     return np.linalg.norm(estimate - true) / np.linalg.norm(true)
 
@@ -49,7 +55,7 @@ def test_no_iteration_raises_the_divergence_from_the_mixture(mask, mixture_TF):
     H_TK, B_KF = masked_nmf.fit(mixture_TF, mask.covered_TF, 5.0, masked_nmf.Params(n_components=3), rng)
     path = []
     for n in range(12):
-        V, A_TF = joint_model.fit(mixture_TF, mask, H_TK, B_KF, Params(n_iterations=n), n_smooth=1)
+        V, A_TF = fitted(mixture_TF, mask, H_TK, B_KF, Params(n_iterations=n), n_smooth=1)
         path.append(kl_div(mixture_TF.astype(float), A_TF + mask.spread(V).astype(float)).sum())
     assert np.all(np.diff(path) <= 1e-2)  # of several hundred: rounding
     assert path[-1] < 0.5 * path[0]
@@ -58,7 +64,7 @@ def test_no_iteration_raises_the_divergence_from_the_mixture(mask, mixture_TF):
 @pytest.mark.parametrize(("n_iterations", "tolerance"), [(4, 0.03), (20, 0.005), (100, 0.0005)])
 def test_a_mixture_made_from_the_model_is_taken_apart(mask, truth, mixture_TF, n_iterations, tolerance):
     true_V, H_TK, B_KF = truth
-    V, A_TF = joint_model.fit(mixture_TF, mask, H_TK, B_KF, Params(n_iterations=n_iterations), n_smooth=1)
+    V, A_TF = fitted(mixture_TF, mask, H_TK, B_KF, Params(n_iterations=n_iterations), n_smooth=1)
     assert relative_error(V, true_V) < tolerance
     assert relative_error(A_TF, H_TK @ B_KF) < tolerance
 
@@ -81,8 +87,8 @@ def test_the_joint_fit_mends_an_accompaniment_learned_outside_the_mask(mask, tru
     true_V, true_H_TK, true_B_KF = truth
     rng = np.random.default_rng(0)
     H_TK, B_KF = masked_nmf.fit(mixture_TF, mask.covered_TF, 5.0, masked_nmf.Params(4, 100), rng)
-    apart_V, apart_A_TF = joint_model.fit(mixture_TF, mask, H_TK, B_KF, Params(enabled=False), 1)
-    V, A_TF = joint_model.fit(mixture_TF, mask, H_TK, B_KF, Params(), 1)
+    apart_V, apart_A_TF = fitted(mixture_TF, mask, H_TK, B_KF, Params(enabled=False), 1)
+    V, A_TF = fitted(mixture_TF, mask, H_TK, B_KF, Params(), 1)
     assert relative_error(V, true_V) < 0.95 * relative_error(apart_V, true_V)
     assert relative_error(A_TF, true_H_TK @ true_B_KF) < 0.5 * relative_error(apart_A_TF, true_H_TK @ true_B_KF)
 
@@ -91,7 +97,7 @@ def test_disabled_the_voice_is_what_the_accompaniment_leaves(mask, truth, mixtur
     _, H_TK, B_KF = truth
     A_TF = 0.7 * H_TK @ B_KF
     left = mask.weights * np.maximum(mixture_TF - A_TF, 0).ravel()[mask.bins]
-    V, same_A_TF = joint_model.fit(mixture_TF, mask, 0.7 * H_TK, B_KF, Params(enabled=False), 5)
+    V, same_A_TF = fitted(mixture_TF, mask, 0.7 * H_TK, B_KF, Params(enabled=False), 5)
     np.testing.assert_allclose(V, left, atol=1e-5)
     np.testing.assert_allclose(same_A_TF, A_TF, atol=1e-5)
     np.testing.assert_allclose(joint_model.fit_voice(mixture_TF, A_TF, mask, Params(enabled=False), 5), left, atol=1e-5)
@@ -125,7 +131,7 @@ def test_silence_and_an_empty_mask_are_safe(f0_hz):
     mask = harmonic_mask.harmonic_mask(track, spectrum, N_BINS, harmonic_mask.Params())
     silence_TF = np.zeros((n_frames, N_BINS), np.float32)
     H_TK, B_KF = np.zeros((n_frames, 2), np.float32), np.ones((2, N_BINS), np.float32)
-    V, A_TF = joint_model.fit(silence_TF, mask, H_TK, B_KF, Params(), 5)
+    V, A_TF = fitted(silence_TF, mask, H_TK, B_KF, Params(), 5)
     assert V.shape == mask.bins.shape
     assert np.isfinite(A_TF).all()
     np.testing.assert_allclose(V, 0, atol=1e-6)

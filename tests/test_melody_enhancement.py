@@ -5,7 +5,7 @@ import pytest
 from sounds import energy_db, partials_of, silence, voice
 
 from karaoke_sep import melody_enhancement
-from karaoke_sep.melody_enhancement import Params, enhance, running_median, smooth_along_time
+from karaoke_sep.melody_enhancement import Params, enhance, smooth_along_time
 from karaoke_sep.stft import stft
 from karaoke_sep.types import Audio
 
@@ -92,14 +92,6 @@ def test_smoothness_is_1_for_a_held_tone_and_0_for_a_click(window_ms):
         assert smooth_FT.max() <= 1
         loud = np.unravel_index(np.argmax(spectrum.magnitude), spectrum.magnitude.shape)
         assert smooth_FT[loud] == pytest.approx(expected, abs=1e-3)
-
-
-@pytest.mark.parametrize("length", [1, 3, 17, 41])
-def test_a_running_median_is_the_median_of_every_window(length):
-    values = np.random.default_rng(0).random((3, 50)).astype(np.float32)
-    mirrored = np.concatenate([values[:, ::-1], values, values[:, ::-1]], axis=1)
-    windows = [mirrored[:, 50 + i - length // 2 : 50 + i + length // 2 + 1] for i in range(50)]
-    np.testing.assert_array_equal(running_median(values, length), np.median(windows, axis=2).T)
 
 
 @pytest.mark.parametrize(("length", "odd"), [(0.2, 1), (1, 1), (2.1, 3), (16.9, 17), (17, 17), (18.5, 19)])

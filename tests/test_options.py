@@ -83,7 +83,13 @@ ALTERNATIVES = {
         "refinement": "1",
     },
     "accompaniment.masked_nmf": {"n_components": "2", "n_iterations": "1", "n_starts": "1"},
-    "joint_model": {"enabled": "false", "n_iterations": "0", "n_voice_iterations": "0", "smoothing_ms": "0"},
+    "joint_model": {
+        "enabled": "false",
+        "hop_ms": "16",
+        "n_iterations": "0",
+        "n_voice_iterations": "0",
+        "smoothing_ms": "0",
+    },
     "accompaniment_views": {
         "enabled": "false",
         "nearby_ms": "2000",

@@ -52,6 +52,16 @@ def test_stems_add_up_to_the_mixture_and_the_input_is_untouched(rate_hz, n_chann
     np.testing.assert_allclose(result.vocals.samples + result.accompaniment.samples, before, atol=1e-7)
 
 
+@pytest.mark.parametrize("n_apart", [1, 2, 3, 50])
+@pytest.mark.parametrize("n_frames", [1, 2, 30, 31, 32])
+def test_between_two_frames_lies_a_straight_line_and_after_the_last_nothing_moves(n_apart, n_frames):
+    frames = np.arange(n_frames)
+    few = frames[::n_apart]
+    values_TF = np.stack([10.0 + 3 * few, np.sin(few)], axis=1).astype(np.float32)
+    expected_TF = np.stack([np.interp(frames, few, column) for column in values_TF.T], axis=1)
+    np.testing.assert_allclose(pipeline.between_frames(values_TF, n_apart, n_frames), expected_TF, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("seconds", [0.05, 0.0523, 0.2])
 def test_the_shortest_sounds_are_separated_too(seconds):
     audio = sung_in_noise(seconds, 44100, 2)

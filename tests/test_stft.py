@@ -90,3 +90,14 @@ def test_the_window_keeps_its_duration_at_every_rate(rate_hz):
     assert spectrum.n_fft % 2 == 0
     assert spectrum.n_fft / rate_hz == pytest.approx(0.192, rel=0.05)
     assert spectrum.hop / rate_hz == pytest.approx(0.016, rel=0.005)
+
+
+@pytest.mark.parametrize("top_hz", [0.0, 999.0, 1000.0, 1e6])
+def test_without_the_bins_above_a_frequency_the_rest_is_the_same(top_hz):
+    audio = noise(0.3, 16000)
+    whole, low = stft(audio, 64, 16), stft(audio, 64, 16, top_hz)
+    kept = whole.freqs_hz <= top_hz
+    np.testing.assert_array_equal(low.values, whole.values[:, kept])
+    np.testing.assert_array_equal(low.freqs_hz, whole.freqs_hz[kept])
+    silenced = replace(whole, values=whole.values * kept[:, None])
+    np.testing.assert_allclose(istft(low).samples, istft(silenced).samples, atol=1e-6)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-EPS = np.float32(1e-12)
+from ..kl_ratio import EPS, ratios
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,13 @@ def fit(X_TF: np.ndarray, covered_TF: np.ndarray, bin_hz: float, params: Params,
     MX_TF = M_TF * X_TF
     B_KF = rng.random((params.n_components, n_bins), np.float32) + np.float32(0.1)
     H_TK = rng.random((n_frames, params.n_components), np.float32) + np.float32(0.1)
-    H_TK *= MX_TF.sum() / max(float((M_TF * (H_TK @ B_KF)).sum()), 1e-12)
+    H_TK *= MX_TF.sum() / max(float(np.sum((H_TK.T @ M_TF) * B_KF)), 1e-12)
     for _ in range(params.n_iterations):
-        ratio_TF = MX_TF / (H_TK @ B_KF + EPS)
-        B_KF *= (H_TK.T @ ratio_TF) / (H_TK.T @ M_TF + EPS)
-        ratio_TF = MX_TF / (H_TK @ B_KF + EPS)
-        H_TK *= (ratio_TF @ B_KF.T) / (M_TF @ B_KF.T + EPS)
+        found_KF, expected_KF = np.zeros_like(B_KF), np.zeros_like(B_KF)
+        for block, ratio_TF in ratios(MX_TF, H_TK, B_KF):
+            found_KF += H_TK[block].T @ ratio_TF
+            expected_KF += H_TK[block].T @ M_TF[block]
+        B_KF *= found_KF / (expected_KF + EPS)
+        for block, ratio_TF in ratios(MX_TF, H_TK, B_KF):
+            H_TK[block] *= (ratio_TF @ B_KF.T) / (M_TF[block] @ B_KF.T + EPS)
     return H_TK, B_KF

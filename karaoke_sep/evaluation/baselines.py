@@ -11,7 +11,7 @@ import scipy.fft
 import scipy.linalg
 import scipy.signal
 
-from ..melody_enhancement import running_median
+from ..running_median import running_median
 
 VOICE_FLOOR_HZ = 100.0  # nobody sings below this in MIR-1K; Rafii & Pardo (2013) give it all to the accompaniment
 
@@ -100,8 +100,8 @@ def hpss(mixture, rate_hz: int):
 
 def _steady_share(V_FT):
     """How much of each bin is smoother along time than along frequency, by medians of 31 bins (FitzGerald 2010)."""
-    along_time_FT = running_median(V_FT, 31)
-    along_frequency_FT = running_median(np.ascontiguousarray(V_FT.T), 31).T
+    along_time_FT = running_median(np.ascontiguousarray(V_FT.T), 31).T
+    along_frequency_FT = running_median(V_FT, 31)
     return librosa.util.softmask(along_time_FT, along_frequency_FT, power=2, split_zeros=True)
 
 

@@ -7,6 +7,7 @@ unenhanced mixtures, MIR-1K dev).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ class Params:
     hop_ms: float = 16.0
     n_partials: int = 12
     decay: float = 0.8
-    top_hz: float = 5000.0
+    top_hz: float = 4000.0
 
     def __post_init__(self):
         if not 20 <= self.min_hz < self.max_hz:
@@ -77,7 +78,7 @@ def salience(audio: Audio, params: Params) -> tuple[np.ndarray, np.ndarray, np.n
     level_TF = scipy.ndimage.uniform_filter1d(X_TF, n_bins, axis=1)
     Y_TF = np.sqrt(X_TF / np.sqrt(level_TF + np.float32(1e-10)))
     grid_hz = pitch_grid_hz(params)
-    weights_PF = comb_weights(grid_hz, spectrum.rate_hz / spectrum.n_fft, Y_TF.shape[1], params)
+    weights_PF = comb_weights(spectrum.rate_hz / spectrum.n_fft, Y_TF.shape[1], params)
     return spectrum.times_s, grid_hz, np.maximum((weights_PF @ Y_TF.T).T, 0)
 
 
@@ -87,8 +88,13 @@ def pitch_grid_hz(params: Params) -> np.ndarray:
     return params.min_hz * 2 ** (np.arange(n_steps + 1) * params.step_cents / 1200)
 
 
-def comb_weights(grid_hz: np.ndarray, bin_hz: float, n_bins: int, params: Params) -> scipy.sparse.csr_matrix:
-    """The summation as one sparse matrix, shape (P, F): linear interpolation between bins is part of it."""
+@lru_cache(maxsize=4)
+def comb_weights(bin_hz: float, n_bins: int, params: Params) -> scipy.sparse.csr_matrix:
+    """The summation as one sparse matrix, shape (P, F): linear interpolation between bins is part of it.
+
+    It is kept, as short clips spend as long on it as on the sum itself.
+    """
+    grid_hz = pitch_grid_hz(params)
     top_hz = min(params.top_hz, (n_bins - 2) * bin_hz)
     matrix = scipy.sparse.csr_matrix((len(grid_hz), n_bins), dtype=np.float32)
     for h in range(1, params.n_partials + 1):

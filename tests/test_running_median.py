@@ -1,0 +1,34 @@
+"""The running median, against the median of every window."""
+
+import numpy as np
+import pytest
+
+from karaoke_sep import running_median as module
+from karaoke_sep.running_median import running_median
+
+
+@pytest.mark.parametrize("length", [1, 3, 5, 17, 23, 33, 65, 67])
+@pytest.mark.parametrize("shape", [(1, 3), (5, 1), (50, 3), (331, 70)])
+def test_a_running_median_is_the_median_of_every_window(length, shape):
+    values_TF = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    before_TF = values_TF.copy()
+    mirrored_TF = np.pad(values_TF, ((length // 2, length // 2), (0, 0)), mode="symmetric")
+    windows_TFL = np.lib.stride_tricks.sliding_window_view(mirrored_TF, length, axis=0)
+    medians_TF = running_median(values_TF, length)
+    np.testing.assert_array_equal(medians_TF, np.median(windows_TFL, axis=2))
+    assert medians_TF.dtype == np.float32
+    np.testing.assert_array_equal(values_TF, before_TF)
+
+
+@pytest.mark.parametrize("tile_values", [1, 500, 10**6])
+def test_the_size_of_the_tiles_changes_nothing(tile_values, monkeypatch):
+    values_TF = np.random.default_rng(1).random((100, 40)).astype(np.float32)
+    expected_TF = running_median(values_TF, 19)
+    monkeypatch.setattr(module, "TILE_VALUES", tile_values)
+    np.testing.assert_array_equal(running_median(values_TF, 19), expected_TF)
+
+
+def test_equal_values_are_no_trouble():
+    values_TF = np.random.default_rng(2).integers(0, 3, (200, 7)).astype(np.float32)
+    windows_TFL = np.lib.stride_tricks.sliding_window_view(np.pad(values_TF, ((8, 8), (0, 0)), "symmetric"), 17, axis=0)
+    np.testing.assert_array_equal(running_median(values_TF, 17), np.median(windows_TFL, axis=2))
