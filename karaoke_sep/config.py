@@ -38,6 +38,7 @@ from .parts import Params as Parts
 from .pitch_refinement import Params as PitchRefinement
 from .stft import Params as Stft
 from .vocal_activity import Params as VocalActivity
+from .whitening import Params as Whitening
 from .wiener import Params as Wiener
 
 _MAX_BYTES = 100_000  # ten times a file of every setting; takes PyYAML under 2 s whatever it holds
@@ -81,6 +82,7 @@ class Config:
     stft: Stft = field(default_factory=Stft)
     melody_enhancement: MelodyEnhancement = field(default_factory=MelodyEnhancement)
     pitch: Pitch = field(default_factory=Pitch)
+    whitening: Whitening = field(default_factory=Whitening)
     pitch_refinement: PitchRefinement = field(default_factory=PitchRefinement)
     harmonic_mask: HarmonicMask = field(default_factory=HarmonicMask)
     accompaniment: Accompaniment = field(default_factory=Accompaniment)

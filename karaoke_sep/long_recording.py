@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import soxr
 
-from . import melody_enhancement, parts, pitch_refinement
+from . import melody_enhancement, parts
 from .config import Config
 from .pipeline import (
     ANALYSIS_RATE_HZ,
@@ -22,6 +22,7 @@ from .pipeline import (
     check_values,
     heard_by_gate,
     n_unusable,
+    refined,
     voices,
 )
 from .pitch import _salience
@@ -87,7 +88,7 @@ def find_pitch(song: Samples, config: Config, progress: Progress) -> PitchTrack:
         mid = part_for_analysis(song, from_s, to_s, peak)
         melody = melody_enhancement.enhance(mid, config.melody_enhancement)
         followed = method.follow(melody, params)
-        track = pitch_refinement.refine(_salience.judged(followed, params.hop_ms), mid, melody, config.pitch_refinement)
+        track = refined(_salience.judged(followed, params.hop_ms), mid, melody, config)
         followed = followed._replace(times_s=followed.times_s + from_s, f0_hz=track.f0_hz)
         inside = (followed.times_s >= begin_s) & ((followed.times_s < end_s) | (end_s == to_s))
         found.append(_salience.Followed(*(values[inside] for values in followed)))

@@ -1,6 +1,6 @@
 """The method, from top to bottom.
 
-mixture -> mid at 8 kHz -> melody enhancement -> pitch -> refined pitch, then for each segment
+mixture -> mid at 8 kHz -> melody enhancement -> pitch -> whitening -> refined pitch, then for each segment
 mixture -> spectrum -> harmonic mask -> accompaniment -> joint model -> gain, consonants -> voice, then for the song
 voice -> vocal activity -> vocals; accompaniment = mixture - vocals.
 """
@@ -25,6 +25,7 @@ from . import (
     pitch_refinement,
     timbre,
     vocal_activity,
+    whitening,
     wiener,
 )
 from .accompaniment import trained_nmf
@@ -138,9 +139,15 @@ def find_pitch(
     progress("pitch", 0.4)
     track = method.track(melody, params)
     progress("pitch", 0.9)
-    track = pitch_refinement.refine(track, mid, melody, config.pitch_refinement)
+    track = refined(track, mid, melody, config)
     progress("pitch", 1.0)
     return track
+
+
+def refined(track: PitchTrack, mid: Audio, melody: Audio, config: Config) -> PitchTrack:
+    """The track on the partials of the voice, in so far as they stand out of the accompaniment."""
+    mid = whitening.whiten(mid, track, config.harmonic_mask, config.whitening)
+    return pitch_refinement.refine(track, mid, melody, config.pitch_refinement)
 
 
 def seeks_pitch(config: Config) -> bool:
