@@ -13,12 +13,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Params:
-    """Reach of the two views."""
+    """Reach of the two views.
+
+    Vocals, 81 MIR-1K dev clips (v2), nearby_ms 150 / 200 / 250 / 320: 10.17 / 10.16 / 10.14 / 10.12 dB (mean of the
+    singers 9.57 / 9.58 / 9.58 / 9.57); then sharpness 20 / 30 / 45 / 70: 10.16 / 10.19 / 10.20 / 10.19, songs
+    within 0.02 dB.
+    """
 
     enabled: bool = True
-    nearby_ms: float = 320.0
+    nearby_ms: float = 200.0
     similar_top_hz: float = 3000.0
-    similar_sharpness: float = 20.0
+    similar_sharpness: float = 45.0
     similar_far_weight: float = 0.1
 
     def __post_init__(self):
