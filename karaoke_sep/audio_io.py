@@ -62,6 +62,7 @@ _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 _MAX_CHANNELS = {"wav": 1024, "flac": 8, "mp3": 2, "ogg": 255}
 _BLOCK_FRAMES = 1 << 12  # of a block in which a file breaks off nothing is used
+_WRITTEN_FRAMES = 1 << 14  # at once
 # WAV counts bytes in 32 bits; streaming programs write its largest values for "length unknown".
 _WAV_LIMIT_BYTES = 0x7FFFF000
 # How FLAC frames (RFC 9639, section 9.1) and Ogg pages (RFC 3533, section 6) begin.
@@ -106,13 +107,17 @@ class SoundInfo:
 
 
 class _Sequential(soundfile.SoundFile):
-    """A sound file without the seek that soundfile does after each block.
+    """A sound file without the seek that soundfile does after each block, and without waiting for the disk.
 
-    That seek fails where a header claims too much, and puts silence into an MP3 that is being written.
+    That seek fails where a header claims too much, and puts silence into an MP3 that is being written. `whole_file`
+    waits for the disk, once.
     """
 
     def seekable(self) -> bool:
         return False
+
+    def flush(self) -> None:
+        """Nothing: closing writes what is left."""
 
 
 def _name(path: Path) -> str | bytes:
@@ -700,8 +705,8 @@ def write_blocks(
                 with suppress(soundfile.LibsndfileError):
                     setattr(file, tag, text)
             for samples in blocks:
-                for start in range(0, samples.shape[1], _BLOCK_FRAMES):
-                    file.write(samples[:, start : start + _BLOCK_FRAMES].T)
+                for start in range(0, samples.shape[1], _WRITTEN_FRAMES):
+                    file.write(samples[:, start : start + _WRITTEN_FRAMES].T)
         if container == "wav":
             _remove_time(part)
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, audio_io, backing, correction, long_recording, notes, pipeline, workers
+from . import __version__, audio_io, backing, correction, long_recording, memory, notes, pipeline, workers
 from .audio_io import SoundInfo
 from .config import Config, changes, fingerprint
 from .errors import ConfigError, InputError, KaraokeSepError
@@ -604,7 +604,9 @@ def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> I
             yield from (do(job, order, config, progress) for job in plan.todo)
         elif plan.todo:
             open_workers = partial(workers.open_workers, engine, n_jobs, scheduler)
-            yield from _in_parallel(plan.todo, order, config, open_workers, n_jobs)
+            # The longest first: begun last, one would keep the others waiting.
+            longest_first = sorted(plan.todo, key=lambda job: job.info.duration_s or math.inf, reverse=True)
+            yield from _in_parallel(longest_first, order, config, open_workers, n_jobs)
     except BaseException:
         # Workers that were stopped could not tidy up.
         for job in plan.todo:
@@ -653,6 +655,7 @@ def _outcomes(jobs: list[Job], order: Order, config: Config, open_workers) -> It
 def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None = None) -> Outcome:
     """Make the outputs of one job. No failure gets out of here."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
+    memory.keep_freed()
     try:
         with one_thread():
             outcome = _make(job, order, config, progress)

@@ -5,6 +5,7 @@ squared window, the least-squares solution of Griffin & Lim (1984), Eq. (6): an 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -115,6 +116,9 @@ def fast_even_length(length: float) -> int:
     return 2 * scipy.fft.next_fast_len(half, real=True)
 
 
+@lru_cache(maxsize=16)
 def hann(n: int) -> np.ndarray:
-    """Periodic Hann window, shape (n,), float32."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
+    """Periodic Hann window, shape (n,), float32, not to be written to."""
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
+    window.flags.writeable = False
+    return window

@@ -4,22 +4,19 @@ All three give futures. Joblib's own backends would be shorter, but its Dask bac
 and its Ray backend gives no result before all are there.
 """
 
-import ctypes
+import multiprocessing
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import partial
-from typing import TypeVar
+from contextlib import AbstractContextManager, contextmanager
 
 from .errors import ConfigError
 
 _IDLE_S = 30  # after that a process without work ends; otherwise it would outlive a parent that was killed
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
-Result = TypeVar("Result")
 Workers = tuple[Callable[..., Future], type[Exception] | tuple[type[Exception], ...]]
 
 
@@ -56,13 +53,24 @@ def _local(n_jobs: int) -> Iterator[Workers]:
     from joblib.externals.loky import ProcessPoolExecutor
 
     with _silent_tracker(), _ctrl_c_ignored():
-        executor = ProcessPoolExecutor(n_jobs, timeout=_IDLE_S)
-        executor.submit(int)  # the processes start here, and inherit this; we end them ourselves
+        executor = ProcessPoolExecutor(n_jobs, timeout=_IDLE_S, context=_start_method())
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # threads of BLAS, which it joins
+            executor.submit(int)  # the processes start here, and inherit this; we end them ourselves
     try:
         yield executor.submit, BrokenProcessPool
     finally:
         with _silent_threads():
             executor.shutdown(kill_workers=True)
+
+
+def _start_method() -> multiprocessing.context.BaseContext | None:
+    """Forking, which saves each process the imports, where it is safe; None for loky's own way.
+
+    Another thread might hold a lock that nobody in the new process would ever release. Systems other than Linux have
+    libraries that do not survive it.
+    """
+    alone = threading.active_count() == 1 and threading.current_thread() is threading.main_thread()
+    return multiprocessing.get_context("fork") if sys.platform == "linux" and alone else None
 
 
 @contextmanager
@@ -112,21 +120,9 @@ def _dask(scheduler: str | None) -> Iterator[Workers]:
         raise ConfigError(f"--scheduler {scheduler}: no Dask scheduler answers there ({err})") from None
     with client, client.get_executor(pure=False) as executor:
         try:
-            yield partial(executor.submit, _with_memory_kept), KilledWorker
+            yield executor.submit, KilledWorker
         finally:
             executor.shutdown(wait=False)
-
-
-def _with_memory_kept(function: Callable[..., Result], *args) -> Result:
-    """Call a function in a worker of Dask, which gives freed memory back at once; that triples the work of ours.
-
-    Dask starts its workers with MALLOC_TRIM_THRESHOLD_=65536; these are the bounds that glibc itself settles at.
-    """
-    with suppress(AttributeError, OSError, TypeError):  # not on every system
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 32 << 20)
-        mallopt(_M_TRIM_THRESHOLD, 64 << 20)
-    return function(*args)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ ALTERNATIVES = {
         "min_contour_ms": "400",
     },
     "pitch.pyin": {"min_hz": "330", "max_hz": "300", "window_ms": "128", "hop_ms": "40", "step_cents": "50"},
-    "whitening": {"enabled": "false", "reach_ms": "100", "floor": "1"},
+    "whitening": {"enabled": "false", "reach_ms": "100", "floor": "1", "hop_ms": "64"},
     "pitch_refinement": {
         "enabled": "false",
         "mixture_share": "1",
@@ -141,6 +141,7 @@ NONSENSE = [
     ("pitch.peaks.max_step_cents", ["0"]),
     ("whitening.reach_ms", ["49", "2001"]),
     ("whitening.floor", ["0", "1.1"]),
+    ("whitening.hop_ms", ["3", "97"]),
     ("pitch_refinement.step_cents", ["0", "601"]),
     ("pitch_refinement.n_partials", ["0"]),
     ("pitch_refinement.window_ms", ["9", "1001"]),
