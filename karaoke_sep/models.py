@@ -1,8 +1,8 @@
 """Trained models as files: plain arrays in an ``.npz``, never pickle, and with them where they came from.
 
 There are two kinds. ``nmf``: spectra of the voice and of the accompaniment. ``activity``: what accompaniment, unvoiced
-and voiced singing sound like, and how they follow each other. ``about`` in the file is JSON text; `ABOUT` and
-`KINDS` say what it and the arrays must hold. The same model gives the same bytes.
+and voiced singing sound like, how they follow each other, and the gain for each frame. ``about`` in the file is JSON
+text; `ABOUT` and `KINDS` say what it and the arrays must hold. The same model gives the same bytes.
 """
 
 import io
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__
+from . import __version__, boosted_trees
 from .errors import ConfigError
 
 FORMAT = 1
@@ -34,6 +34,7 @@ KINDS = {
         "precisions_SKEE": 4,
         "transitions_SS": 2,
         "start_S": 1,
+        **{f"{name}_MN": 2 for name in boosted_trees.FIELDS},
     },
 }
 
@@ -143,8 +144,16 @@ def _checked(path: Path, entries: dict[str, np.ndarray]) -> Model:
         values = entries.get(name)
         if values is None or values.ndim != n_axes or values.dtype.kind != "f" or not np.isfinite(values).all():
             raise ConfigError(f"{path}: its {name} is missing or damaged; train it again")
-    _check_shapes(path, {name: entries[name] for name in wanted})
-    return Model(kind, about, {name: entries[name] for name in wanted})
+    model = Model(kind, about, {name: entries[name] for name in wanted})
+    _check_shapes(path, model.arrays)
+    if kind == "activity" and not boosted_trees.are_sound(trees_of(model), len(model.arrays["centre_D"])):
+        raise ConfigError(f"{path}: its trees point at what is not there; train it again")
+    return model
+
+
+def trees_of(model: Model) -> dict[str, np.ndarray]:
+    """The regression of the gain in a model of the activity, as `boosted_trees` takes it."""
+    return {name: model.arrays[f"{name}_MN"] for name in boosted_trees.FIELDS}
 
 
 def _check_shapes(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -184,7 +193,7 @@ def describe(model: Model) -> list[tuple[str, str]]:
     about = model.about
     rows = [("kind", model.kind), ("rate", f"{about['rate_hz']} Hz")]
     rows += [("window", f"{about['window_ms']:g} ms every {about['hop_ms']:g} ms")]
-    sizes = {"nmf": ("voice_KF", "accompaniment_KF"), "activity": ("weights_SK",)}[model.kind]
+    sizes = {"nmf": ("voice_KF", "accompaniment_KF"), "activity": ("weights_SK", "value_MN")}[model.kind]
     rows += [(name.rpartition("_")[0], " x ".join(map(str, model.arrays[name].shape))) for name in sizes]
     rows += [("singers", ", ".join(model.singers) or "unknown")]
     known = {"rate_hz", "window_ms", "hop_ms", "singers", "versions"}

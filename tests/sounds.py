@@ -74,10 +74,11 @@ def nmf_model(path, n_voice=6, n_accompaniment=6, window_ms=192.0, seed=0, singe
 def activity_model(path, seed=0):
     """Writes a model of the vocal activity that knows nothing, and gives its path."""
     rng = np.random.default_rng(seed)
-    shapes = {"centre_D": (84,), "projection_DE": (84, 2), "means_SKE": (3, 2, 2)}
+    shapes = {"centre_D": (89,), "projection_DE": (89, 2), "means_SKE": (3, 2, 2)}
     arrays = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
     arrays |= {"weights_SK": np.full((3, 2), 0.5), "precisions_SKEE": np.tile(np.eye(2), (3, 2, 1, 1))}
     arrays |= {"transitions_SS": np.full((3, 3), 1 / 3), "start_S": np.full(3, 1 / 3)}
+    arrays |= {f"{name}_MN": np.zeros((1, 1)) for name in ("feature", "threshold", "left", "right", "value")}
     about = {"rate_hz": 16000, "window_ms": 40.0, "hop_ms": 20.0, "seed": seed, "singers": ["anna"]}
     path.write_bytes(models.to_bytes(models.Model("activity", about | {"versions": models.versions()}, arrays)))
     return path

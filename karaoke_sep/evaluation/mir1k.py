@@ -16,6 +16,7 @@ from ..pitch import given
 from ..types import Audio, PitchTrack
 
 DEV_SINGERS = ("abjones", "amy")
+LABEL_HOP_S = 0.02  # label i is centred at (i + 1) times this
 SPLITS = ("dev", "test", "all")
 
 
@@ -136,7 +137,7 @@ def load(clip: Clip, snr_db: float = 0.0) -> Track:
 def read_classes(clip: Clip) -> np.ndarray:
     """Class of each labelled frame, (T,): 0 nobody sings, 1 sung without a pitch, 2 with one.
 
-    Frame i is centred at (i + 1) x 20 ms.
+    Frame i is centred at (i + 1) x `LABEL_HOP_S`.
 
     Raises
     ------
@@ -156,6 +157,11 @@ def read_classes(clip: Clip) -> np.ndarray:
         raise InputError(f"{path}: or {clip.pitch_path.name}: is no column of numbers") from None
     n = min(len(sung), len(voiced))
     return np.where(sung[:n], np.where(voiced[:n], 2, 1), 0)
+
+
+def labelled_rows(n_labels: int, n_frames: int) -> np.ndarray:
+    """Of frames centred at multiples of `LABEL_HOP_S`, those that have a label, in the order of the labels."""
+    return np.arange(1, 1 + min(n_labels, n_frames - 1))
 
 
 def _to_unit_energy(samples):

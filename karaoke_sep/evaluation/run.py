@@ -63,8 +63,8 @@ def hear_activity(clip: mir1k.Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """Features (T, D), classes (T,) and gains of the training-free gate (T,) of a clip's labelled frames."""
     classes = mir1k.read_classes(clip)
     with threadpool_limits(1):
-        X_TD, gains = activity_features(mir1k.load(clip).mixture, Config())
-    rows = np.arange(1, 1 + min(len(classes), len(X_TD) - 1))  # label i is centred at (i + 1) x 20 ms
+        X_TD, gains, _ = activity_features(mir1k.load(clip).mixture, Config())
+    rows = mir1k.labelled_rows(len(classes), len(X_TD))
     return X_TD[rows], classes[: len(rows)], gains[rows]
 
 

@@ -78,15 +78,15 @@ def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, *
 @click.argument("dataset", type=_PATH)
 @_shared
 @click.option("--gaussians", default=8, show_default=True, type=click.IntRange(1, 64), help="In each class.")
-def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, gaussians):
-    """Learn to tell accompaniment, unvoiced and voiced singing apart.
+@click.option("--remixes", default=6, show_default=True, type=click.IntRange(0, 100), help="Of each clip.")
+def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, gaussians, remixes):
+    """Learn to tell accompaniment, unvoiced and voiced singing apart, and how far to open the gate.
 
     DATASET is MIR-1K with its labels. Every clip is separated without a model first, for the training hears the voice
-    that is found as well.
+    that is found as well; so are remixes, its voice over the accompaniments of other clips.
     """
     import joblib
 
-    from ..evaluation.run import hear_activity
     from . import activity, checkpoint
     from .dataset import find
 
@@ -98,7 +98,7 @@ def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, ga
     heard = []
     with _bar(len(pieces), "clip", quiet) as bar:
         parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-        for found in parallel(joblib.delayed(hear_activity)(piece.clip) for piece in pieces):
+        for found in parallel(joblib.delayed(activity.hear)(pieces, i, remixes, seed) for i in range(len(pieces))):
             heard.append(found)
             bar.update()
     checkpoint.write(path, activity.train(pieces, heard, gaussians, seed))
