@@ -49,6 +49,13 @@ def train():
     type=click.IntRange(8000, 192000),
     help="Nothing above half is heard.",
 )
+@click.option(
+    "--voice-semitones",
+    default=8.0,
+    show_default=True,
+    type=click.FloatRange(0, 24),
+    help="Voices are also heard up to so much higher and lower.",
+)
 def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, **settings):
     """Learn spectra of voice and accompaniment by KL-NMF.
 
