@@ -13,7 +13,7 @@ from karaoke_sep.cli import main
 from karaoke_sep.errors import ConfigError, InputError
 from karaoke_sep.evaluation import activity, mfcc, mir1k
 from karaoke_sep.evaluation.run import hear_activity
-from karaoke_sep.models import to_bytes
+from karaoke_sep.models import read, to_bytes
 from karaoke_sep.training import activity as training
 from karaoke_sep.training import dataset
 from karaoke_sep.types import Audio
@@ -77,6 +77,42 @@ def test_classes_are_found_in_a_clip_of_another_singer(clips, trained):
     np.testing.assert_allclose(p_TS.sum(axis=1), 1)
 
 
+def test_the_trained_gate_is_open_where_it_should_be(clips, trained):
+    """Wider than its own gain in what is sung without a pitch, and shut where nobody sings."""
+    [clip] = mir1k.find_clips(clips, singers=("bert",))
+    heard = training.hear_sources(*training.sources_of(dataset.find(clips, train_singers=["bert"])[0]))
+    gains = trained_activity.gains(heard.X_TD, trained())
+    assert gains.shape == heard.told_T.shape
+    assert gains[heard.classes == 0].mean() < 0.1
+    assert gains[heard.classes == 2].mean() > 0.8
+    _, _, own = hear_activity(clip)
+    loss = [np.sum(heard.energy_T * (g - heard.told_T) ** 2) for g in (gains, own)]
+    assert loss[0] < loss[1]
+
+
+def test_the_told_gain_brings_the_voice_found_nearest_to_the_true_one():
+    rng = np.random.default_rng(0)
+    sung, band = 0.1 * rng.standard_normal((2, 1, RATE_HZ)).astype(np.float32)
+    heard = training.hear_sources(Audio(sung, RATE_HZ), Audio(band, RATE_HZ), np.zeros(49, int))
+    assert len(heard.told_T) == len(heard.X_TD) == 49
+    assert np.all((heard.told_T >= training.FAR_GAINS[0]) & (heard.told_T <= training.FAR_GAINS[1]))
+    frame_TN = training.frames(Audio(sung, RATE_HZ), 49)
+    middle = sung[0, 10 * 320 : 12 * 320] * np.hanning(641)[:-1]  # label 10 is centred at 11 x 20 ms
+    np.testing.assert_allclose(frame_TN[10], middle, atol=1e-7)
+
+
+def test_a_pitch_that_moves_is_told_from_one_that_holds():
+    times_s = 0.02 * np.arange(100)
+    held = trained_activity.motion(np.full(100, 220.0), np.ones(100))
+    moving = trained_activity.motion(220 * 2 ** (np.sin(35 * times_s) / 24), np.ones(100))
+    assert held.shape == moving.shape == (100, 5)
+    np.testing.assert_allclose(held, 0, atol=1e-3)
+    assert moving[20:80, 2].min() > 10
+    assert np.isfinite(trained_activity.motion(np.full(3, np.nan), np.zeros(3))).all()
+    gap = np.where(np.arange(100) < 50, np.nan, 220.0)
+    np.testing.assert_allclose(trained_activity.motion(gap, np.ones(100)), 0, atol=1e-3)
+
+
 def test_the_same_seed_gives_the_same_bytes(trained):
     assert to_bytes(trained()) == to_bytes(trained())
     assert to_bytes(trained()) != to_bytes(trained(seed=1))
@@ -118,6 +154,15 @@ def test_a_model_without_use_is_refused(tmp_path):
     path = activity_model(tmp_path / "activity.npz")
     with pytest.raises(ConfigError, match="is a model of kind activity, and one of kind nmf is needed"):
         separate(sound, RATE_HZ, load_config("trained", [f"accompaniment.trained_nmf.model={path}"]))
+
+
+def test_a_model_whose_trees_point_at_nothing_is_refused(tmp_path):
+    path = activity_model(tmp_path / "activity.npz")
+    model = read(path)
+    model.arrays["feature_MN"][:] = len(model.arrays["centre_D"])
+    path.write_bytes(to_bytes(model))
+    with pytest.raises(ConfigError, match="its trees point at what is not there"):
+        read(path)
 
 
 def test_cepstra_of_a_nearer_sound_are_nearer():

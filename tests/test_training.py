@@ -87,6 +87,17 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_processes_and_anoth
     assert trained(tracks, tmp_path / "c.npz", Settings(n_bases=4, n_epochs=3, batch_frames=40, seed=1)) != one
 
 
+def test_voices_are_heard_at_other_pitches_and_accompaniments_are_not(tracks, tmp_path):
+    models_of = {}
+    for semitones in (0.0, 12.0):
+        path = tmp_path / f"{semitones:g}.npz"
+        trained(tracks, path, Settings(n_bases=4, n_epochs=3, batch_frames=40, voice_semitones=semitones))
+        models_of[semitones] = models.read(path, "nmf").arrays
+    as_sung, moved = models_of[0.0], models_of[12.0]
+    np.testing.assert_array_equal(as_sung["accompaniment_KF"], moved["accompaniment_KF"])
+    assert not np.allclose(as_sung["voice_KF"], moved["voice_KF"])
+
+
 def test_stopped_training_goes_on_to_the_same_model(tracks, tmp_path):
     whole = trained(tracks, tmp_path / "whole.npz")
     told = []
