@@ -80,7 +80,7 @@ ALTERNATIVES = {
         "alone": "true",
         "n_iterations": "1",
         "n_learned": "1",
-        "n_starts": "3",
+        "n_starts": "2",
         "refinement": "1",
     },
     "accompaniment.masked_nmf": {"n_components": "2", "n_iterations": "1", "n_starts": "1"},

@@ -1,8 +1,9 @@
 """Accompaniment, and if wanted the voice, from bases that were learned from other recordings (`karaoke-sep train nmf`).
 
-Inside the pitch method the trained spectra of the accompaniment, and a few learned from the song itself, are fitted to
-the bins outside the harmonic mask and predict those inside, as in `masked_nmf`; then the trained voice against the
-trained accompaniment moves the gain there. ``alone`` leaves the pitch out: the two sets of bases share all bins.
+Inside the pitch method the trained voice against the trained accompaniment moves the gain in the harmonic mask. Where
+only an accompaniment was trained, most likely that of the very song, its spectra and a few learned from the song are
+fitted to the bins outside the mask and predict those inside, as in `masked_nmf`; spectra of other songs are worse there
+than the song's own. ``alone`` leaves the pitch out: the two sets of bases share all bins.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConfigError
+from . import masked_nmf
 
 EPS = np.float32(1e-12)
 
@@ -22,7 +24,7 @@ class Params:
     alone: bool = False
     n_iterations: int = 30
     n_learned: int = 10
-    n_starts: int = 1
+    n_starts: int = 3
     refinement: float = 0.15
 
     def __post_init__(self):
@@ -60,7 +62,9 @@ def fit(X_TF, covered_TF, bin_hz: float, params: Params, rng: np.random.Generato
     from .. import models, trained_bases
 
     model = models.read(params.model, "nmf")
-    _, trained_KF = trained_bases.bases_at(model, bin_hz, X_TF.shape[1])
+    voice_KF, trained_KF = trained_bases.bases_at(model, bin_hz, X_TF.shape[1])
+    if len(voice_KF):
+        return masked_nmf.fit(X_TF, covered_TF, bin_hz, masked_nmf.Params(params.n_learned), rng)
     M_TF = np.where(covered_TF, np.float32(0), np.float32(1))
     MX_TF = M_TF * X_TF
     B_KF = np.vstack([trained_KF, trained_bases.random_bases(params.n_learned, MX_TF, rng)])
