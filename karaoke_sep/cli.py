@@ -597,6 +597,7 @@ class _Bars:
 def _bar(**settings):
     from tqdm import tqdm
 
+    tqdm.monitor_interval = 0  # no thread of its own: where there is one, no process can be forked
     return tqdm(file=sys.stderr, dynamic_ncols=True, **settings)
 
 
