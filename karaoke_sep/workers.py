@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from .errors import ConfigError
 
-_IDLE_S = 30  # after that a process without work ends; otherwise it would outlive a parent that was killed
+_IDLE_S = 30  # a process without work ends after at most twice that, or it would outlive a parent that was killed
 Workers = tuple[Callable[..., Future], type[Exception] | tuple[type[Exception], ...]]
 
 
