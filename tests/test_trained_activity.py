@@ -101,6 +101,15 @@ def test_the_told_gain_brings_the_voice_found_nearest_to_the_true_one():
     np.testing.assert_allclose(frame_TN[10], middle, atol=1e-7)
 
 
+def test_remixes_teach_the_gate_and_nothing_else(clips, trained):
+    pieces = dataset.find(clips, train_singers=["anna"])
+    without = training.train(pieces, [training.hear(pieces, 0, 0, 0)], 2, 0)
+    with_remixes = trained()
+    assert (without.about["n_remixes"], with_remixes.about["n_remixes"]) == (0, 2)
+    np.testing.assert_array_equal(without.arrays["means_SKE"], with_remixes.arrays["means_SKE"])
+    assert not np.array_equal(without.arrays["value_MN"], with_remixes.arrays["value_MN"])
+
+
 def test_a_pitch_that_moves_is_told_from_one_that_holds():
     times_s = 0.02 * np.arange(100)
     held = trained_activity.motion(np.full(100, 220.0), np.ones(100))
