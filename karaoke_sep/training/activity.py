@@ -55,8 +55,8 @@ def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> list[Hea
     InputError
         If a file or its labels are missing or damaged.
     """
-    found = [hear_sources(*sources_of(pieces[index]))]
-    voice, _, classes = sources_of(pieces[index])
+    voice, own_accompaniment, classes = sources_of(pieces[index])
+    found = [hear_sources(voice, own_accompaniment, classes)]
     for number in range(n_remixes):
         rng = np.random.default_rng([seed, index, number])
         other = pieces[rng.integers(len(pieces))]
@@ -101,7 +101,7 @@ def train(pieces: list[Piece], heard: list[list[Heard]], n_gaussians: int, seed:
     Raises
     ------
     ConfigError
-        If a class has too few frames.
+        If a class has too few frames, or scikit-learn has changed its trees.
     """
     clips = [found[0] for found in heard]
     X_TD = np.vstack([clip.X_TD for clip in clips])
@@ -168,7 +168,7 @@ def gain_trees(parts: list[Heard], seed: int) -> dict[str, np.ndarray]:
     trees = as_arrays(regressor)
     some_TD = X_TD[:: max(1, len(X_TD) // 1000)]
     if not np.allclose(boosted_trees.predict(some_TD, trees), regressor.predict(some_TD)):
-        raise RuntimeError("trees of this version of scikit-learn are not what they were")
+        raise ConfigError("trees of this version of scikit-learn are not what they were; install an earlier one")
     return trees
 
 

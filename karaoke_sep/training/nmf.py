@@ -33,7 +33,7 @@ class Settings:
 
     Voices are played faster and slower at random, so that their spectra are those of all pitches and of larger and
     smaller heads: 0 / 5 / 8 / 12 semitones either way give 2.3 / 2.8 / 3.1 / 3.3 dB for `abjones` and 3.2 / 2.9 /
-    3.2 / 2.6 dB for `amy`. Accompaniments keep their tuning: moved by 3 semitones as well they cost 0.5 dB.
+    3.2 / 2.6 dB for `amy`. Accompaniments keep their tuning: moved by 3 semitones as well they cost 0.5 to 0.7.
     """
 
     n_bases: int = 256
