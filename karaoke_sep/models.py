@@ -21,7 +21,7 @@ import numpy as np
 from . import __version__, boosted_trees
 from .errors import ConfigError
 
-FORMAT = 1
+FORMAT = 2  # 1 knew two features of a frame less
 MAX_BYTES = 500_000_000  # a hundred times what training makes by default
 ABOUT = {"rate_hz": int, "window_ms": float, "hop_ms": float, "seed": int, "versions": dict, "singers": list}
 KINDS = {

@@ -80,13 +80,14 @@ def test_classes_are_found_in_a_clip_of_another_singer(clips, trained):
 def test_the_trained_gate_is_open_where_it_should_be(clips, trained):
     """Wider than its own gain in what is sung without a pitch, and shut where nobody sings."""
     [clip] = mir1k.find_clips(clips, singers=("bert",))
-    heard = training.hear_sources(*training.sources_of(dataset.find(clips, train_singers=["bert"])[0]))
+    [piece] = dataset.find(clips, train_singers=["bert"])
+    heard = training.hear_sources(*training.sources_of(piece), training.classes_of(piece))
     gains = trained_activity.gains(heard.X_TD, trained())
     assert gains.shape == heard.told_T.shape
     assert gains[heard.classes == 0].mean() < 0.1
     assert gains[heard.classes == 2].mean() > 0.8
     _, _, own = hear_activity(clip)
-    loss = [np.sum(heard.energy_T * (g - heard.told_T) ** 2) for g in (gains, own)]
+    loss = [np.sum(heard.weight_T * (g - heard.told_T) ** 2) for g in (gains, own)]
     assert loss[0] < loss[1]
 
 
@@ -99,6 +100,16 @@ def test_the_told_gain_brings_the_voice_found_nearest_to_the_true_one():
     frame_TN = training.frames(Audio(sung, RATE_HZ), 49)
     middle = sung[0, 10 * 320 : 12 * 320] * np.hanning(641)[:-1]  # label 10 is centred at 11 x 20 ms
     np.testing.assert_allclose(frame_TN[10], middle, atol=1e-7)
+
+
+def test_recordings_count_by_the_error_that_is_left_in_them():
+    sung, band = voice(lambda t: 220 + 30 * t, 2, RATE_HZ), noise(2, RATE_HZ, seed=1)
+    total = []
+    for share in (0, 0.5, 2):
+        part = Audio(np.float32(share) * band.samples, RATE_HZ)
+        total.append(training.hear_sources(sung, part, np.full(98, 2)).weight_T.sum())
+    assert total[0] > 1.2 * total[1] > 1.2**2 * total[2]
+    assert total[0] < 1.1 / training.LEAST_ERROR
 
 
 def test_remixes_teach_the_gate_and_nothing_else(clips, trained):

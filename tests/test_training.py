@@ -1,5 +1,6 @@
 """Spectra learned from recordings: the training, its file, and what a separation makes of it."""
 
+import json
 import subprocess
 import sys
 
@@ -161,6 +162,13 @@ def pickled(path):
     np.savez(path, about=np.array([{"kind": "nmf"}], dtype=object))
 
 
+def earlier(path):
+    with np.load(nmf_model(path)) as archive:
+        entries = dict(archive)
+    about = json.loads(str(entries["about"])) | {"format": models.FORMAT - 1}
+    np.savez(path, **entries | {"about": np.array(json.dumps(about))})
+
+
 def holed(path):
     arrays = {"voice_KF": np.full((1, 5), np.nan, np.float32), "accompaniment_KF": np.zeros((1, 5), np.float32)}
     about = {"rate_hz": 1, "window_ms": 1.0, "hop_ms": 1.0, "seed": 0, "versions": {}, "singers": []}
@@ -173,6 +181,7 @@ def holed(path):
         (foreign, "is no model of karaoke-sep train"),
         (cut, "is damaged, or no model"),
         (pickled, "is damaged, or no model"),
+        (earlier, f"has format {models.FORMAT - 1} (karaoke-sep"),
         (holed, "its voice_KF is missing or damaged"),
         (lambda path: path.write_text("no archive"), "is damaged, or no model"),
         (lambda path: path.mkdir(), "is not a file"),

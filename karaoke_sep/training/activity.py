@@ -2,7 +2,8 @@
 
 The classes are learned from the clips themselves. The gain is a regression, by boosted trees, to the one that brings
 the separated voice u nearest to the true voice v, <v, u> / <u, u> in each frame, weighted by the energy that hangs on
-it; it is learned from remixes, for it has to hold where singers and accompaniments are others.
+it, against the error that is left in the recording; it is learned from remixes, for it has to hold where singers and
+accompaniments are others.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from .remix import remix
 
 N_CLASSES = len(trained_activity.CLASSES)
 N_TREES, N_LEAVES, MIN_FRAMES, LEARNING_RATE = 200, 15, 100, 0.05
+LEAST_ERROR = 0.02  # of the energy of the voice: a recording without accompaniment must not outweigh all others
 FAR_GAINS = (-0.5, 1.5)  # what a frame may vote for beyond 0 and 1: cut off at these, gains are biased to the middle
 
 
@@ -33,18 +35,20 @@ class Heard:
 
     Attributes
     ----------
-    X_TD : ndarray, shape (T, D)
+    X_TD : ndarray, shape (T, D), float32
+        Those of all recordings are kept until the last was heard.
     classes : ndarray of int, shape (T,)
     told_T : ndarray, shape (T,)
         The gain that brings the separated voice nearest to the true one.
-    energy_T : ndarray, shape (T,)
-        Of the separated voice, against all of the true one.
+    weight_T : ndarray, shape (T,)
+        Energy of the separated voice, against all of the error that the gate leaves which knows only the song: what is
+        gained counts in dB.
     """
 
     X_TD: np.ndarray
     classes: np.ndarray
     told_T: np.ndarray
-    energy_T: np.ndarray
+    weight_T: np.ndarray
 
 
 def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> list[Heard]:
@@ -55,12 +59,12 @@ def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> list[Hea
     InputError
         If a file or its labels are missing or damaged.
     """
-    voice, own_accompaniment, classes = sources_of(pieces[index])
+    voice, own_accompaniment = sources_of(pieces[index])
+    classes = classes_of(pieces[index])
     found = [hear_sources(voice, own_accompaniment, classes)]
     for number in range(n_remixes):
         rng = np.random.default_rng([seed, index, number])
-        other = pieces[rng.integers(len(pieces))]
-        _, accompaniment, _ = sources_of(other)
+        _, accompaniment = sources_of(pieces[rng.integers(len(pieces))])
         *sides, moved = remix(voice.samples[0], accompaniment.samples[0], classes, voice.rate_hz, rng)
         new_voice, new_accompaniment = (Audio(samples[None], voice.rate_hz) for samples in sides)
         if new_voice.duration_s >= 2 * MIN_S and len(moved):
@@ -68,24 +72,32 @@ def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> list[Hea
     return found
 
 
-def sources_of(piece: Piece) -> tuple[Audio, Audio, np.ndarray]:
-    """Voice, accompaniment and classes of a clip of MIR-1K."""
+def sources_of(piece: Piece) -> tuple[Audio, Audio]:
+    """Voice and accompaniment of a clip of MIR-1K."""
     voice, accompaniment = piece.read()
-    if piece.clip is None or voice is None or accompaniment is None:
+    if voice is None or accompaniment is None:
+        raise InputError(f"{piece.paths[0]}: one side is not enough for this training")
+    return voice, accompaniment
+
+
+def classes_of(piece: Piece) -> np.ndarray:
+    """What its labels say, 0, 1 or 2 in each labelled frame."""
+    if piece.clip is None:
         raise InputError(f"{piece.paths[0]}: only MIR-1K has the labels that this training needs")
-    return voice, accompaniment, mir1k.read_classes(piece.clip)
+    return mir1k.read_classes(piece.clip)
 
 
 def hear_sources(voice: Audio, accompaniment: Audio, classes: np.ndarray) -> Heard:
     """What is learned from a voice over an accompaniment."""
     mixture = Audio(voice.samples + accompaniment.samples, voice.rate_hz)
     with threadpool_limits(1):
-        X_TD, _, found = activity_features(mixture, Config())
+        X_TD, gains, found = activity_features(mixture, Config())
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
     true_TN, found_TN = (frames(sound, len(rows)) for sound in (voice, found))
     energy_T = np.sum(found_TN**2, axis=1)
     told_T = np.clip(np.sum(true_TN * found_TN, axis=1) / (energy_T + 1e-12), *FAR_GAINS)
-    return Heard(X_TD[rows], classes[: len(rows)], told_T, energy_T / (np.sum(voice.samples**2) + 1e-12))
+    error = np.sum((true_TN - gains[rows, None] * found_TN) ** 2) + LEAST_ERROR * np.sum(true_TN**2)
+    return Heard(X_TD[rows].astype(np.float32), classes[: len(rows)], told_T, energy_T / (error + 1e-12))
 
 
 def frames(sound: Audio, n_frames: int) -> np.ndarray:
@@ -104,7 +116,7 @@ def train(pieces: list[Piece], heard: list[list[Heard]], n_gaussians: int, seed:
         If a class has too few frames, or scikit-learn has changed its trees.
     """
     clips = [found[0] for found in heard]
-    X_TD = np.vstack([clip.X_TD for clip in clips])
+    X_TD = np.vstack([clip.X_TD for clip in clips], dtype=float)
     classes = np.concatenate([clip.classes for clip in clips])
     counts = np.bincount(classes, minlength=N_CLASSES)
     for name, count in zip(trained_activity.CLASSES, counts, strict=True):
@@ -154,8 +166,8 @@ def discriminant(X_TD, classes) -> tuple[np.ndarray, np.ndarray]:
 
 def gain_trees(parts: list[Heard], seed: int) -> dict[str, np.ndarray]:
     """The regression of the gain on the features, as `boosted_trees.FIELDS`, each of shape (M, N)."""
-    X_TD = np.vstack([part.X_TD for part in parts])
-    told_T, energy_T = (np.concatenate([getattr(part, name) for part in parts]) for name in ("told_T", "energy_T"))
+    X_TD = np.vstack([part.X_TD for part in parts], dtype=float)  # as scikit-learn wants it, or it would copy them
+    told_T, weight_T = (np.concatenate([getattr(part, name) for part in parts]) for name in ("told_T", "weight_T"))
     regressor = HistGradientBoostingRegressor(
         max_iter=N_TREES,
         max_leaf_nodes=N_LEAVES,
@@ -164,7 +176,7 @@ def gain_trees(parts: list[Heard], seed: int) -> dict[str, np.ndarray]:
         early_stopping=False,
         random_state=seed,
     )
-    regressor.fit(X_TD, told_T, sample_weight=energy_T / (energy_T.mean() + 1e-12))
+    regressor.fit(X_TD, told_T, sample_weight=weight_T / (weight_T.mean() + 1e-12))
     trees = as_arrays(regressor)
     some_TD = X_TD[:: max(1, len(X_TD) // 1000)]
     if not np.allclose(boosted_trees.predict(some_TD, trees), regressor.predict(some_TD)):
