@@ -48,9 +48,10 @@ def features(mid: Audio, track: PitchTrack, times_s, level_db, cepstra_TD, voici
     nearest = np.rint(np.interp(spectrum.times_s, times_s, np.arange(len(times_s)))).astype(int)
     relative_db = np.maximum(level_db - np.percentile(level_db, 95), -60)
     evidence_TD = np.stack([log_odds(voicing), relative_db, log_odds(gains)], axis=1)[nearest]
-    timbre_TD = np.hstack([mixture_TD, cepstra_TD[nearest]])
+    cepstra_TD = cepstra_TD[nearest]
+    timbre_TD = np.hstack([mixture_TD, cepstra_TD])
     heard_T = evidence_TD[:, 1] > vocal_activity.HEARD_DB
-    singer_T = timbre.evidence(cepstra_TD[nearest], gains[nearest], heard_T, TIMBRE_SMOOTHING_MS / HOP_MS)
+    singer_T = timbre.evidence(cepstra_TD, gains[nearest], heard_T, TIMBRE_SMOOTHING_MS / HOP_MS)
     X_TD = np.hstack([timbre_TD - timbre_TD.mean(axis=0), evidence_TD, singer_T[:, None]])
     slope = np.arange(-REACH, REACH + 1) / np.sum(np.arange(-REACH, REACH + 1) ** 2)
     slopes_TD = scipy.ndimage.correlate1d(X_TD, slope, axis=0, mode="nearest")
