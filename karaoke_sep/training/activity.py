@@ -25,7 +25,7 @@ from .remix import remix
 
 N_CLASSES = len(trained_activity.CLASSES)
 N_TREES, N_LEAVES, MIN_FRAMES, LEARNING_RATE = 200, 15, 100, 0.05
-LEAST_ERROR = 0.02  # of the energy of the voice: a recording without accompaniment must not outweigh all others
+LEAST_ERROR = 0.02  # of the energy of the voice, lest a recording without accompaniment outweighs all; no other tried
 FAR_GAINS = (-0.5, 1.5)  # what a frame may vote for beyond 0 and 1: cut off at these, gains are biased to the middle
 
 
