@@ -18,7 +18,7 @@ from .pipeline import (
     Progress,
     checked,
     find_pitch,
-    gate,
+    gated,
     separate,
     separate_segment,
     shifted,
@@ -69,7 +69,7 @@ def separate_corrected(
     if changed_T.mean() > MOSTLY:
         return separate(audio, config=config, track=track, progress=progress)
     ungated, frames = ungated_voice(audio, found, config, progress)
-    voice = ungated * gate(frames, found, audio, config)
+    voice = gated(audio, ungated, frames, found, config)
     places = runs(changed_T)
     for group in together(places, found.times_s):
         inside = np.zeros(len(changed_T), bool)
@@ -80,7 +80,7 @@ def separate_corrected(
             np.where(inside, local.f0_hz, found.f0_hz),
             np.where(inside, local.voicing, found.voicing),
         )
-        start, stop, part = separate_place(audio, mended, frames, inside, config)
+        start, stop, part = separate_place(audio, ungated, mended, frames, inside, config)
         share = fades(group, found.times_s, audio)[start:stop]
         voice[:, start:stop] += share * (part - voice[:, start:stop])
     return stems(audio, voice, track)
@@ -111,13 +111,15 @@ def together(places: list[tuple[int, int]], times_s: np.ndarray) -> list[list[tu
 
 
 def separate_place(
-    audio: Audio, track: PitchTrack, frames: Frames, inside: np.ndarray, config: Config
+    audio: Audio, ungated: np.ndarray, track: PitchTrack, frames: Frames, inside: np.ndarray, config: Config
 ) -> tuple[int, int, np.ndarray]:
     """Voice of a place and what surrounds it.
 
     Parameters
     ----------
     audio : Audio, (C, N)
+    ungated : ndarray, shape (C, N)
+        Voice along the pitch that was found.
     track : PitchTrack, (T,)
         Corrected in this place only.
     frames : Frames
@@ -140,7 +142,9 @@ def separate_place(
     heard = heard._replace(times_s=heard.times_s + start_s)
     new, old = ((times_s >= first_s) & (times_s <= last_s) for times_s in (heard.times_s, frames.times_s))
     both = Frames(*(np.concatenate([b[~old], a[new]]) for a, b in zip(heard, frames, strict=True)))
-    return start, stop, part.samples * gate(both, track, audio, config)[start:stop]
+    voice = ungated.copy()
+    voice[:, start:stop] = part.samples
+    return start, stop, gated(audio, voice, both, track, config)[:, start:stop]
 
 
 def fades(places: list[tuple[int, int]], times_s: np.ndarray, audio: Audio) -> np.ndarray:

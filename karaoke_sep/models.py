@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, boosted_trees
+from . import __version__, band_gains
 from .errors import ConfigError
 
-FORMAT = 2  # 1 knew two features of a frame less
+FORMAT = 3  # 1 and 2 had another gate
 MAX_BYTES = 500_000_000  # a hundred times what training makes by default
 ABOUT = {"rate_hz": int, "window_ms": float, "hop_ms": float, "seed": int, "versions": dict, "singers": list}
 KINDS = {
@@ -34,7 +34,7 @@ KINDS = {
         "precisions_SKEE": 4,
         "transitions_SS": 2,
         "start_S": 1,
-        **{f"{name}_MN": 2 for name in boosted_trees.FIELDS},
+        **{name: len(shape) for name, shape in band_gains.shapes().items()},
     },
 }
 
@@ -146,20 +146,18 @@ def _checked(path: Path, entries: dict[str, np.ndarray]) -> Model:
             raise ConfigError(f"{path}: its {name} is missing or damaged; train it again")
     model = Model(kind, about, {name: entries[name] for name in wanted})
     _check_shapes(path, model.arrays)
-    if kind == "activity" and not boosted_trees.are_sound(trees_of(model), len(model.arrays["centre_D"])):
-        raise ConfigError(f"{path}: its trees point at what is not there; train it again")
+    for name, shape in band_gains.shapes().items() if kind == "activity" else ():
+        if model.arrays[name].shape != shape:
+            raise ConfigError(f"{path}: its {name} is {model.arrays[name].shape}, not {shape}; train it again")
     return model
-
-
-def trees_of(model: Model) -> dict[str, np.ndarray]:
-    """The regression of the gain in a model of the activity, as `boosted_trees` takes it."""
-    return {name: model.arrays[f"{name}_MN"] for name in boosted_trees.FIELDS}
 
 
 def _check_shapes(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Refuse arrays whose axes of one letter differ in length (K is free where both sides have their own)."""
     lengths: dict[str, int] = {}
     for name, values in arrays.items():
+        if not name.rpartition("_")[2].isupper():
+            continue  # a layer of the network, which has its own axes
         for letter, n in zip(name.rpartition("_")[2], values.shape, strict=True):
             key = name if (letter, name[-1]) == ("K", "F") else letter
             if lengths.setdefault(key, n) != n:
@@ -193,7 +191,7 @@ def describe(model: Model) -> list[tuple[str, str]]:
     about = model.about
     rows = [("kind", model.kind), ("rate", f"{about['rate_hz']} Hz")]
     rows += [("window", f"{about['window_ms']:g} ms every {about['hop_ms']:g} ms")]
-    sizes = {"nmf": ("voice_KF", "accompaniment_KF"), "activity": ("weights_SK", "value_MN")}[model.kind]
+    sizes = {"nmf": ("voice_KF", "accompaniment_KF"), "activity": ("weights_SK", "centre_D")}[model.kind]
     rows += [(name.rpartition("_")[0], " x ".join(map(str, model.arrays[name].shape))) for name in sizes]
     rows += [("singers", ", ".join(model.singers) or "unknown")]
     known = {"rate_hz", "window_ms", "hop_ms", "singers", "versions"}

@@ -85,8 +85,7 @@ def separate(
     else:
         track = without_pitch(audio)
     voice, frames = ungated_voice(audio, track, config, progress)
-    voice *= gate(frames, track, audio, config)
-    return stems(audio, voice, track)
+    return stems(audio, gated(audio, voice, frames, track, config, out=voice), track)
 
 
 def ungated_voice(
@@ -271,13 +270,16 @@ def between_frames(few_TF, n_apart: int, n_frames: int) -> np.ndarray:
     return values_TF
 
 
-def gate(frames: Frames, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
-    """Gain of the vocal activity for each sample, shape (N,), decided on the whole song."""
+def gated(audio: Audio, voice: np.ndarray, frames: Frames, track: PitchTrack, config: Config, out=None) -> np.ndarray:
+    """The vocals, (C, N): the voice along the pitch where somebody sings, decided on the whole song.
+
+    A trained model decides in each band, and finds what was missed above the lowest ones. ``out`` may be ``voice``.
+    """
     heard = heard_by_gate(at_gate(frames, audio.duration_s, config), track, config)
-    gains = heard[-1]
     if config.vocal_activity.enabled and config.vocal_activity.backend == "trained":
-        gains = trained_gains(heard, track, audio, config)
-    return np.interp(np.arange(audio.n_samples) / audio.rate_hz, heard[0], gains).astype(np.float32)
+        return trained_vocals(audio, voice, heard, track, config)
+    gain = np.interp(np.arange(audio.n_samples) / audio.rate_hz, heard[0], heard[-1]).astype(np.float32)
+    return np.multiply(voice, gain, out=out)
 
 
 def at_gate(frames: Frames, duration_s: float, config: Config) -> Frames:
@@ -301,29 +303,44 @@ def heard_by_gate(frames: Frames, track: PitchTrack, config: Config) -> tuple[np
     return *frames, voicing, gains
 
 
-def trained_gains(heard, track: PitchTrack, audio: Audio, config: Config) -> np.ndarray:
-    """Gain of the vocal activity by the trained model at the times of the gate, (T,)."""
-    from . import models, trained_activity
+def trained_vocals(audio: Audio, voice: np.ndarray, heard, track: PitchTrack, config: Config) -> np.ndarray:
+    """The vocals, (C, N), by the gains of a trained model, segment after segment."""
+    from . import band_gains, models
 
     model = models.read(config.vocal_activity.model, "activity")
-    mid = mid_for_analysis(audio, trained_activity.RATE_HZ)
-    gains = trained_activity.gains(trained_activity.features(mid, track, *heard), model)
-    return np.interp(heard[0], np.arange(len(gains)) * trained_activity.HOP_MS / 1000, gains)
+    found = Audio(voice, audio.rate_hz)
+    _, clues = activity_clues(audio, found, heard, track)
+    voice_TB, rest_TB, _ = band_gains.hear(model.arrays, clues)
+    vocals = np.zeros_like(voice)
+    segments = list(segment_bounds(audio.n_samples, audio.rate_hz))
+    for number, (start, stop) in enumerate(segments):
+        both = audio.excerpt(start, stop), found.excerpt(start, stop)
+        part = band_gains.apply(*both, voice_TB, rest_TB, start / audio.rate_hz)
+        vocals[:, start:stop] += part.samples * fades(number, segments, audio.rate_hz)
+    return vocals
 
 
-def activity_features(audio: Audio, config: Config) -> tuple[np.ndarray, np.ndarray, Audio]:
-    """What a trained model of the activity hears of a song, (T, D), with what else there is to be heard.
+def activity_clues(audio: Audio, found: Audio, heard, track: PitchTrack):
+    """What a trained model hears of a song every 20 ms: features of the classes, (T, D), and `band_gains.Clues`."""
+    from . import band_gains, trained_activity
 
-    That is the gain of the gate in the same frames, (T,), and the voice before any gate.
-    """
-    from . import trained_activity
+    X_TD = trained_activity.features(mid_for_analysis(audio, trained_activity.RATE_HZ), track, *heard)
+    times_s = np.arange(len(X_TD)) * trained_activity.HOP_MS / 1000
+    return X_TD, band_gains.Clues(
+        band_gains.levels(*(mono(sound, band_gains.RATE_HZ) for sound in (audio, found))),
+        band_gains.pitch_everywhere(track, times_s),
+        np.interp(times_s, heard[0], heard[-1]),
+        trained_activity.evidence_of(X_TD),
+    )
 
+
+def hear_activity(audio: Audio, config: Config):
+    """What a trained model hears of a song, as `activity_clues`, and the voice before any gate."""
     track = find_pitch(audio, config=config)
     voice, frames = ungated_voice(audio, track, config)
+    found = Audio(voice, audio.rate_hz)
     heard = heard_by_gate(at_gate(frames, audio.duration_s, config), track, config)
-    X_TD = trained_activity.features(mid_for_analysis(audio, trained_activity.RATE_HZ), track, *heard)
-    gains = np.interp(np.arange(len(X_TD)) * trained_activity.HOP_MS / 1000, heard[0], heard[-1])
-    return X_TD, gains, Audio(voice, audio.rate_hz)
+    return *activity_clues(audio, found, heard, track), found
 
 
 def band_level_db(S_TF, spectrum) -> np.ndarray:
@@ -382,11 +399,16 @@ def check_form(audio) -> None:
 
 def mid_for_analysis(audio: Audio, rate_hz: int = ANALYSIS_RATE_HZ) -> Audio:
     """Mean of the channels against its peak, at the rate for analysis."""
-    mid = audio.samples.mean(axis=0, dtype=np.float32)
-    peak = max(float(np.abs(mid).max()), 1e-9)
+    peak = max(float(np.abs(audio.samples.mean(axis=0, dtype=np.float32)).max()), 1e-9)
+    return Audio(mono(audio, rate_hz).samples / np.float32(peak), rate_hz)
+
+
+def mono(audio: Audio, rate_hz: int) -> Audio:
+    """Mean of the channels at another rate."""
+    samples = audio.samples.mean(axis=0, dtype=np.float32)
     if audio.rate_hz != rate_hz:
-        mid = soxr.resample(mid, audio.rate_hz, rate_hz)
-    return Audio(mid[None] / np.float32(peak), rate_hz)
+        samples = soxr.resample(samples, audio.rate_hz, rate_hz)
+    return Audio(samples[None], rate_hz)
 
 
 def shifted(track: PitchTrack, seconds: float) -> PitchTrack:

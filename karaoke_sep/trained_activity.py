@@ -7,15 +7,14 @@ directions in which the classes differ; mixtures of Gaussians describe each clas
 know the songs of the training rather than voices: the area under the curve for an unseen singer is then 0.79 to 0.90
 (MIR-1K dev).
 
-The gain of a gate is no probability: it is asked for what is nearest to the true voice, by a regression on the same
-features and on how the pitch moves.
+How far a gate should open is another question than these classes answer; `band_gains` answers it.
 """
 
 import numpy as np
 import scipy.ndimage
 import scipy.special
 
-from . import boosted_trees, models, timbre, vocal_activity
+from . import timbre, vocal_activity
 from .models import Model
 from .stft import stft
 from .types import Audio, PitchTrack
@@ -56,6 +55,12 @@ def features(mid: Audio, track: PitchTrack, times_s, level_db, cepstra_TD, voici
     slope = np.arange(-REACH, REACH + 1) / np.sum(np.arange(-REACH, REACH + 1) ** 2)
     slopes_TD = scipy.ndimage.correlate1d(X_TD, slope, axis=0, mode="nearest")
     return np.hstack([X_TD, slopes_TD, motion(track.at(spectrum.times_s).f0_hz, gains[nearest])])
+
+
+def evidence_of(X_TD: np.ndarray) -> np.ndarray:
+    """Of the features what is no timbre: voicing, level, gate, the singer's own timbre, and motion; shape (T, 9)."""
+    n_timbre = 3 * timbre.N_CEPSTRA
+    return np.hstack([X_TD[:, n_timbre : n_timbre + 4], X_TD[:, -5:]])
 
 
 def motion(f0_hz: np.ndarray, gains: np.ndarray) -> np.ndarray:
@@ -133,11 +138,6 @@ def best_path(score_TS: np.ndarray, start_S: np.ndarray, transitions_SS: np.ndar
     for t in range(len(path) - 1, 0, -1):
         path[t - 1] = came_TS[t, path[t]]
     return path
-
-
-def gains(X_TD: np.ndarray, model: Model) -> np.ndarray:
-    """The gain that a gate should have, shape (T,), 0..1."""
-    return np.clip(boosted_trees.predict(X_TD, models.trees_of(model)), 0, 1)
 
 
 def decode(X_TD: np.ndarray, model: Model) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """Remixes: what is changed, and what labels follow."""
 
+import librosa
 import numpy as np
 import pytest
 from sounds import noise, voice
@@ -13,43 +14,82 @@ def rms_db(samples):
     return 10 * np.log10(np.mean(np.square(samples)))
 
 
+def made(seed, **changed):
+    """A remix of a voice of a second and accompaniments of noise."""
+    sides = {"voice": voice(200, 1, RATE_HZ).samples[0], "own": noise(1, RATE_HZ).samples[0]}
+    others = [noise(3, RATE_HZ, seed=k).samples[0] for k in (1, 2)]
+    sides |= {"others": others, "classes": np.full(49, 2), "pitch_hz": 200.0, "rate_hz": RATE_HZ}
+    return remix.remix(**(sides | changed), rng=np.random.default_rng(seed))
+
+
+def median_pitch_hz(samples):
+    return np.median(librosa.yin(samples.astype(float), fmin=60, fmax=800, sr=RATE_HZ))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_remix_is_as_long_as_the_shorter_side_and_at_the_ordered_levels(seed):
-    sung, band = voice(200, 1, RATE_HZ).samples[0], noise(3, RATE_HZ).samples[0]
-    sides = remix.remix(sung, band, np.full(49, 2), RATE_HZ, np.random.default_rng(seed))
-    new_voice, new_band, classes = sides
-    assert len(new_voice) == len(new_band) > 0.5 * RATE_HZ
+    new_voice, new_band, classes = made(seed)
+    assert len(new_voice) == len(new_band) > 0.6 * RATE_HZ
     assert abs(len(classes) - len(new_voice) / 320) < 2
-    assert remix.LEVEL_DB[0] <= rms_db(new_band) <= remix.LEVEL_DB[1]
+    assert remix.LEVEL_DB[0] - 0.1 <= rms_db(new_band) <= remix.LEVEL_DB[1] + 0.1
     assert abs(rms_db(new_voice) - rms_db(new_band)) < 4 * remix.SNR_DB
 
 
 def test_the_same_numbers_give_the_same_remix_and_others_another():
-    sung, band, classes = voice(200, 1, RATE_HZ).samples[0], noise(1, RATE_HZ).samples[0], np.full(49, 2)
-    one, same, other = (remix.remix(sung, band, classes, RATE_HZ, np.random.default_rng(s))[0] for s in (0, 0, 1))
+    one, same, other = (made(seed)[0] for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert len(one) != len(other) or not np.allclose(one, other)
 
 
-@pytest.mark.parametrize("semitones", [-8, 8])
-def test_labels_move_with_the_voice(monkeypatch, semitones):
-    """Half a second of silence, then noise: the label must begin where the sound does, at whatever speed."""
-    monkeypatch.setattr(remix, "VOICE_SEMITONES", 0)
-    ratio = 2 ** (semitones / 12)
+def test_voices_come_at_all_pitches_whatever_their_own(monkeypatch):
+    monkeypatch.setattr(remix, "P_OWN", 0)
+    pitches_hz = [
+        median_pitch_hz(made(seed, voice=voice(f0, 1, RATE_HZ).samples[0], pitch_hz=f0)[0])
+        for f0 in (130.0, 350.0)
+        for seed in range(10)
+    ]
+    for half in (pitches_hz[:10], pitches_hz[10:]):
+        assert 95 < min(half) < 180
+        assert 280 < max(half) < 500
 
-    class Numbers:
-        def uniform(self, low, high):
-            return semitones if low == high == 0 else 0.5 * (low + high)
 
-        def normal(self, *_):
-            return 0.0 if len(_) == 2 else np.zeros(len(remix.TONE_HZ))
+def test_a_voice_without_a_known_pitch_is_taken_as_it_is(monkeypatch):
+    monkeypatch.setattr(remix, "MAX_SPEED_SEMITONES", 0)
+    assert median_pitch_hz(made(0, pitch_hz=np.nan)[0]) == pytest.approx(200, abs=3)
 
-    sung = np.concatenate([np.zeros(RATE_HZ // 2), noise(1, RATE_HZ).samples[0]])
+
+def test_a_voice_that_keeps_its_accompaniment_stays_in_tune_with_it(monkeypatch):
+    monkeypatch.setattr(remix, "P_OWN", 1)
+    tone = np.sin(2 * np.pi * 400 * np.arange(RATE_HZ) / RATE_HZ)
+    for seed in range(3):
+        new_voice, new_band, _ = made(seed, own=tone)
+        peak_hz = np.argmax(np.abs(np.fft.rfft(new_band * np.hanning(len(new_band))))) * RATE_HZ / len(new_band)
+        assert median_pitch_hz(new_voice) == pytest.approx(peak_hz / 2, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_move_with_the_voice(monkeypatch, seed):
+    """Half a second of silence, then a voice: the label must begin where the sound does, at whatever speed."""
+    monkeypatch.setattr(remix, "SPEED_SEMITONES", 1e6)
+    silent = np.concatenate([np.zeros(RATE_HZ // 2), voice(200, 1, RATE_HZ).samples[0]])
     classes = (0.02 * np.arange(1, 75) >= 0.5).astype(int) * 2
-    new_voice, _, moved = remix.remix(sung, noise(4, RATE_HZ).samples[0], classes, RATE_HZ, Numbers())
+    new_voice, _, moved = made(seed, voice=silent, classes=classes)
     begins_s = np.flatnonzero(np.abs(new_voice) > 0.1 * np.abs(new_voice).max())[0] / RATE_HZ
-    assert begins_s == pytest.approx(0.5 / ratio, abs=0.01)
-    assert (np.flatnonzero(moved)[0] + 1) * 0.02 == pytest.approx(begins_s, abs=0.021)
+    assert (np.flatnonzero(moved)[0] + 1) * 0.02 == pytest.approx(begins_s, abs=0.04)
+    fastest = remix.semitones(remix.MAX_SPEED_SEMITONES)
+    assert min(abs(begins_s - 0.5 / speed) for speed in (fastest, 1 / fastest)) < 0.04
+
+
+def test_formants_move_and_the_pitch_does_not():
+    f0 = 125.0
+    bright = voice(f0, 1, RATE_HZ).samples[0]
+    moved = remix.with_formants(bright, 1.3, RATE_HZ)
+    assert len(moved) == len(bright)
+    assert median_pitch_hz(moved) == pytest.approx(median_pitch_hz(bright), abs=1)
+    freqs_hz = np.fft.rfftfreq(len(bright), 1 / RATE_HZ)
+    centre_hz = [np.sum(freqs_hz * (p := np.abs(np.fft.rfft(x)) ** 2)) / p.sum() for x in (bright, moved)]
+    assert centre_hz[1] > 1.1 * centre_hz[0]
+    np.testing.assert_allclose(remix.with_formants(bright, 1.0, RATE_HZ), bright, atol=1e-5)
 
 
 def test_only_what_is_sung_without_a_pitch_gets_louder():

@@ -1,5 +1,6 @@
 """Accompaniment, unvoiced and voiced frames: decoding, training on labels, and the gate."""
 
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -8,13 +9,14 @@ import soundfile
 from click.testing import CliRunner
 from sounds import activity_model, noise, voice
 
-from karaoke_sep import load_config, separate, trained_activity
+from karaoke_sep import band_gains, load_config, separate, trained_activity
 from karaoke_sep.cli import main
 from karaoke_sep.errors import ConfigError, InputError
 from karaoke_sep.evaluation import activity, mfcc, mir1k
 from karaoke_sep.evaluation.run import hear_activity
 from karaoke_sep.models import read, to_bytes
 from karaoke_sep.training import activity as training
+from karaoke_sep.training import band_gains as lessons
 from karaoke_sep.training import dataset
 from karaoke_sep.types import Audio
 
@@ -62,63 +64,62 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(clips):
+    """Trained for some seconds."""
     pieces = dataset.find(clips, train_singers=["anna"])
     heard = [training.hear(pieces, i, 2, 0) for i in range(len(pieces))]
-    return lambda seed=0: training.train(pieces, heard, 2, seed)
+
+    @lru_cache
+    def train(seed=0, n_threads=1):
+        return training.train(pieces, heard, 2, 40, seed, n_threads)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lessons, "N_EXCERPTS", 4)
+        yield train
 
 
 def test_classes_are_found_in_a_clip_of_another_singer(clips, trained):
     [clip] = mir1k.find_clips(clips, singers=("bert",))
-    X_TD, true, gains = hear_activity(clip)
+    X_TD, true, gains, sung = hear_activity(clip, trained().arrays)
     p_TS, path = trained_activity.decode(X_TD, trained())
-    found = activity.figures(true, path, 1 - p_TS[:, 0], gains)
+    found = activity.figures(true, path, sung, gains)
     assert np.mean(path == true) == found["A/U/V"] > 0.85
     assert found["AUC"] > 0.95
     np.testing.assert_allclose(p_TS.sum(axis=1), 1)
 
 
-def test_the_trained_gate_is_open_where_it_should_be(clips, trained):
-    """Wider than its own gain in what is sung without a pitch, and shut where nobody sings."""
-    [clip] = mir1k.find_clips(clips, singers=("bert",))
+def test_the_trained_gate_leaves_less_error_than_the_songs_own(clips, trained):
+    """In a clip of another singer, and it is wider than that in what is sung without a pitch."""
     [piece] = dataset.find(clips, train_singers=["bert"])
-    heard = training.hear_sources(*training.sources_of(piece), training.classes_of(piece))
-    gains = trained_activity.gains(heard.X_TD, trained())
-    assert gains.shape == heard.told_T.shape
-    assert gains[heard.classes == 0].mean() < 0.1
-    assert gains[heard.classes == 2].mean() > 0.8
-    _, _, own = hear_activity(clip)
-    loss = [np.sum(heard.weight_T * (g - heard.told_T) ** 2) for g in (gains, own)]
-    assert loss[0] < loss[1]
+    _, lesson = training.hear_sources(*training.sources_of(piece), training.classes_of(piece))
+    voice_TB, rest_TB, _ = band_gains.hear(trained().arrays, lesson.clues)
+    own_TB = np.broadcast_to(lesson.clues.gate_T[:, None], voice_TB.shape)
+    found, own = (lessons.error(*gains, lesson.power_6TB).sum() for gains in ((voice_TB, rest_TB), (own_TB, 0)))
+    assert found < own
+    hiss = slice(55, 95)
+    assert voice_TB[hiss, 20:].mean() > own_TB[hiss].mean()
 
 
-def test_the_told_gain_brings_the_voice_found_nearest_to_the_true_one():
-    rng = np.random.default_rng(0)
-    sung, band = 0.1 * rng.standard_normal((2, 1, RATE_HZ)).astype(np.float32)
-    heard = training.hear_sources(Audio(sung, RATE_HZ), Audio(band, RATE_HZ), np.zeros(49, int))
-    assert len(heard.told_T) == len(heard.X_TD) == 49
-    assert np.all((heard.told_T >= training.FAR_GAINS[0]) & (heard.told_T <= training.FAR_GAINS[1]))
-    frame_TN = training.frames(Audio(sung, RATE_HZ), 49)
-    middle = sung[0, 10 * 320 : 12 * 320] * np.hanning(641)[:-1]  # label 10 is centred at 11 x 20 ms
-    np.testing.assert_allclose(frame_TN[10], middle, atol=1e-7)
+def test_a_lesson_says_where_somebody_sings(clips):
+    [piece] = dataset.find(clips, train_singers=["anna"])
+    X_TD, lesson = training.hear_sources(*training.sources_of(piece), training.classes_of(piece))
+    assert lesson.n_frames == len(X_TD) == 201
+    assert lesson.sung_T[0] == -1  # the first label is centred at 20 ms
+    np.testing.assert_array_equal(lesson.sung_T[1:199], 0.02 * np.arange(1, 199) >= 1)
 
 
-def test_recordings_count_by_the_error_that_is_left_in_them():
-    sung, band = voice(lambda t: 220 + 30 * t, 2, RATE_HZ), noise(2, RATE_HZ, seed=1)
-    total = []
-    for share in (0, 0.5, 2):
-        part = Audio(np.float32(share) * band.samples, RATE_HZ)
-        total.append(training.hear_sources(sung, part, np.full(98, 2)).weight_T.sum())
-    assert total[0] > 1.2 * total[1] > 1.2**2 * total[2]
-    assert total[0] < 1.1 / training.LEAST_ERROR
+def test_the_median_pitch_is_that_of_the_labels(clips):
+    [piece] = dataset.find(clips, train_singers=["anna"])
+    assert training.median_pitch_hz(piece) == pytest.approx(440 * 2 ** ((57 - 69) / 12))
+    assert np.isnan(training.median_pitch_hz(dataset.Piece("no labels", "", (), piece.read)))
 
 
-def test_remixes_teach_the_gate_and_nothing_else(clips, trained):
+def test_remixes_teach_the_gains_and_nothing_else(clips, trained):
     pieces = dataset.find(clips, train_singers=["anna"])
-    without = training.train(pieces, [training.hear(pieces, 0, 0, 0)], 2, 0)
+    without = training.train(pieces, [training.hear(pieces, 0, 0, 0)], 2, 2, 0)
     with_remixes = trained()
-    assert (without.about["n_remixes"], with_remixes.about["n_remixes"]) == (0, 2)
+    assert (without.about["n_lessons"], with_remixes.about["n_lessons"]) == (1, 2)
     np.testing.assert_array_equal(without.arrays["means_SKE"], with_remixes.arrays["means_SKE"])
-    assert not np.array_equal(without.arrays["value_MN"], with_remixes.arrays["value_MN"])
+    assert not np.array_equal(without.arrays["gains_kernel"], with_remixes.arrays["gains_kernel"])
 
 
 def test_a_pitch_that_moves_is_told_from_one_that_holds():
@@ -134,7 +135,7 @@ def test_a_pitch_that_moves_is_told_from_one_that_holds():
 
 
 def test_the_same_seed_gives_the_same_bytes(trained):
-    assert to_bytes(trained()) == to_bytes(trained())
+    assert to_bytes(trained()) == to_bytes(trained(n_threads=2))
     assert to_bytes(trained()) != to_bytes(trained(seed=1))
 
 
@@ -149,7 +150,7 @@ def test_the_commands_train_score_and_separate(clips, tmp_path):
         return result
 
     path = tmp_path / "activity.npz"
-    call("train", "activity", clips, "--train-singers", "anna", "--model", path, "--gaussians", 2, "-q")
+    call("train", "activity", clips, "--train-singers", "anna", "--model", path, "--gaussians", 2, "--steps", 3, "-q")
     scored = call("evaluate", "activity", clips, "--model", path)
     assert "was trained on anna" in scored.stderr
     assert [line.split()[1] for line in scored.stdout.splitlines()[2:]] == ["anna", "bert"]
@@ -176,13 +177,26 @@ def test_a_model_without_use_is_refused(tmp_path):
         separate(sound, RATE_HZ, load_config("trained", [f"accompaniment.trained_nmf.model={path}"]))
 
 
-def test_a_model_whose_trees_point_at_nothing_is_refused(tmp_path):
+def test_a_model_with_a_layer_of_another_size_is_refused(tmp_path):
     path = activity_model(tmp_path / "activity.npz")
     model = read(path)
-    model.arrays["feature_MN"][:] = len(model.arrays["centre_D"])
+    model.arrays["few_kernel"] = np.zeros((1, 1, 2, 4))
     path.write_bytes(to_bytes(model))
-    with pytest.raises(ConfigError, match="its trees point at what is not there"):
+    with pytest.raises(ConfigError, match=r"its few_kernel is \(1, 1, 2, 4\), not"):
         read(path)
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44100])
+def test_stems_by_a_model_add_up_at_any_rate(tmp_path, rate_hz):
+    path = activity_model(tmp_path / "activity.npz")
+    sound = voice(220, 1.5, rate_hz).samples + 0.1 * noise(1.5, rate_hz, n_channels=2).samples
+    settings = ["vocal_activity.backend=trained", f"vocal_activity.model={path}"]
+    found = separate(sound, rate_hz, load_config(None, settings))
+    assert found.vocals.samples.shape == sound.shape
+    assert np.isfinite(found.vocals.samples).all()
+    np.testing.assert_allclose(found.vocals.samples + found.accompaniment.samples, sound, atol=1e-6)
+    own = separate(sound, rate_hz)
+    assert np.abs(found.vocals.samples - own.vocals.samples).max() > 1e-3
 
 
 def test_cepstra_of_a_nearer_sound_are_nearer():

@@ -106,6 +106,7 @@ def activity(folder, model, singers, every, jobs):
     """Score a model's classes of frames against the labels of MIR-1K in FOLDER, beside the training-free gate."""
     import joblib
     import numpy as np
+    import scipy.special
 
     from .. import models, trained_activity
     from . import activity, mir1k, report, run
@@ -113,14 +114,13 @@ def activity(folder, model, singers, every, jobs):
     trained = models.read(model, "activity")
     clips = mir1k.find_clips(folder, "all", tuple(filter(None, singers.split(","))), every)
     _warn_of_known_singers([model], clips)
-    heard = joblib.Parallel(n_jobs=jobs)(joblib.delayed(run.hear_activity)(clip) for clip in clips)
+    heard = joblib.Parallel(n_jobs=jobs)(joblib.delayed(run.hear_activity)(clip, trained.arrays) for clip in clips)
     rows = []
     for singer in sorted({clip.singer for clip in clips}):
         own = [found for clip, found in zip(clips, heard, strict=True) if clip.singer == singer]
-        decoded = [trained_activity.decode(X_TD, trained) for X_TD, _, _ in own]
-        true, gains = (np.concatenate([found[k] for found in own]) for k in (1, 2))
-        p_TS, path = (np.concatenate([found[k] for found in decoded]) for k in (0, 1))
-        rows.append((singer, activity.figures(true, path, 1 - p_TS[:, 0], gains)))
+        true, gains, sung = (np.concatenate([found[k] for found in own]) for k in (1, 2, 3))
+        path = np.concatenate([trained_activity.decode(found[0], trained)[1] for found in own])
+        rows.append((singer, activity.figures(true, path, scipy.special.expit(sung), gains)))
     header = ["fractions of frames", *rows[0][1]]
     click.echo(report.table(header, [[name, *(f"{v:.3f}" for v in found.values())] for name, found in rows]))
 

@@ -16,9 +16,11 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from .. import band_gains
 from ..config import Config
 from ..errors import ConfigError, KaraokeSepError, OutputError
-from ..pipeline import activity_features, seeks_pitch, separate
+from ..pipeline import hear_activity as hear_sound
+from ..pipeline import seeks_pitch, separate
 from ..types import Audio
 from . import baselines, mir1k, oracles, scoring, stems
 from .melody import melody_figures
@@ -59,13 +61,17 @@ def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
         return [{**who, "method": METHOD, "problem": str(error)}]
 
 
-def hear_activity(clip: mir1k.Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features (T, D), classes (T,) and gains of the training-free gate (T,) of a clip's labelled frames."""
+def hear_activity(clip: mir1k.Clip, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of a clip's labelled frames features, (T, D), classes, gains of the training-free gate, and log-odds of singing.
+
+    ``weights`` of the network in `band_gains` give the last.
+    """
     classes = mir1k.read_classes(clip)
     with threadpool_limits(1):
-        X_TD, gains, _ = activity_features(mir1k.load(clip).mixture, Config())
+        X_TD, clues, _ = hear_sound(mir1k.load(clip).mixture, Config())
+        *_, sung_T = band_gains.hear(weights, clues)
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
-    return X_TD[rows], classes[: len(rows)], gains[rows]
+    return X_TD[rows], classes[: len(rows)], clues.gate_T[rows], sung_T[rows]
 
 
 def score_pair(pair: stems.Pair) -> list[dict]:

@@ -85,9 +85,10 @@ def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, *
 @click.argument("dataset", type=_PATH)
 @_shared
 @click.option("--gaussians", default=8, show_default=True, type=click.IntRange(1, 64), help="In each class.")
-@click.option("--remixes", default=6, show_default=True, type=click.IntRange(0, 100), help="Of each clip.")
-def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, gaussians, remixes):
-    """Learn to tell accompaniment, unvoiced and voiced singing apart, and how far to open the gate.
+@click.option("--remixes", default=8, show_default=True, type=click.IntRange(0, 100), help="Of each clip.")
+@click.option("--steps", default=1200, show_default=True, type=click.IntRange(1), help="Of the gains' training.")
+def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, gaussians, remixes, steps):
+    """Learn to tell accompaniment, unvoiced and voiced singing apart, and the gains of the voice in bands.
 
     DATASET is MIR-1K with its labels. Every clip is separated without a model first, for the training hears the voice
     that is found as well; so are remixes, its voice over the accompaniments of other clips.
@@ -108,7 +109,9 @@ def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, ga
         for found in parallel(joblib.delayed(activity.hear)(pieces, i, remixes, seed) for i in range(len(pieces))):
             heard.append(found)
             bar.update()
-    checkpoint.write(path, activity.train(pieces, heard, gaussians, seed))
+    with _bar(steps, "step", quiet) as bar:
+        model = activity.train(pieces, heard, gaussians, steps, seed, n_jobs, lambda step: bar.update())
+    checkpoint.write(path, model)
     click.echo(path)
 
 

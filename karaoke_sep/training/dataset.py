@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import soxr
-
 from .. import audio_io
 from ..errors import ConfigError, InputError
 from ..evaluation import mir1k, stems
@@ -76,14 +73,6 @@ def find(folder: Path, train_singers=(), test_singers=(), only: str | None = Non
     if not chosen:
         raise ConfigError(f"{folder}: nothing is left to train on; leave out some of --test-singers")
     return chosen
-
-
-def mono(audio: Audio, rate_hz: int) -> Audio:
-    """The mean of the channels at another rate."""
-    samples = audio.samples.mean(axis=0, dtype=np.float32)
-    if audio.rate_hz != rate_hz:
-        samples = soxr.resample(samples, audio.rate_hz, rate_hz)
-    return Audio(samples[None], rate_hz)
 
 
 def singers_of(pieces: Iterable[Piece]) -> list[str]:

@@ -14,10 +14,11 @@ import numpy as np
 
 from .. import models
 from ..errors import InputError
+from ..pipeline import mono
 from ..stft import fast_even_length, stft
 from ..trained_bases import EPS, activations, normalised
 from ..types import Audio
-from .dataset import SIDES, Piece, mono, singers_of
+from .dataset import SIDES, Piece, singers_of
 from .remix import faster
 
 QUIET = 0.05  # frames below this share of their recording's mean teach silence only

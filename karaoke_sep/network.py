@@ -1,0 +1,114 @@
+"""A small convolutional network over time and frequency, and the slopes of whatever is computed with it.
+
+A `Tape` notes each operation, so that the slope of the result with respect to every weight can be read back in the
+reverse order (reverse accumulation: Linnainmaa 1976; for networks Rumelhart, Hinton & Williams 1986). Maps are of
+shape (T, B, C): frames, bands, channels; kernels (K, L, C, D): extent in frames and bands, channels before and after.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+BLOCK_VALUES = 1 << 16  # that stay in the cache: three times as fast as all at once
+
+
+class Tape:
+    """Operations on maps. One that does not ``learn`` only computes."""
+
+    def __init__(self, learn: bool = False):
+        self.learn = learn
+        self._steps: list[tuple[np.ndarray, Callable]] = []
+
+    def note(self, result: np.ndarray, pull: Callable) -> np.ndarray:
+        """A result of an operation; ``pull`` takes its slope and gives pairs (input, slope of the input)."""
+        if self.learn:
+            self._steps.append((result, pull))  # holds the array too, so that its id stays its own
+        return result
+
+    def slopes(self, seeds) -> dict[int, np.ndarray]:
+        """Slopes of everything that was noted or used, by the ids of the arrays.
+
+        ``seeds`` are pairs (array, slope of the loss with respect to it).
+        """
+        slopes = {id(array): slope for array, slope in seeds}
+        for result, pull in reversed(self._steps):
+            slope = slopes.get(id(result))
+            if slope is None:
+                continue
+            for array, part in pull(slope):
+                before = slopes.get(id(array))
+                slopes[id(array)] = part if before is None else before + part
+        return slopes
+
+    def conv(self, x: np.ndarray, w: np.ndarray, b: np.ndarray, from_data: bool = False) -> np.ndarray:
+        """Convolution as wide as the map, which is continued by zeros; slopes stop at an input ``from_data``."""
+        w_RD = w.reshape(-1, w.shape[3])
+        y = _correlate(x, w_RD, w.shape[:2])
+        y += b
+
+        def pull(slope):
+            flat = slope.reshape(-1, slope.shape[2])
+            of_w = sum(columns.T @ flat[rows] for rows, columns in _columns(x, w.shape[:2]))
+            found = [(w, of_w.reshape(w.shape)), (b, flat.sum(axis=0))]
+            if not from_data:
+                turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2)).reshape(-1, w.shape[2])
+                found.append((x, _correlate(slope, turned, w.shape[:2])))
+            return found
+
+        return self.note(y, pull)
+
+    def relu(self, x: np.ndarray) -> np.ndarray:
+        """What is above zero."""
+        y = np.maximum(x, 0)
+        return self.note(y, lambda slope: [(x, slope * (y > 0))])
+
+    def add(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Sum of two maps; one with a single band counts in all bands."""
+
+        def pull(slope):
+            return [(z, slope if z.shape == slope.shape else slope.sum(axis=1, keepdims=True)) for z in (x, y)]
+
+        return self.note(x + y, pull)
+
+    def pool(self, x: np.ndarray) -> np.ndarray:
+        """Mean of 2 x 2 cells."""
+        n_frames, n_bands, n = x.shape
+        y = x.reshape(n_frames // 2, 2, n_bands // 2, 2, n).mean(axis=(1, 3))
+        return self.note(y, lambda slope: [(x, _spread(slope) / 4)])
+
+    def spread(self, x: np.ndarray) -> np.ndarray:
+        """Each cell as 2 x 2."""
+        n_frames, n_bands, n = x.shape
+        return self.note(_spread(x), lambda slope: [(x, slope.reshape(n_frames, 2, n_bands, 2, n).sum(axis=(1, 3)))])
+
+    def reshape(self, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """The same numbers in another order of axes."""
+        return self.note(x.reshape(shape), lambda slope: [(x, slope.reshape(x.shape))])
+
+
+def _correlate(x: np.ndarray, w_RD: np.ndarray, extent: tuple[int, int]) -> np.ndarray:
+    y = np.empty((x.shape[0] * x.shape[1], w_RD.shape[1]), x.dtype)
+    for rows, columns in _columns(x, extent):
+        np.matmul(columns, w_RD, out=y[rows])
+    return y.reshape(*x.shape[:2], -1)
+
+
+def _columns(x: np.ndarray, extent: tuple[int, int]) -> Iterator[tuple[slice, np.ndarray]]:
+    """The surroundings of each cell in a row, shape (cells, K L C), and which cells these are, a few at a time."""
+    (n_frames, n_bands, n), (k, m) = x.shape, extent
+    if k == m == 1:
+        yield slice(None), x.reshape(-1, n)
+        return
+    padded = np.zeros((n_frames + k - 1, n_bands + m - 1, n), x.dtype)
+    padded[k // 2 : k // 2 + n_frames, m // 2 : m // 2 + n_bands] = x
+    frame, band, value = padded.strides
+    shape, strides = (n_frames, n_bands, k, m * n), (frame, band, frame, value)  # neighbours in frequency lie together
+    runs = np.lib.stride_tricks.as_strided(padded, shape, strides, writeable=False)
+    n_block = max(1, BLOCK_VALUES // (n_bands * k * m * n))
+    for start in range(0, n_frames, n_block):
+        block = runs[start : start + n_block]
+        yield slice(start * n_bands, (start + len(block)) * n_bands), block.reshape(-1, k * m * n)
+
+
+def _spread(x: np.ndarray) -> np.ndarray:
+    return x.repeat(2, axis=0).repeat(2, axis=1)
