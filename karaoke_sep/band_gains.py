@@ -22,11 +22,11 @@ RATE_HZ = 16_000
 LONG_MS, SHORT_MS, HOP_MS = 64.0, 32.0, 20.0
 N_BANDS, MIN_HZ, TOP_HZ = 40, 60.0, 8000.0
 REST_FROM_BAND = 20  # 1.9 kHz; below, the rest is left alone: with it `abjones` gains 0.1 dB, and `amy` loses 0.5
-TRUST = (0.75, 0.5)  # below and above that; all the way, `abjones` gains 0.1 dB less and `amy` as much (see `hear`)
+TRUST = (0.75, 0.4)  # below and above that: `abjones` +0.47 and `amy` +0.55 dB, all the way +0.23 and +0.56 (see `hear`)
 MAX_GAIN = 1.1  # of the voice found: where it is hidden, more than all of it is nearest to the true one
 SMALL = 1e-3  # power below which a band is silent, of a mixture whose samples have a mean power of 1
 N_MAPS, N_EVIDENCE = 8, 11
-N_FINE, N_MIDDLE, N_COARSE, N_HIDDEN = 12, 24, 32, 32  # channels of the network
+N_FINE, N_MIDDLE, N_COARSE, N_HIDDEN = 16, 24, 32, 32  # channels of the network
 BLOCK_FRAMES, REACH_FRAMES = 512, 64  # as much is computed at once, and heard before and after; multiples of 4
 
 
@@ -175,10 +175,11 @@ def evidence(clues: Clues) -> np.ndarray:
     return np.hstack([clues.evidence_TD / scale_D, pitch_T[:, None], clues.gate_T[:, None]]).astype(np.float32)
 
 
-def network(tape: Tape, weights: dict[str, np.ndarray], maps_TBC: np.ndarray, evidence_TD: np.ndarray):
+def network(tape: Tape, weights: dict[str, np.ndarray], maps_TBC: np.ndarray, evidence_TD: np.ndarray, heard_C=None):
     """Raw gains, shape (T, B, 2), and what speaks for a voice, shape (T, 2); T is a multiple of 4.
 
     The latter are log-odds that somebody sings, and the level of the true voice (see `training.band_gains`).
+    ``heard_C``, shape (`N_COARSE`,), are factors on the coarsest maps, for training.
     """
 
     def conv(name, x, from_data=False):
@@ -192,6 +193,8 @@ def network(tape: Tape, weights: dict[str, np.ndarray], maps_TBC: np.ndarray, ev
     fine = block("fine1", tape.relu(tape.add(conv("maps", maps_TBC, True), told)))
     middle = block("middle1", tape.relu(conv("down1", tape.pool(fine))))
     coarse = block("coarse1", tape.relu(conv("down2", tape.pool(middle))))
+    if heard_C is not None:
+        coarse = tape.times(coarse, heard_C)
     whole = tape.relu(conv("all1", tape.reshape(coarse, (n_frames // 4, 1, -1))))
     whole = tape.relu(tape.add(whole, conv("all2", whole)))
     coarse = tape.relu(tape.add(coarse, conv("all3", whole)))

@@ -21,7 +21,7 @@ def through_all(tape, x, w, b, told):
     """Every operation, and a map that is used twice."""
     h = tape.relu(tape.add(tape.conv(x, w, b), told))
     small = tape.pool(h)
-    h = tape.add(h, tape.spread(small))
+    h = tape.times(tape.add(h, tape.spread(small)), np.array([0.5, 2, 0]))
     return tape.reshape(h, (4, 1, -1))
 
 

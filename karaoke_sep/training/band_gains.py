@@ -22,6 +22,7 @@ N_EXCERPTS, EXCERPT_FRAMES = 12, 160  # of each step
 RATE, DECAY, WARM_UP, MAX_SLOPE = 2e-3, 1e-3, 0.1, 1.0
 MEAN_OF, POWER_OF, AVERAGE_OF = 0.9, 0.999, 0.99  # memory of Adam (Kingma & Ba 2015), and of the mean of all weights
 SUNG_WEIGHT, LEVEL_WEIGHT = 0.05, 0.1
+P_DROPPED = 0.1  # of the coarsest maps (Srivastava et al. 2014)
 TONE = 0.7  # standard deviation of a random tone of the mixture, in natural logarithms of power
 LEAST_ERROR = 0.02  # of the energy of the voice, lest a recording without accompaniment outweighs all; no other tried
 
@@ -134,22 +135,26 @@ def default_error(each: Lesson) -> float:
 
 
 def excerpts(lessons, levels, scales, share, rng) -> Iterator[tuple]:
-    """Random excerpts of random recordings, each in another tone, as `slopes_of` takes them."""
+    """Random excerpts of random recordings, each in another tone and without some maps, as `slopes_of` takes them."""
     for index in rng.choice(len(lessons), N_EXCERPTS, p=share):
         each = lessons[index]
         length = min(EXCERPT_FRAMES, each.n_frames // 4 * 4)  # whole cells of the coarsest map
         start = rng.integers(each.n_frames - length + 1)
         part = slice(start, start + length)
         offset_B = np.interp(np.linspace(0, 5, band_gains.N_BANDS), np.arange(6), TONE * rng.standard_normal(6))
-        yield each, part, levels[index], scales[index] / (EXCERPT_FRAMES * N_EXCERPTS), offset_B.astype(np.float32)
+        heard_C = ((rng.random(band_gains.N_COARSE) >= P_DROPPED) / (1 - P_DROPPED)).astype(np.float32)
+        scale = scales[index] / (EXCERPT_FRAMES * N_EXCERPTS)
+        yield each, part, levels[index], scale, offset_B.astype(np.float32), heard_C
 
 
-def slopes_of(weights, each: Lesson, part: slice, level_T, scale: float, offset_B) -> dict[str, np.ndarray]:
+def slopes_of(
+    weights, each: Lesson, part: slice, level_T, scale: float, offset_B, heard_C=None
+) -> dict[str, np.ndarray]:
     """Slope of the loss of an excerpt with respect to each of the weights."""
     clues = band_gains.Clues(each.clues.level_6TB[:, part], *(values[part] for values in each.clues[1:]))
     maps_TBC = band_gains.maps(clues.level_6TB, clues.f0_hz, offset_B)
     tape = Tape(learn=True)
-    raw_TB2, sung_T12 = band_gains.network(tape, weights, maps_TBC, band_gains.evidence(clues))
+    raw_TB2, sung_T12 = band_gains.network(tape, weights, maps_TBC, band_gains.evidence(clues), heard_C)
     voice_TB, rest_TB = band_gains.as_gains(raw_TB2, clues.gate_T)
     uu, ur, rr, vu, vr, _ = each.power_6TB[:, part] * np.float32(scale)
     of_voice_TB = 2 * (voice_TB * uu + rest_TB * ur - vu) * voice_TB * (1 - voice_TB / np.float32(band_gains.MAX_GAIN))

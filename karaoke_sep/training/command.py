@@ -85,8 +85,8 @@ def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, *
 @click.argument("dataset", type=_PATH)
 @_shared
 @click.option("--gaussians", default=8, show_default=True, type=click.IntRange(1, 64), help="In each class.")
-@click.option("--remixes", default=8, show_default=True, type=click.IntRange(0, 100), help="Of each clip.")
-@click.option("--steps", default=1200, show_default=True, type=click.IntRange(1), help="Of the gains' training.")
+@click.option("--remixes", default=16, show_default=True, type=click.IntRange(0, 100), help="Of each clip.")
+@click.option("--steps", default=1600, show_default=True, type=click.IntRange(1), help="Of the gains' training.")
 def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, gaussians, remixes, steps):
     """Learn to tell accompaniment, unvoiced and voiced singing apart, and the gains of the voice in bands.
 
