@@ -191,7 +191,7 @@ def describe(model: Model) -> list[tuple[str, str]]:
     about = model.about
     rows = [("kind", model.kind), ("rate", f"{about['rate_hz']} Hz")]
     rows += [("window", f"{about['window_ms']:g} ms every {about['hop_ms']:g} ms")]
-    sizes = {"nmf": ("voice_KF", "accompaniment_KF"), "activity": ("weights_SK", "centre_D")}[model.kind]
+    sizes = {"nmf": ("voice_KF", "accompaniment_KF"), "activity": ("weights_SK",)}[model.kind]
     rows += [(name.rpartition("_")[0], " x ".join(map(str, model.arrays[name].shape))) for name in sizes]
     rows += [("singers", ", ".join(model.singers) or "unknown")]
     known = {"rate_hz", "window_ms", "hop_ms", "singers", "versions"}
