@@ -14,13 +14,13 @@ import numpy as np
 import scipy.ndimage
 import scipy.special
 
-from . import timbre, vocal_activity
+from . import band_gains, timbre, vocal_activity
 from .models import Model
 from .stft import stft
 from .types import Audio, PitchTrack
 
 CLASSES = ("accompaniment", "unvoiced", "voiced")
-RATE_HZ, WINDOW_MS, HOP_MS = 16_000, 40.0, 20.0  # those of Hsu & Jang
+RATE_HZ, WINDOW_MS, HOP_MS = band_gains.RATE_HZ, 40.0, band_gains.HOP_MS  # those of Hsu & Jang
 TIMBRE_SMOOTHING_MS = 80.0  # with 250 ms, as in the gate, 0.03 dB less for `abjones`, the same for `amy`
 REACH = 4  # frames on both sides from which a slope is taken
 EMISSION_WEIGHT = 0.3  # neighbouring frames repeat each other, and are not so many witnesses

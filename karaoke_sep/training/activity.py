@@ -57,13 +57,11 @@ def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> Heard:
     classes = classes_of(pieces[index])
     X_TD, lesson = hear_sources(voice, own, classes)
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
-    lessons = []
+    pitch_hz, lessons = median_pitch_hz(pieces[index]), []
     for number in range(n_remixes):
         rng = np.random.default_rng([seed, index, number])
         others = [sources_of(pieces[k])[1].samples[0] for k in rng.integers(len(pieces), size=2)]
-        sung, band, moved = remix(
-            voice.samples[0], own.samples[0], others, classes, median_pitch_hz(pieces[index]), voice.rate_hz, rng
-        )
+        sung, band, moved = remix(voice.samples[0], own.samples[0], others, classes, pitch_hz, voice.rate_hz, rng)
         if len(moved) >= MIN_FRAMES:
             _, found = hear_sources(Audio(sung[None], voice.rate_hz), Audio(band[None], voice.rate_hz), moved)
             lessons.append(found)
