@@ -19,9 +19,9 @@ from ..stft import stft
 from ..types import Audio
 
 N_EXCERPTS, EXCERPT_FRAMES = 12, 160  # of each step
-RATE, DECAY, WARM_UP, MAX_SLOPE = 2e-3, 1e-3, 0.1, 1.0
+RATE, DECAY, WARM_UP, MAX_SLOPE = 2e-3, 1e-3, 0.1, 1.0  # usual values; no others tried
 MEAN_OF, POWER_OF, AVERAGE_OF = 0.9, 0.999, 0.99  # memory of Adam (Kingma & Ba 2015), and of the mean of all weights
-SUNG_WEIGHT, LEVEL_WEIGHT = 0.05, 0.1
+SUNG_WEIGHT, LEVEL_WEIGHT = 0.05, 0.1  # with 0.5 for the first, `amy` loses 0.5 dB: labels are the singer's own
 P_DROPPED = 0.1  # of the coarsest maps (Srivastava et al. 2014)
 TONE = 0.7  # standard deviation of a random tone of the mixture, in natural logarithms of power
 LEAST_ERROR = 0.02  # of the energy of the voice, lest a recording without accompaniment outweighs all; no other tried

@@ -4,7 +4,7 @@ Voices differ in pitch, in their formants, in how loud their consonants are and 
 tone, and all of that is changed at random, so that what is learned from one singer holds for another. Above all the
 pitch: whatever the singer's own, voices are moved to all pitches of singing, or a network that heard a man alone takes
 the high notes of a woman for an instrument and cuts them out (MIR-1K dev, trained on `abjones`, tested on `amy`: single
-clips lose 4 to 9 dB where the voice is moved by at most 8 semitones either way, and none loses 2 where as here).
+clips lose 4 to 9 dB where the voice is moved by at most 8 semitones either way, and none more than 1.3 dB as here).
 """
 
 import librosa
