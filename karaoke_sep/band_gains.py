@@ -24,6 +24,7 @@ N_BANDS, MIN_HZ, TOP_HZ = 40, 60.0, 8000.0
 REST_FROM_BAND = 20  # 1.9 kHz; below, the rest is left alone: with it `abjones` gains 0.1 dB, and `amy` loses 0.5
 TRUST = (0.75, 0.4)  # below and above that: `abjones` +0.47, `amy` +0.55 dB; all the way +0.23, +0.56 (see `hear`)
 MAX_GAIN = 1.1  # of the voice found: where it is hidden, more than all of it is nearest to the true one; no other tried
+LEVEL_SAYS = 5.0  # log-odds of somebody singing for the whole range of loud voices; see `hear`
 SMALL = 1e-3  # power below which a band is silent, of a mixture whose samples have a mean power of 1
 N_MAPS, N_EVIDENCE = 8, 11
 N_FINE, N_MIDDLE, N_COARSE, N_HIDDEN = 16, 24, 32, 32  # channels of the network
@@ -49,6 +50,10 @@ class Clues(NamedTuple):
     gate_T: np.ndarray
     evidence_TD: np.ndarray
 
+    def cut(self, frames: slice) -> "Clues":
+        """Those of some frames."""
+        return Clues(self.level_6TB[:, frames], *(values[frames] for values in self[1:]))
+
 
 def layers() -> dict[str, tuple[int, int, int, int]]:
     """Kernels of the network by their names: frames, bands, channels before and after."""
@@ -57,23 +62,21 @@ def layers() -> dict[str, tuple[int, int, int, int]]:
         "evidence1": (5, 1, N_EVIDENCE, hidden),
         "evidence2": (5, 1, hidden, fine),
         "maps": (3, 3, N_MAPS, fine),
-        "fine1a": (3, 3, fine, fine),
-        "fine1b": (3, 3, fine, fine),
         "down1": (3, 3, fine, middle),
-        "middle1a": (3, 3, middle, middle),
-        "middle1b": (3, 3, middle, middle),
+        "middle1_a": (3, 3, middle, middle),
+        "middle1_b": (3, 3, middle, middle),
         "down2": (3, 3, middle, coarse),
-        "coarse1a": (3, 3, coarse, coarse),
-        "coarse1b": (3, 3, coarse, coarse),
+        "coarse_a": (3, 3, coarse, coarse),
+        "coarse_b": (3, 3, coarse, coarse),
         "all1": (1, 1, coarse * N_BANDS // 4, hidden),
         "all2": (5, 1, hidden, hidden),
         "all3": (1, 1, hidden, coarse),
         "up2": (1, 1, coarse, middle),
-        "middle2a": (3, 3, middle, middle),
-        "middle2b": (3, 3, middle, middle),
+        "middle2_a": (3, 3, middle, middle),
+        "middle2_b": (3, 3, middle, middle),
         "up1": (1, 1, middle, fine),
-        "fine2a": (3, 3, fine, fine),
-        "fine2b": (3, 3, fine, fine),
+        "fine_a": (3, 3, fine, fine),
+        "fine_b": (3, 3, fine, fine),
         "gains": (3, 3, fine, 2),
         "few": (1, 1, fine, 4),
         "sung1": (5, 1, 4 * N_BANDS, hidden),
@@ -186,20 +189,20 @@ def network(tape: Tape, weights: dict[str, np.ndarray], maps_TBC: np.ndarray, ev
         return tape.conv(x, weights[f"{name}_kernel"], weights[f"{name}_bias"], from_data)
 
     def block(name, x):
-        return tape.add(x, conv(f"{name}b", tape.relu(conv(f"{name}a", x))))
+        return tape.add(x, conv(f"{name}_b", tape.relu(conv(f"{name}_a", x))))
 
     n_frames = len(maps_TBC)
     told = conv("evidence2", tape.relu(conv("evidence1", evidence_TD[:, None], True)))
-    fine = block("fine1", tape.relu(tape.add(conv("maps", maps_TBC, True), told)))
+    fine = tape.relu(tape.add(conv("maps", maps_TBC, True), told))
     middle = block("middle1", tape.relu(conv("down1", tape.pool(fine))))
-    coarse = block("coarse1", tape.relu(conv("down2", tape.pool(middle))))
+    coarse = block("coarse", tape.relu(conv("down2", tape.pool(middle))))
     if heard_C is not None:
         coarse = tape.times(coarse, heard_C)
     whole = tape.relu(conv("all1", tape.reshape(coarse, (n_frames // 4, 1, -1))))
     whole = tape.relu(tape.add(whole, conv("all2", whole)))
     coarse = tape.relu(tape.add(coarse, conv("all3", whole)))
     middle = block("middle2", tape.relu(tape.add(tape.spread(conv("up2", coarse)), middle)))
-    fine = block("fine2", tape.relu(tape.add(tape.spread(conv("up1", middle)), fine)))
+    fine = block("fine", tape.relu(tape.add(tape.spread(conv("up1", middle)), fine)))
     few = tape.reshape(tape.relu(conv("few", fine)), (n_frames, 1, -1))
     return conv("gains", fine), conv("sung2", tape.relu(conv("sung1", few)))
 
@@ -213,10 +216,12 @@ def as_gains(raw_TB2: np.ndarray, gate_T: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def hear(weights: dict[str, np.ndarray], clues: Clues) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gains of voice and rest, (T, B), and log-odds that somebody sings, (T,).
+    """Gains of voice and rest, (T, B), and what speaks for somebody singing, (T,), above 0 where more than against it.
 
     The gain of the voice lies between that of the gate that knows only the song and the network's: these are two
-    witnesses, and the network has heard few singers. ``weights`` are those of `shapes`, and may hold more.
+    witnesses, and the network has heard few singers. Singing too has two: its log-odds, learned from labels, in which a
+    singer's habits are, and the level of the voice, which has none (area under the curve, unseen singer of MIR-1K dev:
+    0.914 to 0.922 by the first, by both 0.916 to 0.923; 0.978 and 0.983). ``weights`` are those of `shapes`, and may hold more.
     """
     maps_TBC, evidence_TD = maps(clues.level_6TB, clues.f0_hz), evidence(clues)
     n_frames = len(maps_TBC)
@@ -233,7 +238,7 @@ def hear(weights: dict[str, np.ndarray], clues: Clues) -> tuple[np.ndarray, np.n
     voice_TB, rest_TB = as_gains(raw_TB2, clues.gate_T)
     trust_B = np.where(np.arange(N_BANDS) < REST_FROM_BAND, *TRUST).astype(np.float32)
     gate_T1 = clues.gate_T[:, None].astype(np.float32)
-    return gate_T1 + trust_B * (voice_TB - gate_T1), rest_TB, sung_T2[:, 0]
+    return gate_T1 + trust_B * (voice_TB - gate_T1), rest_TB, sung_T2 @ np.float32([1, LEVEL_SAYS])
 
 
 def apply(mixture: Audio, found: Audio, voice_TB: np.ndarray, rest_TB: np.ndarray, start_s: float = 0.0) -> Audio:

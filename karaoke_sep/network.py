@@ -42,18 +42,23 @@ class Tape:
 
     def conv(self, x: np.ndarray, w: np.ndarray, b: np.ndarray, from_data: bool = False) -> np.ndarray:
         """Convolution as wide as the map, which is continued by zeros; slopes stop at an input ``from_data``."""
-        w_RD = w.reshape(-1, w.shape[3])
-        y = _correlate(x, w_RD, w.shape[:2])
+        y = _correlate(x, w.reshape(-1, w.shape[3]), w.shape[:2])
         y += b
 
         def pull(slope):
             flat = slope.reshape(-1, slope.shape[2])
-            of_w = sum(columns.T @ flat[rows] for rows, columns in _columns(x, w.shape[:2]))
-            found = [(w, of_w.reshape(w.shape)), (b, flat.sum(axis=0))]
-            if not from_data:
-                turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2)).reshape(-1, w.shape[2])
-                found.append((x, _correlate(slope, turned, w.shape[:2])))
-            return found
+            found = [(b, np.ones(len(flat), flat.dtype) @ flat)]  # faster than a sum along the long axis
+            if from_data:
+                of_w = sum(columns.T @ flat[rows] for rows, columns in _columns(x, w.shape[:2]))
+                return [*found, (w, of_w.reshape(w.shape))]
+            # What surrounds a cell of the slope serves both: each cell of the input went where its kernel is turned.
+            turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2)).reshape(-1, w.shape[2])
+            flat, of_x, of_w = x.reshape(-1, x.shape[2]), np.empty_like(x), 0
+            for rows, columns in _columns(slope, w.shape[:2]):
+                np.matmul(columns, turned, out=of_x.reshape(flat.shape)[rows])
+                of_w = of_w + flat[rows].T @ columns
+            of_w = of_w.reshape(-1, *w.shape[:2], w.shape[3])[:, ::-1, ::-1].transpose(1, 2, 0, 3)
+            return [*found, (w, of_w), (x, of_x)]
 
         return self.note(y, pull)
 

@@ -69,11 +69,11 @@ def trained(clips):
     heard = [training.hear(pieces, i, 2, 0) for i in range(len(pieces))]
 
     @lru_cache
-    def train(seed=0, n_threads=1):
-        return training.train(pieces, heard, 2, 40, seed, n_threads)
+    def train(seed=0, n_jobs=1):
+        return training.train(pieces, heard, 2, 40, seed, n_jobs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lessons, "N_EXCERPTS", 4)
+        patch.setattr(lessons, "N_TOGETHER", 2)
         yield train
 
 
@@ -117,7 +117,7 @@ def test_remixes_teach_the_gains_and_nothing_else(clips, trained):
     pieces = dataset.find(clips, train_singers=["anna"])
     without = training.train(pieces, [training.hear(pieces, 0, 0, 0)], 2, 2, 0)
     with_remixes = trained()
-    assert (without.about["n_lessons"], with_remixes.about["n_lessons"]) == (1, 2)
+    assert (without.about["n_lessons"], with_remixes.about["n_lessons"]) == (1, 3)
     np.testing.assert_array_equal(without.arrays["means_SKE"], with_remixes.arrays["means_SKE"])
     assert not np.array_equal(without.arrays["gains_kernel"], with_remixes.arrays["gains_kernel"])
 
@@ -135,7 +135,7 @@ def test_a_pitch_that_moves_is_told_from_one_that_holds():
 
 
 def test_the_same_seed_gives_the_same_bytes(trained):
-    assert to_bytes(trained()) == to_bytes(trained(n_threads=2))
+    assert to_bytes(trained()) == to_bytes(trained(n_jobs=2))
     assert to_bytes(trained()) != to_bytes(trained(seed=1))
 
 

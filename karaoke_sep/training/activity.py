@@ -25,6 +25,7 @@ from .remix import remix
 
 N_CLASSES = len(trained_activity.CLASSES)
 MIN_FRAMES = 16  # of a remix
+N_LESSONS = 260  # are enough: 400 and 690 gave no more (MIR-1K dev, both ways)
 
 
 class Heard(NamedTuple):
@@ -36,12 +37,17 @@ class Heard(NamedTuple):
         Features of its labelled frames.
     classes : ndarray of int, shape (T,)
     lessons : list of band_gains.Lesson
-        Of its remixes, or of itself if there are none.
+        Of itself and of its remixes.
     """
 
     X_TD: np.ndarray
     classes: np.ndarray
     lessons: list[band_gains.Lesson]
+
+
+def remixes_of_each(n_clips: int) -> int:
+    """Remixes of each clip that make about `N_LESSONS` with the clips themselves, and at least one."""
+    return max(1, round(N_LESSONS / n_clips) - 1)
 
 
 def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> Heard:
@@ -56,8 +62,9 @@ def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> Heard:
     voice, own = sources_of(pieces[index])
     classes = classes_of(pieces[index])
     X_TD, lesson = hear_sources(voice, own, classes)
+    lessons = [lesson]
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
-    pitch_hz, lessons = median_pitch_hz(pieces[index]), []
+    pitch_hz = median_pitch_hz(pieces[index])
     for number in range(n_remixes):
         rng = np.random.default_rng([seed, index, number])
         others = [sources_of(pieces[k])[1].samples[0] for k in rng.integers(len(pieces), size=2)]
@@ -65,7 +72,7 @@ def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> Heard:
         if len(moved) >= MIN_FRAMES:
             _, found = hear_sources(Audio(sung[None], voice.rate_hz), Audio(band[None], voice.rate_hz), moved)
             lessons.append(found)
-    return Heard(X_TD[rows].astype(np.float32), classes[: len(rows)], lessons or [lesson])
+    return Heard(X_TD[rows].astype(np.float32), classes[: len(rows)], lessons)
 
 
 def sources_of(piece: Piece) -> tuple[Audio, Audio]:
@@ -108,7 +115,7 @@ def train(
     n_gaussians: int,
     n_steps: int,
     seed: int,
-    n_threads: int = 1,
+    n_jobs: int = 1,
     tell: Callable[[int], None] = lambda step: None,
 ) -> models.Model:
     """The model of clips, with what `hear` has found in each; ``tell`` is called with each step of the training.
@@ -116,7 +123,7 @@ def train(
     Raises
     ------
     ConfigError
-        If a class has too few frames.
+        If a class has too few frames, or a process dies.
     """
     memory.keep_freed()
     X_TD = np.vstack([clip.X_TD for clip in heard], dtype=float)
@@ -143,7 +150,7 @@ def train(
         "precisions_SKEE": np.stack([m.precisions_ for m in mixtures]),
         "transitions_SS": transitions_SS / transitions_SS.sum(axis=1, keepdims=True),
         "start_S": counts / counts.sum(),
-        **band_gains.train([lesson for clip in heard for lesson in clip.lessons], n_steps, seed, n_threads, tell),
+        **band_gains.train([lesson for clip in heard for lesson in clip.lessons], n_steps, seed, n_jobs, tell),
     }
     about = {
         "rate_hz": trained_activity.RATE_HZ,

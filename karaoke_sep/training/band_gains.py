@@ -5,23 +5,27 @@ what is gained counts in dB. Beside that it learns two things that the gains hav
 from labels, and how loud, from the true voice.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.special
-from threadpoolctl import threadpool_limits
 
-from .. import band_gains
+from .. import band_gains, memory
+from ..errors import ConfigError
 from ..network import Tape
 from ..stft import stft
+from ..threads import one_thread
 from ..types import Audio
+from ..workers import open_workers
+from .muon import Muon, Weights
 
-N_EXCERPTS, EXCERPT_FRAMES = 12, 160  # of each step
-RATE, DECAY, WARM_UP, MAX_SLOPE = 2e-3, 1e-3, 0.1, 1.0  # usual values; no others tried
-MEAN_OF, POWER_OF, AVERAGE_OF = 0.9, 0.999, 0.99  # memory of Adam (Kingma & Ba 2015), and of the mean of all weights
-SUNG_WEIGHT, LEVEL_WEIGHT = 0.05, 0.1  # with 0.5 for the first, `amy` loses 0.5 dB: labels are the singer's own
+N_GROUPS, N_TOGETHER, EXCERPT_FRAMES = 2, 3, 160  # excerpts of a step, in groups that are computed at once
+WARM_UP, MAX_SLOPE, AVERAGE_OF = 0.1, 1.0, 0.99  # usual values; no others tried
+OUTPUTS = ("gains", "sung2")  # layers
+SUNG_WEIGHT, LEVEL_WEIGHT = 0.15, 0.2
 P_DROPPED = 0.1  # of the coarsest maps (Srivastava et al. 2014)
 TONE = 0.7  # standard deviation of a random tone of the mixture, in natural logarithms of power
 LEAST_ERROR = 0.02  # of the energy of the voice, lest a recording without accompaniment outweighs all; no other tried
@@ -63,45 +67,97 @@ def lesson(clues: band_gains.Clues, mixture: Audio, found: Audio, voice: Audio, 
     return Lesson(clues._replace(level_6TB=clues.level_6TB.astype(np.float16)), power_6TB, sung_T)
 
 
+class Excerpt(NamedTuple):
+    """A part of a lesson.
+
+    Attributes
+    ----------
+    clues : band_gains.Clues
+    power_6TB : ndarray, shape (6, T, B)
+        Against the error of a frame that the default leaves in the lesson.
+    sung_T, level_T : ndarray, shape (T,)
+        See `Lesson` and `target_level`.
+    offset_B : ndarray, shape (B,)
+        Another tone of the recording, see `band_gains.maps`.
+    heard_C : ndarray, shape (C,)
+        Factors on the coarsest maps.
+    """
+
+    clues: band_gains.Clues
+    power_6TB: np.ndarray
+    sung_T: np.ndarray
+    level_T: np.ndarray
+    offset_B: np.ndarray
+    heard_C: np.ndarray
+
+
 def error(voice_TB, rest_TB, power_6TB) -> np.ndarray:
     """|V - g U - h R|^2 in each band, shape (T, B)."""
     uu, ur, rr, vu, vr, vv = power_6TB
     return voice_TB**2 * uu + 2 * voice_TB * rest_TB * ur + rest_TB**2 * rr - 2 * (voice_TB * vu + rest_TB * vr) + vv
 
 
-def train(
-    lessons: list[Lesson], n_steps: int, seed: int, n_threads: int, tell: Callable[[int], None]
-) -> dict[str, np.ndarray]:
-    """Weights of the network, by Adam (Kingma & Ba 2015) on random excerpts, and averaged over the last steps.
+def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Callable[[int], None]) -> Weights:
+    """Weights of the network, learned from random excerpts, and averaged over the last steps.
 
-    ``tell`` is called with the number of each step. The result does not depend on the number of threads: excerpts are
-    computed one by one, and their slopes added in their order.
+    ``tell`` is called with the number of each step. The result does not depend on ``n_jobs``, the number of processes:
+    the excerpts of a step are computed in the same groups, and their slopes added in the same order.
+
+    Raises
+    ------
+    ConfigError
+        If a process dies.
     """
     rng = np.random.default_rng(seed)
     weights = start_weights(rng)
-    mean, power, average = ({name: np.zeros_like(w) for name, w in weights.items()} for _ in range(3))
+    muon = Muon(weights, [f"{name}_kernel" for name in band_gains.layers() if name not in OUTPUTS])
+    average = {name: np.zeros_like(w) for name, w in weights.items()}
     share = np.array([each.n_frames for each in lessons], float)
     share /= share.sum()
     levels = [target_level(each) for each in lessons]
     scales = [1 / (default_error(each) + 1e-12) for each in lessons]
-    with threadpool_limits(1), ThreadPoolExecutor(n_threads) as threads:
+    with one_thread(), _groups_of(n_jobs) as slopes_of_groups:
         for step in range(1, n_steps + 1):
-            drawn = list(excerpts(lessons, levels, scales, share, rng))
-            slopes: dict[str, np.ndarray] = {}
-            for found in threads.map(lambda excerpt, now=weights: slopes_of(now, *excerpt), drawn):
-                slopes = {name: slopes[name] + slope if slopes else slope for name, slope in found.items()}
+            drawn = excerpts(lessons, levels, scales, share, rng)
+            groups = [[next(drawn) for _ in range(N_TOGETHER)] for _ in range(N_GROUPS)]
+            slopes = add(slopes_of_groups(weights, groups))
             size = np.sqrt(sum(float(np.sum(slope**2, dtype=float)) for slope in slopes.values()))
-            shrink, rate = np.float32(min(1.0, MAX_SLOPE / (size + 1e-12))), np.float32(RATE * pace(step / n_steps))
-            weights = {name: w * (1 - rate * np.float32(DECAY)) for name, w in weights.items()}
+            shrink = np.float32(min(1.0, MAX_SLOPE / (size + 1e-12)))
+            slopes = {name: shrink * slope for name, slope in slopes.items()}
+            weights = muon.step(weights, slopes, pace(step / n_steps))
             for name, w in weights.items():
-                slope = slopes[name] * shrink
-                mean[name] = MEAN_OF * mean[name] + (1 - MEAN_OF) * slope
-                power[name] = POWER_OF * power[name] + (1 - POWER_OF) * slope**2
-                spread = np.sqrt(power[name] / (1 - POWER_OF**step)) + 1e-8
-                w -= (rate / (1 - MEAN_OF**step) * mean[name] / spread).astype(np.float32)
                 average[name] += np.float32(max(1 - AVERAGE_OF, 1 / step)) * (w - average[name])
             tell(step)
     return average
+
+
+@contextmanager
+def _groups_of(n_jobs: int) -> Iterator[Callable]:
+    """A function that gives the slopes of each group of excerpts, in processes if there is more than one.
+
+    NumPy's operations on an excerpt are too short for threads, which wait for one another more than they compute.
+    """
+    if n_jobs == 1:
+        yield lambda weights, groups: [slopes_of(weights, group) for group in groups]
+        return
+    with open_workers("local", min(n_jobs, N_GROUPS)) as (submit, died):
+
+        def slopes_of_groups(weights, groups):
+            try:
+                return [future.result() for future in [submit(slopes_of, weights, group) for group in groups]]
+            except died as err:
+                raise ConfigError("a process of the training has died, maybe for want of memory; try --jobs 1") from err
+
+        yield slopes_of_groups
+
+
+def add(parts: Iterable[Weights]) -> Weights:
+    """Sum of slopes, in their order."""
+    first, *rest = parts
+    total = dict(first)
+    for part in rest:
+        total = {name: slope + part[name] for name, slope in total.items()}
+    return total
 
 
 def pace(done: float) -> float:
@@ -111,7 +167,7 @@ def pace(done: float) -> float:
     return 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP)))
 
 
-def start_weights(rng: np.random.Generator) -> dict[str, np.ndarray]:
+def start_weights(rng: np.random.Generator) -> Weights:
     """Random kernels (uniform, as wide as their inputs are many), but none for the gains: these begin as the gate's."""
     weights = {}
     for name, shape in band_gains.layers().items():
@@ -134,37 +190,49 @@ def default_error(each: Lesson) -> float:
     return float(left) / each.n_frames
 
 
-def excerpts(lessons, levels, scales, share, rng) -> Iterator[tuple]:
-    """Random excerpts of random recordings, each in another tone and without some maps, as `slopes_of` takes them."""
-    for index in rng.choice(len(lessons), N_EXCERPTS, p=share):
+def excerpts(lessons, levels, scales, share, rng) -> Iterator[Excerpt]:
+    """Random excerpts of random lessons without end, each in another tone and without some maps."""
+    while True:
+        index = rng.choice(len(lessons), p=share)
         each = lessons[index]
         length = min(EXCERPT_FRAMES, each.n_frames // 4 * 4)  # whole cells of the coarsest map
         start = rng.integers(each.n_frames - length + 1)
         part = slice(start, start + length)
         offset_B = np.interp(np.linspace(0, 5, band_gains.N_BANDS), np.arange(6), TONE * rng.standard_normal(6))
-        heard_C = ((rng.random(band_gains.N_COARSE) >= P_DROPPED) / (1 - P_DROPPED)).astype(np.float32)
-        scale = scales[index] / (EXCERPT_FRAMES * N_EXCERPTS)
-        yield each, part, levels[index], scale, offset_B.astype(np.float32), heard_C
+        heard_C = (rng.random(band_gains.N_COARSE) >= P_DROPPED) / (1 - P_DROPPED)
+        yield Excerpt(
+            each.clues.cut(part),
+            each.power_6TB[:, part] * np.float32(scales[index]),
+            each.sung_T[part],
+            levels[index][part],
+            offset_B.astype(np.float32),
+            heard_C.astype(np.float32),
+        )
 
 
-def slopes_of(
-    weights, each: Lesson, part: slice, level_T, scale: float, offset_B, heard_C=None
-) -> dict[str, np.ndarray]:
-    """Slope of the loss of an excerpt with respect to each of the weights."""
-    clues = band_gains.Clues(each.clues.level_6TB[:, part], *(values[part] for values in each.clues[1:]))
-    maps_TBC = band_gains.maps(clues.level_6TB, clues.f0_hz, offset_B)
+def slopes_of(weights: Weights, group: Iterable[Excerpt]) -> Weights:
+    """Slope of the loss of some excerpts of a step with respect to each of the weights."""
+    memory.keep_freed()
+    with one_thread():
+        return add(slopes_of_excerpt(weights, excerpt) for excerpt in group)
+
+
+def slopes_of_excerpt(weights: Weights, excerpt: Excerpt) -> Weights:
+    """Slope of its share of the loss of a step."""
+    clues, share = excerpt.clues, np.float32(1 / (EXCERPT_FRAMES * N_GROUPS * N_TOGETHER))
+    maps_TBC = band_gains.maps(clues.level_6TB, clues.f0_hz, excerpt.offset_B)
     tape = Tape(learn=True)
-    raw_TB2, sung_T12 = band_gains.network(tape, weights, maps_TBC, band_gains.evidence(clues), heard_C)
+    raw_TB2, sung_T12 = band_gains.network(tape, weights, maps_TBC, band_gains.evidence(clues), excerpt.heard_C)
     voice_TB, rest_TB = band_gains.as_gains(raw_TB2, clues.gate_T)
-    uu, ur, rr, vu, vr, _ = each.power_6TB[:, part] * np.float32(scale)
+    uu, ur, rr, vu, vr, _ = excerpt.power_6TB
     of_voice_TB = 2 * (voice_TB * uu + rest_TB * ur - vu) * voice_TB * (1 - voice_TB / np.float32(band_gains.MAX_GAIN))
     of_rest_TB = 2 * (rest_TB * rr + voice_TB * ur - vr) * rest_TB * (1 - rest_TB)
-    labels_T = each.sung_T[part]
-    off_sung_T = np.where(labels_T >= 0, scipy.special.expit(sung_T12[:, 0, 0]) - labels_T, 0)
-    off_level_T = np.clip((sung_T12[:, 0, 1] - level_T[part]) / 0.3, -1, 1)  # Huber's
-    parts = np.float32(1 / (len(maps_TBC) * N_EXCERPTS)) * np.stack(
-        [SUNG_WEIGHT * off_sung_T, LEVEL_WEIGHT * off_level_T], axis=1
-    )
-    seeds = [(raw_TB2, np.stack([of_voice_TB, of_rest_TB], axis=-1)), (sung_T12, parts[:, None].astype(np.float32))]
+    off_sung_T = np.where(excerpt.sung_T >= 0, scipy.special.expit(sung_T12[:, 0, 0]) - excerpt.sung_T, 0)
+    off_level_T = np.clip((sung_T12[:, 0, 1] - excerpt.level_T) / 0.3, -1, 1)  # Huber's
+    of_sung_T2 = np.stack([SUNG_WEIGHT * off_sung_T, LEVEL_WEIGHT * off_level_T], axis=1).astype(np.float32)
+    seeds = [
+        (raw_TB2, share * np.stack([of_voice_TB, of_rest_TB], axis=-1)),
+        (sung_T12, share * of_sung_T2[:, None]),
+    ]
     slopes = tape.slopes(seeds)
     return {name: slopes[id(w)] for name, w in weights.items()}

@@ -85,8 +85,10 @@ def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, *
 @click.argument("dataset", type=_PATH)
 @_shared
 @click.option("--gaussians", default=8, show_default=True, type=click.IntRange(1, 64), help="In each class.")
-@click.option("--remixes", default=16, show_default=True, type=click.IntRange(0, 100), help="Of each clip.")
-@click.option("--steps", default=1600, show_default=True, type=click.IntRange(1), help="Of the gains' training.")
+@click.option(
+    "--remixes", type=click.IntRange(0, 100), show_default="260 in all with the clips, 1 or more", help="Of each clip."
+)
+@click.option("--steps", default=1000, show_default=True, type=click.IntRange(1), help="Of the gains' training.")
 def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, gaussians, remixes, steps):
     """Learn to tell accompaniment, unvoiced and voiced singing apart, and the gains of the voice in bands.
 
@@ -103,6 +105,7 @@ def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, ga
     if any(piece.clip is None for piece in pieces):
         raise ConfigError(f"{dataset}: only MIR-1K has the labels that this training needs")
     _log(f"{len(pieces)} recordings to learn from", quiet)
+    remixes = activity.remixes_of_each(len(pieces)) if remixes is None else remixes
     heard = []
     with _bar(len(pieces), "clip", quiet) as bar:
         parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
