@@ -7,6 +7,7 @@ where g starts from. In the shape of a U-net (Ronneberger, Fischer & Brox 2015; 
 and bands are halved twice, all bands are heard together at the bottom, and the finer maps are added on the way back.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -24,7 +25,6 @@ N_BANDS, MIN_HZ, TOP_HZ = 40, 60.0, 8000.0
 REST_FROM_BAND = 20  # 1.9 kHz; below, the rest is left alone: with it `abjones` gains 0.1 dB, and `amy` loses 0.5
 TRUST = (0.75, 0.4)  # below and above that: `abjones` +0.47, `amy` +0.55 dB; all the way +0.23, +0.56 (see `hear`)
 MAX_GAIN = 1.1  # of the voice found: where it is hidden, more than all of it is nearest to the true one; no other tried
-LEVEL_SAYS = 5.0  # log-odds of somebody singing for the whole range of loud voices; see `hear`
 SMALL = 1e-3  # power below which a band is silent, of a mixture whose samples have a mean power of 1
 N_MAPS, N_EVIDENCE = 8, 11
 N_FINE, N_MIDDLE, N_COARSE, N_HIDDEN = 16, 24, 32, 32  # channels of the network
@@ -178,7 +178,7 @@ def evidence(clues: Clues) -> np.ndarray:
     return np.hstack([clues.evidence_TD / scale_D, pitch_T[:, None], clues.gate_T[:, None]]).astype(np.float32)
 
 
-def network(tape: Tape, weights: dict[str, np.ndarray], maps_TBC: np.ndarray, evidence_TD: np.ndarray, heard_C=None):
+def network(tape: Tape, weights: Mapping[str, np.ndarray], maps_TBC: np.ndarray, evidence_TD: np.ndarray, heard_C=None):
     """Raw gains, shape (T, B, 2), and what speaks for a voice, shape (T, 2); T is a multiple of 4.
 
     The latter are log-odds that somebody sings, and the level of the true voice (see `training.band_gains`).
@@ -215,13 +215,11 @@ def as_gains(raw_TB2: np.ndarray, gate_T: np.ndarray) -> tuple[np.ndarray, np.nd
     return voice_TB, rest_TB.astype(np.float32)
 
 
-def hear(weights: dict[str, np.ndarray], clues: Clues) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gains of voice and rest, (T, B), and what speaks for somebody singing, (T,), above 0 where more than against it.
+def hear(weights: Mapping[str, np.ndarray], clues: Clues) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gains of voice and rest, (T, B), and what speaks for a voice, (T, 2), see `network`.
 
     The gain of the voice lies between that of the gate that knows only the song and the network's: these are two
-    witnesses, and the network has heard few singers. Singing too has two: its log-odds, learned from labels, in which a
-    singer's habits are, and the level of the voice, which has none (area under the curve, unseen singer of MIR-1K dev:
-    0.914 to 0.922 by the first, by both 0.916 to 0.923; 0.978 and 0.983). ``weights`` are those of `shapes`, and may hold more.
+    witnesses, and the network has heard few singers. ``weights`` are those of `shapes`, and may hold more.
     """
     maps_TBC, evidence_TD = maps(clues.level_6TB, clues.f0_hz), evidence(clues)
     n_frames = len(maps_TBC)
@@ -238,7 +236,7 @@ def hear(weights: dict[str, np.ndarray], clues: Clues) -> tuple[np.ndarray, np.n
     voice_TB, rest_TB = as_gains(raw_TB2, clues.gate_T)
     trust_B = np.where(np.arange(N_BANDS) < REST_FROM_BAND, *TRUST).astype(np.float32)
     gate_T1 = clues.gate_T[:, None].astype(np.float32)
-    return gate_T1 + trust_B * (voice_TB - gate_T1), rest_TB, sung_T2 @ np.float32([1, LEVEL_SAYS])
+    return gate_T1 + trust_B * (voice_TB - gate_T1), rest_TB, sung_T2
 
 
 def apply(mixture: Audio, found: Audio, voice_TB: np.ndarray, rest_TB: np.ndarray, start_s: float = 0.0) -> Audio:

@@ -1,8 +1,8 @@
 """Trained models as files: plain arrays in an ``.npz``, never pickle, and with them where they came from.
 
 There are two kinds. ``nmf``: spectra of the voice and of the accompaniment. ``activity``: what accompaniment, unvoiced
-and voiced singing sound like, how they follow each other, and the gain for each frame. ``about`` in the file is JSON
-text; `ABOUT` and `KINDS` say what it and the arrays must hold. The same model gives the same bytes.
+and voiced singing sound like, how they follow each other, whether somebody sings, and gains in bands. ``about`` in the
+file is JSON text; `ABOUT` and `KINDS` say what it and the arrays must hold. The same model gives the same bytes.
 """
 
 import io
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__, band_gains
+from . import __version__, band_gains, boosted_trees, singing
 from .errors import ConfigError
 
 FORMAT = 4  # those before had another gate
@@ -34,6 +34,7 @@ KINDS = {
         "precisions_SKEE": 4,
         "transitions_SS": 2,
         "start_S": 1,
+        **{f"{name}_MN": 2 for name in boosted_trees.FIELDS},
         **{name: len(shape) for name, shape in band_gains.shapes().items()},
     },
 }
@@ -149,6 +150,8 @@ def _checked(path: Path, entries: dict[str, np.ndarray]) -> Model:
     for name, shape in band_gains.shapes().items() if kind == "activity" else ():
         if model.arrays[name].shape != shape:
             raise ConfigError(f"{path}: its {name} is {model.arrays[name].shape}, not {shape}; train it again")
+    if kind == "activity" and not boosted_trees.are_sound(singing.trees_of(model.arrays), singing.n_features()):
+        raise ConfigError(f"{path}: its trees point at what is not there; train it again")
     return model
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from karaoke_sep import band_gains, models
+from karaoke_sep import band_gains, boosted_trees, models
 from karaoke_sep.types import Audio
 
 
@@ -79,6 +79,7 @@ def activity_model(path, seed=0):
     arrays |= {"weights_SK": np.full((3, 2), 0.5), "precisions_SKEE": np.tile(np.eye(2), (3, 2, 1, 1))}
     arrays |= {"transitions_SS": np.full((3, 3), 1 / 3), "start_S": np.full(3, 1 / 3)}
     arrays |= {name: 0.1 * rng.standard_normal(shape).astype(np.float32) for name, shape in band_gains.shapes().items()}
+    arrays |= {f"{name}_MN": np.zeros((1, 1)) for name in boosted_trees.FIELDS}
     about = {"rate_hz": 16000, "window_ms": 40.0, "hop_ms": 20.0, "seed": seed, "singers": ["anna"]}
     path.write_bytes(models.to_bytes(models.Model("activity", about | {"versions": models.versions()}, arrays)))
     return path

@@ -16,7 +16,7 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .. import band_gains
+from .. import singing
 from ..config import Config
 from ..errors import ConfigError, KaraokeSepError, OutputError
 from ..pipeline import hear_activity as hear_sound
@@ -61,15 +61,15 @@ def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
         return [{**who, "method": METHOD, "problem": str(error)}]
 
 
-def hear_activity(clip: mir1k.Clip, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of a clip's labelled frames features, (T, D), classes, gains of the training-free gate, and log-odds of singing.
+def hear_activity(clip: mir1k.Clip, arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of a clip's labelled frames features, (T, D), classes, gains of the training-free gate, and what says "sung".
 
-    ``weights`` of the network in `band_gains` give the last.
+    ``arrays`` of a model of the activity give the last.
     """
     classes = mir1k.read_classes(clip)
     with threadpool_limits(1):
         X_TD, clues, _ = hear_sound(mir1k.load(clip).mixture, Config())
-        *_, sung_T = band_gains.hear(weights, clues)
+        sung_T = singing.says(arrays, clues)
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
     return X_TD[rows], classes[: len(rows)], clues.gate_T[rows], sung_T[rows]
 

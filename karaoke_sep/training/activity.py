@@ -1,7 +1,7 @@
-"""What singing sounds like, learned from labels: the classes of frames, and the gains of a gate.
+"""What singing sounds like, learned from labels: the classes of frames, whether somebody sings, and gains of a gate.
 
-The classes are learned from the clips themselves, the gains (`band_gains`) from remixes, for they have to hold where
-singers and accompaniments are others.
+The classes are learned from the clips themselves, the rest (`singing`, `band_gains`) from remixes as well, for it has
+to hold where singers and accompaniments are others.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from ..evaluation import mir1k
 from ..pipeline import hear_activity, mono
 from ..pitch import given
 from ..types import Audio
-from . import band_gains
+from . import band_gains, singing
 from .dataset import Piece, singers_of
 from .remix import remix
 
 N_CLASSES = len(trained_activity.CLASSES)
 MIN_FRAMES = 16  # of a remix
-N_LESSONS = 260  # are enough: 400 and 690 gave no more (MIR-1K dev, both ways)
+N_LESSONS = 350
 
 
 class Heard(NamedTuple):
@@ -123,7 +123,7 @@ def train(
     Raises
     ------
     ConfigError
-        If a class has too few frames, or a process dies.
+        If a class has too few frames, scikit-learn has changed its trees, or a process dies.
     """
     memory.keep_freed()
     X_TD = np.vstack([clip.X_TD for clip in heard], dtype=float)
@@ -139,6 +139,8 @@ def train(
             GaussianMixture(n_gaussians, reg_covar=1e-3, random_state=seed, max_iter=300).fit(Z_TE[classes == s])
             for s in range(N_CLASSES)
         ]
+        lessons = [lesson for clip in heard for lesson in clip.lessons]
+        trees = singing.train(lessons, seed)
     transitions_SS = np.ones((N_CLASSES, N_CLASSES))  # a step that was not seen is rare, not impossible
     for clip in heard:
         np.add.at(transitions_SS, (clip.classes[:-1], clip.classes[1:]), 1)
@@ -150,7 +152,8 @@ def train(
         "precisions_SKEE": np.stack([m.precisions_ for m in mixtures]),
         "transitions_SS": transitions_SS / transitions_SS.sum(axis=1, keepdims=True),
         "start_S": counts / counts.sum(),
-        **band_gains.train([lesson for clip in heard for lesson in clip.lessons], n_steps, seed, n_jobs, tell),
+        **trees,
+        **band_gains.train(lessons, n_steps, seed, n_jobs, tell),
     }
     about = {
         "rate_hz": trained_activity.RATE_HZ,
@@ -160,7 +163,7 @@ def train(
         "singers": singers_of(pieces),
         "n_clips": len(pieces),
         "n_steps": n_steps,
-        "n_lessons": sum(len(clip.lessons) for clip in heard),
+        "n_lessons": len(lessons),
         "versions": models.versions(),
     }
     return models.Model("activity", about, arrays)

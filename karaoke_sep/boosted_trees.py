@@ -1,0 +1,46 @@
+"""Regression by many small trees whose values add up (gradient boosting, Friedman 2001), from plain arrays.
+
+Node n of tree m sends a frame to node ``left`` if its feature is at most the threshold, else to node ``right``. A leaf
+sends it to itself, so that all frames may take as many steps as the deepest tree has.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+FIELDS = ("feature", "threshold", "left", "right", "value")
+BLOCK_FRAMES = 1024
+
+
+def predict(X_TD: np.ndarray, trees: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Sum of the values of the leaves that each frame falls into, shape (T,).
+
+    Parameters
+    ----------
+    X_TD : ndarray, shape (T, D)
+    trees : mapping of ndarray, shape (M, N)
+        `FIELDS` of the nodes of all trees; the first node is the root.
+    """
+    feature_MN, left_MN, right_MN = (trees[name].astype(int) for name in ("feature", "left", "right"))
+    threshold_MN, value_MN = trees["threshold"], trees["value"]
+    tree_M = np.arange(len(value_MN))
+    found_T = np.empty(len(X_TD))
+    for start in range(0, len(X_TD), BLOCK_FRAMES):
+        x_BD = X_TD[start : start + BLOCK_FRAMES]
+        row_B1 = np.arange(len(x_BD))[:, None]
+        node_BM = np.zeros((len(x_BD), len(tree_M)), int)
+        for _ in range(value_MN.shape[1]):
+            goes_left_BM = x_BD[row_B1, feature_MN[tree_M, node_BM]] <= threshold_MN[tree_M, node_BM]
+            next_BM = np.where(goes_left_BM, left_MN[tree_M, node_BM], right_MN[tree_M, node_BM])
+            if np.array_equal(next_BM, node_BM):
+                break
+            node_BM = next_BM
+        found_T[start : start + BLOCK_FRAMES] = value_MN[tree_M, node_BM].sum(axis=1)
+    return found_T
+
+
+def are_sound(trees: Mapping[str, np.ndarray], n_features: int) -> bool:
+    """Whether all that the nodes point at is there."""
+    n_nodes = trees["value"].shape[1]
+    limits = {"feature": n_features, "left": n_nodes, "right": n_nodes}
+    return all(np.all((trees[name] >= 0) & (trees[name] < limit)) for name, limit in limits.items())
