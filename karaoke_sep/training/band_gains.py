@@ -23,9 +23,9 @@ from ..workers import open_workers
 from .muon import Muon, Weights
 
 N_GROUPS, N_TOGETHER, EXCERPT_FRAMES = 2, 3, 160  # excerpts of a step, in groups that are computed at once
-WARM_UP, MAX_SLOPE, AVERAGE_OF = 0.1, 1.0, 0.99  # usual values; no others tried
+WARM_UP, MAX_SLOPE, AVERAGE_OF = 0.1, 1.0, 0.99  # usual values; other schedules gave no more
 OUTPUTS = ("gains", "sung2")  # layers
-SUNG_WEIGHT, LEVEL_WEIGHT = 0.15, 0.2
+SUNG_WEIGHT, LEVEL_WEIGHT = 0.15, 0.2  # a third or twice as much gives the same gains; docs/experiments.md
 P_DROPPED = 0.1  # of the coarsest maps (Srivastava et al. 2014)
 TONE = 0.7  # standard deviation of a random tone of the mixture, in natural logarithms of power
 LEAST_ERROR = 0.02  # of the energy of the voice, lest a recording without accompaniment outweighs all; no other tried
