@@ -58,7 +58,7 @@ class Tape:
                 np.matmul(columns, turned, out=of_x.reshape(flat.shape)[rows])
                 of_w = of_w + flat[rows].T @ columns
             of_w = of_w.reshape(-1, *w.shape[:2], w.shape[3])[:, ::-1, ::-1].transpose(1, 2, 0, 3)
-            return [*found, (w, of_w), (x, of_x)]
+            return [*found, (w, np.ascontiguousarray(of_w)), (x, of_x)]
 
         return self.note(y, pull)
 

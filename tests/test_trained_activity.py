@@ -150,7 +150,10 @@ def test_the_commands_train_score_and_separate(clips, tmp_path):
         return result
 
     path = tmp_path / "activity.npz"
-    call("train", "activity", clips, "--train-singers", "anna", "--model", path, "--gaussians", 2, "--steps", 3, "-q")
+    order = ("train", "activity", clips, "--train-singers", "anna", "--gaussians", 2, "--steps", 3, "--remixes", 2, "-q")
+    call(*order, "--model", path)
+    call(*order, "--model", tmp_path / "same.npz", "--jobs", 2)
+    assert path.read_bytes() == (tmp_path / "same.npz").read_bytes()
     scored = call("evaluate", "activity", clips, "--model", path)
     assert "was trained on anna" in scored.stderr
     assert [line.split()[1] for line in scored.stdout.splitlines()[2:]] == ["anna", "bert"]

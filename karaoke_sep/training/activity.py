@@ -50,6 +50,7 @@ def remixes_of_each(n_clips: int) -> int:
     return max(1, round(N_LESSONS / n_clips) - 1)
 
 
+@threadpool_limits.wrap(limits=1)  # BLAS rounds differently with another number of threads
 def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> Heard:
     """A clip, and its voice over accompaniments of others.
 
@@ -100,8 +101,7 @@ def median_pitch_hz(piece: Piece) -> float:
 def hear_sources(voice: Audio, accompaniment: Audio, classes: np.ndarray) -> tuple[np.ndarray, band_gains.Lesson]:
     """Features, (T, D), and what is learned of the gains from a voice over an accompaniment."""
     mixture = Audio(voice.samples + accompaniment.samples, voice.rate_hz)
-    with threadpool_limits(1):
-        X_TD, clues, found = hear_activity(mixture, Config())
+    X_TD, clues, found = hear_activity(mixture, Config())
     sung_T = np.full(len(X_TD), -1)
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
     sung_T[rows] = classes[: len(rows)] > 0
