@@ -75,8 +75,6 @@ def layers() -> dict[str, tuple[int, int, int, int]]:
         "middle2_a": (3, 3, middle, middle),
         "middle2_b": (3, 3, middle, middle),
         "up1": (1, 1, middle, fine),
-        "fine_a": (3, 3, fine, fine),
-        "fine_b": (3, 3, fine, fine),
         "gains": (3, 3, fine, 2),
         "few": (1, 1, fine, 4),
         "sung1": (5, 1, 4 * N_BANDS, hidden),
@@ -202,7 +200,7 @@ def network(tape: Tape, weights: Mapping[str, np.ndarray], maps_TBC: np.ndarray,
     whole = tape.relu(tape.add(whole, conv("all2", whole)))
     coarse = tape.relu(tape.add(coarse, conv("all3", whole)))
     middle = block("middle2", tape.relu(tape.add(tape.spread(conv("up2", coarse)), middle)))
-    fine = block("fine", tape.relu(tape.add(tape.spread(conv("up1", middle)), fine)))
+    fine = tape.relu(tape.add(tape.spread(conv("up1", middle)), fine))
     few = tape.reshape(tape.relu(conv("few", fine)), (n_frames, 1, -1))
     return conv("gains", fine), conv("sung2", tape.relu(conv("sung1", few)))
 

@@ -143,12 +143,11 @@ def test_slopes_of_an_excerpt_are_those_of_its_error(lesson, monkeypatch):
     def loss(now):
         maps, told = band_gains.maps(excerpt.clues.level_6TB, excerpt.clues.f0_hz), band_gains.evidence(excerpt.clues)
         raw, _ = band_gains.network(band_gains.Tape(), now, maps, told)
-        left = training.error(*band_gains.as_gains(raw, excerpt.clues.gate_T), excerpt.power_6TB).sum()
-        return left / (training.EXCERPT_FRAMES * training.N_GROUPS * training.N_TOGETHER)
+        return training.error(*band_gains.as_gains(raw, excerpt.clues.gate_T), excerpt.power_6TB).sum(dtype=float)
 
     slopes = training.slopes_of(start, [excerpt])
-    for name in ("gains_kernel", "fine_a_kernel", "all2_bias", "maps_kernel"):
-        step = 1e-4 * np.random.default_rng(0).standard_normal(start[name].shape)
+    for name in ("gains_kernel", "middle2_a_kernel", "all2_bias", "maps_kernel"):
+        step = 1e-3 * np.random.default_rng(0).standard_normal(start[name].shape)
         ahead, behind = (loss(start | {name: start[name] + sign * step}) for sign in (1, -1))
         assert np.sum(slopes[name] * step) == pytest.approx((ahead - behind) / 2, rel=0.02)
 
@@ -162,7 +161,7 @@ def test_training_learns_and_any_number_of_processes_gives_the_same_bytes(lesson
         np.testing.assert_array_equal(values, same[name])
     voice_TB, rest_TB, sung_T2 = band_gains.hear(learned, lesson.clues)
     assert training.error(voice_TB, rest_TB, lesson.power_6TB).sum() < 0.7 * training.default_error(lesson) * 101
-    assert sung_T2[:50, 0].mean() > sung_T2[50:, 0].mean() + 0.2
+    assert sung_T2[:50, 0].mean() > sung_T2[50:, 0].mean() + 0.1
     assert sung_T2[:50, 1].mean() > sung_T2[50:, 1].mean() + 0.2
 
 

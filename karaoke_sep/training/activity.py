@@ -68,7 +68,7 @@ def hear(pieces: list[Piece], index: int, n_remixes: int, seed: int) -> Heard:
     pitch_hz = median_pitch_hz(pieces[index])
     for number in range(n_remixes):
         rng = np.random.default_rng([seed, index, number])
-        others = [sources_of(pieces[k])[1].samples[0] for k in rng.integers(len(pieces), size=2)]
+        others = (sources_of(pieces[k])[1].samples[0] for k in rng.integers(len(pieces), size=2))
         sung, band, moved = remix(voice.samples[0], own.samples[0], others, classes, pitch_hz, voice.rate_hz, rng)
         if len(moved) >= MIN_FRAMES:
             _, found = hear_sources(Audio(sung[None], voice.rate_hz), Audio(band[None], voice.rate_hz), moved)
@@ -139,7 +139,8 @@ def train(
             GaussianMixture(n_gaussians, reg_covar=1e-3, random_state=seed, max_iter=300).fit(Z_TE[classes == s])
             for s in range(N_CLASSES)
         ]
-        lessons = [lesson for clip in heard for lesson in clip.lessons]
+    lessons = [lesson for clip in heard for lesson in clip.lessons]
+    with threadpool_limits(n_jobs):  # they grow the same on any number of threads
         trees = singing.train(lessons, seed)
     transitions_SS = np.ones((N_CLASSES, N_CLASSES))  # a step that was not seen is rare, not impossible
     for clip in heard:

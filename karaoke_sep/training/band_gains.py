@@ -23,7 +23,7 @@ from ..workers import open_workers
 from .muon import Muon, Weights
 
 N_GROUPS, N_TOGETHER, EXCERPT_FRAMES = 2, 3, 160  # excerpts of a step, in groups that are computed at once
-WARM_UP, MAX_SLOPE, AVERAGE_OF = 0.1, 1.0, 0.99  # usual values; other schedules gave no more
+WARM_UP, AVERAGE_OF = 0.1, 0.99  # usual values; other schedules gave no more
 OUTPUTS = ("gains", "sung2")  # layers
 SUNG_WEIGHT, LEVEL_WEIGHT = 0.15, 0.2  # a third or twice as much gives the same gains; docs/experiments.md
 P_DROPPED = 0.1  # of the coarsest maps (Srivastava et al. 2014)
@@ -120,10 +120,7 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
         for step in range(1, n_steps + 1):
             drawn = excerpts(lessons, levels, scales, share, rng)
             groups = [[next(drawn) for _ in range(N_TOGETHER)] for _ in range(N_GROUPS)]
-            slopes = add(slopes_of_groups(weights, groups))
-            size = np.sqrt(sum(float(np.sum(slope**2, dtype=float)) for slope in slopes.values()))
-            shrink = np.float32(min(1.0, MAX_SLOPE / (size + 1e-12)))
-            slopes = {name: shrink * slope for name, slope in slopes.items()}
+            slopes = add(slopes_of_groups(weights, groups))  # their size does not matter to Muon and Adam
             weights = muon.step(weights, slopes, pace(step / n_steps))
             for name, w in weights.items():
                 average[name] += np.float32(max(1 - AVERAGE_OF, 1 / step)) * (w - average[name])
@@ -218,8 +215,8 @@ def slopes_of(weights: Weights, group: Iterable[Excerpt]) -> Weights:
 
 
 def slopes_of_excerpt(weights: Weights, excerpt: Excerpt) -> Weights:
-    """Slope of its share of the loss of a step."""
-    clues, share = excerpt.clues, np.float32(1 / (EXCERPT_FRAMES * N_GROUPS * N_TOGETHER))
+    """Slope of its part of the loss."""
+    clues = excerpt.clues
     maps_TBC = band_gains.maps(clues.level_6TB, clues.f0_hz, excerpt.offset_B)
     tape = Tape(learn=True)
     raw_TB2, sung_T12 = band_gains.network(tape, weights, maps_TBC, band_gains.evidence(clues), excerpt.heard_C)
@@ -230,9 +227,5 @@ def slopes_of_excerpt(weights: Weights, excerpt: Excerpt) -> Weights:
     off_sung_T = np.where(excerpt.sung_T >= 0, scipy.special.expit(sung_T12[:, 0, 0]) - excerpt.sung_T, 0)
     off_level_T = np.clip((sung_T12[:, 0, 1] - excerpt.level_T) / 0.3, -1, 1)  # Huber's
     of_sung_T2 = np.stack([SUNG_WEIGHT * off_sung_T, LEVEL_WEIGHT * off_level_T], axis=1).astype(np.float32)
-    seeds = [
-        (raw_TB2, share * np.stack([of_voice_TB, of_rest_TB], axis=-1)),
-        (sung_T12, share * of_sung_T2[:, None]),
-    ]
-    slopes = tape.slopes(seeds)
+    slopes = tape.slopes([(raw_TB2, np.stack([of_voice_TB, of_rest_TB], axis=-1)), (sung_T12, of_sung_T2[:, None])])
     return {name: slopes[id(w)] for name, w in weights.items()}

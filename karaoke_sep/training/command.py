@@ -88,7 +88,7 @@ def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, *
 @click.option(
     "--remixes", type=click.IntRange(0, 100), show_default="350 in all with the clips, 1 or more", help="Of each clip."
 )
-@click.option("--steps", default=1000, show_default=True, type=click.IntRange(1), help="Of the gains' training.")
+@click.option("--steps", default=1400, show_default=True, type=click.IntRange(1), help="Of the gains' training.")
 def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, gaussians, remixes, steps):
     """Learn to tell accompaniment, unvoiced and voiced singing apart, and the gains of the voice in bands.
 

@@ -7,6 +7,8 @@ the high notes of a woman for an instrument and cuts them out (MIR-1K dev, train
 clips lose 4 to 9 dB where the voice is moved by at most 8 semitones either way, and none more than 1.3 dB as here).
 """
 
+from itertools import islice
+
 import librosa
 import numpy as np
 import scipy.fft
@@ -41,8 +43,8 @@ def remix(voice, own, others, classes, pitch_hz: float, rate_hz: int, rng: np.ra
     ----------
     voice, own : ndarray, shape (N,), float
         A recording.
-    others : sequence of ndarray, shape (M,), float
-        Two accompaniments of other recordings.
+    others : iterable of ndarray, shape (M,), float
+        Accompaniments of other recordings, of which at most two are taken.
     classes : ndarray of int, shape (T,)
         0 nobody sings, 1 sung without a pitch, 2 with one, in the labelled frames of the voice.
     pitch_hz : float, Hz
@@ -70,7 +72,7 @@ def remix(voice, own, others, classes, pitch_hz: float, rate_hz: int, rng: np.ra
     else:
         sides = [
             faster(toned(other, rate_hz, rng), semitones(rng.uniform(-1, 1) * ACCOMPANIMENT_SEMITONES))
-            for other in others[: 1 + (rng.random() < P_TWO)]
+            for other in islice(others, 1 + (rng.random() < P_TWO))
         ]
     n = min(len(voice), *map(len, sides))
     accompaniment = sum(at_level(side[:n], -rng.uniform(0, SECOND_DB) if k else 0.0) for k, side in enumerate(sides))
