@@ -147,7 +147,7 @@ def test_slopes_of_an_excerpt_are_those_of_its_error(lesson, monkeypatch):
 
     slopes = training.slopes_of(start, [excerpt])
     for name in ("gains_kernel", "middle2_a_kernel", "all2_bias", "maps_kernel"):
-        step = 1e-3 * np.random.default_rng(0).standard_normal(start[name].shape)
+        step = 1e-4 * np.random.default_rng(0).standard_normal(start[name].shape)
         ahead, behind = (loss(start | {name: start[name] + sign * step}) for sign in (1, -1))
         assert np.sum(slopes[name] * step) == pytest.approx((ahead - behind) / 2, rel=0.02)
 
