@@ -3,8 +3,8 @@
 One is the network in `band_gains`, with two answers: log-odds that it learned from labels, in which the habits of the
 singers of the training are, and the level of the voice, which has none. The other are boosted trees over the levels in
 wide bands and the evidence of the training-free gate, around each frame. The area under the curve of an unseen singer
-(MIR-1K dev): `abjones` 0.977 by the log-odds, 0.982 with the level, 0.978 by the trees, 0.984 by all; `amy` 0.920,
-0.921, 0.924 and 0.928.
+(MIR-1K dev): `abjones` 0.977 by the log-odds, 0.982 with the level, 0.978 by the trees, 0.984 by all; `amy` 0.923,
+0.924, 0.924 and 0.929.
 """
 
 from collections.abc import Mapping
