@@ -53,12 +53,13 @@ class Tape:
                 return [*found, (w, of_w.reshape(w.shape))]
             # What surrounds a cell of the slope serves both: each cell of the input went where its kernel is turned.
             turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2)).reshape(-1, w.shape[2])
-            flat, of_x, of_w = x.reshape(-1, x.shape[2]), np.empty_like(x), 0
+            flat, of_w = x.reshape(-1, x.shape[2]), 0
+            of_x = np.empty_like(flat)
             for rows, columns in _columns(slope, w.shape[:2]):
-                np.matmul(columns, turned, out=of_x.reshape(flat.shape)[rows])
+                np.matmul(columns, turned, out=of_x[rows])
                 of_w = of_w + flat[rows].T @ columns
             of_w = of_w.reshape(-1, *w.shape[:2], w.shape[3])[:, ::-1, ::-1].transpose(1, 2, 0, 3)
-            return [*found, (w, np.ascontiguousarray(of_w)), (x, of_x)]
+            return [*found, (w, np.ascontiguousarray(of_w)), (x, of_x.reshape(x.shape))]
 
         return self.note(y, pull)
 

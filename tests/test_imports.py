@@ -34,7 +34,7 @@ HOMES = {
     "soundfile": {"audio_io"},
     "click": {"cli", "evaluation.command", "training.command"},
     "tqdm": {"cli", "evaluation.command", "training.command"},
-    "sklearn": {"training.activity"},
+    "sklearn": {"training.activity", "training.singing"},
     "matplotlib": {"plots"},
     "python_stretch": {"backing"},
 }

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from sounds import activity_model
 
-from karaoke_sep import band_gains, boosted_trees, singing
+from karaoke_sep import band_gains, boosted_trees, models, singing
+from karaoke_sep.errors import ConfigError
 from karaoke_sep.training import band_gains as lessons
 from karaoke_sep.training import singing as training
 
@@ -64,3 +66,13 @@ def test_all_witnesses_are_heard(monkeypatch):
     np.testing.assert_allclose(silent, sung_T2[:, 0] + singing.LEVEL_SAYS * sung_T2[:, 1], rtol=1e-5)
     speaking = singing.says(weights | trees | {"value_MN": np.ones((1, 1))}, each)
     np.testing.assert_allclose(speaking - silent, singing.TREES_SAY, rtol=1e-5)
+
+
+def test_a_model_whose_trees_are_damaged_is_refused(tmp_path):
+    path = activity_model(tmp_path / "a.npz")
+    model = models.read(path)
+    path.write_bytes(
+        models.to_bytes(models.Model(model.kind, model.about, model.arrays | {"left_MN": np.ones((1, 1))}))
+    )
+    with pytest.raises(ConfigError, match="its trees point at what is not there"):
+        models.read(path)

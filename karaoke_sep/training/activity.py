@@ -7,6 +7,7 @@ to hold where singers and accompaniments are others.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.mixture import GaussianMixture
@@ -140,7 +141,7 @@ def train(
             for s in range(N_CLASSES)
         ]
     lessons = [lesson for clip in heard for lesson in clip.lessons]
-    with threadpool_limits(n_jobs):  # they grow the same on any number of threads
+    with threadpool_limits(min(n_jobs, joblib.cpu_count())):  # they grow the same on any number of threads
         trees = singing.train(lessons, seed)
     transitions_SS = np.ones((N_CLASSES, N_CLASSES))  # a step that was not seen is rare, not impossible
     for clip in heard:
