@@ -122,6 +122,11 @@ def test_remixes_teach_the_gains_and_nothing_else(clips, trained):
     assert not np.array_equal(without.arrays["gains_kernel"], with_remixes.arrays["gains_kernel"])
 
 
+def test_a_few_clips_are_remixed_often_and_many_once():
+    """With the clips themselves that makes about as many lessons, whatever there is to learn from."""
+    assert [training.remixes_of_each(n) for n in (43, 87, 132, 1000)] == [7, 3, 2, 1]
+
+
 def test_a_pitch_that_moves_is_told_from_one_that_holds():
     times_s = 0.02 * np.arange(100)
     held = trained_activity.motion(np.full(100, 220.0), np.ones(100))
