@@ -19,10 +19,10 @@ from ..network import Tape
 from ..stft import stft
 from ..threads import one_thread
 from ..types import Audio
-from ..workers import open_workers
+from ..workers import open_helper
 from .muon import Muon, Weights
 
-N_GROUPS, N_TOGETHER, EXCERPT_FRAMES = 2, 3, 160  # excerpts of a step, in groups that are computed at once
+N_GROUPS, N_TOGETHER, EXCERPT_FRAMES = 2, 3, 160  # excerpts of a step, in groups, one for each of two processes
 WARM_UP, AVERAGE_OF = 0.1, 0.99  # usual values; other schedules gave no more
 OUTPUTS = ("gains", "sung2")  # layers
 SUNG_WEIGHT, LEVEL_WEIGHT = 0.15, 0.2  # a third or twice as much gives the same gains; docs/experiments.md
@@ -130,19 +130,21 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
 
 @contextmanager
 def _groups_of(n_jobs: int) -> Iterator[Callable]:
-    """A function that gives the slopes of each group of excerpts, in processes if there is more than one.
+    """A function that gives the slopes of each group of excerpts, in two processes if there may be more than one.
 
     NumPy's operations on an excerpt are too short for threads, which wait for one another more than they compute.
     """
     if n_jobs == 1:
         yield lambda weights, groups: [slopes_of(weights, group) for group in groups]
         return
-    with open_workers("local", min(n_jobs, N_GROUPS)) as (submit, died):
+    with open_helper(slopes_of) as begin:
 
         def slopes_of_groups(weights, groups):
+            ours, theirs = groups
             try:
-                return [future.result() for future in [submit(slopes_of, weights, group) for group in groups]]
-            except died as err:
+                wait = begin(weights, theirs)
+                return [slopes_of(weights, ours), wait()]
+            except (EOFError, OSError) as err:
                 raise ConfigError("a process of the training has died, maybe for want of memory; try --jobs 1") from err
 
         yield slopes_of_groups

@@ -1,0 +1,40 @@
+"""The process beside this one."""
+
+import os
+
+import pytest
+
+from karaoke_sep import workers
+
+
+@pytest.fixture(params=["as this system does", "without forking"])
+def open_helper(request, monkeypatch):
+    """Opened in either way."""
+    if request.param == "without forking":
+        monkeypatch.setattr(workers, "_start_method", lambda: None)
+    return workers.open_helper
+
+
+def test_a_helper_is_one_other_process_that_ends_with_its_context(open_helper):
+    with open_helper(os.getpid) as begin:
+        found = begin()()
+        assert found != os.getpid()
+        assert begin()() == found
+    with pytest.raises(ProcessLookupError):
+        os.kill(found, 0)
+
+
+def test_what_a_helper_raises_is_raised_here_and_it_goes_on(open_helper):
+    with open_helper(int) as begin:
+        with pytest.raises(ValueError, match="invalid literal"):
+            begin("one")()
+        assert begin("1")() == 1
+
+
+def test_a_helper_that_dies_is_noticed(open_helper):
+    with open_helper(os._exit) as begin:
+        wait = begin(1)
+        with pytest.raises((EOFError, OSError)):
+            wait()
+        with pytest.raises((EOFError, OSError)):
+            begin(1)()
