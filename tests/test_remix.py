@@ -71,6 +71,7 @@ def test_a_voice_that_keeps_its_accompaniment_stays_in_tune_with_it(monkeypatch)
 def test_labels_move_with_the_voice(monkeypatch, seed):
     """Half a second of silence, then a voice: the label must begin where the sound does, at whatever speed."""
     monkeypatch.setattr(remix, "SPEED_SEMITONES", 1e6)
+    monkeypatch.setattr(remix, "breathing", lambda voice, classes, *_: (voice, classes))
     silent = np.concatenate([np.zeros(RATE_HZ // 2), voice(200, 1, RATE_HZ).samples[0]])
     classes = (0.02 * np.arange(1, 75) >= 0.5).astype(int) * 2
     new_voice, _, moved = made(seed, voice=silent, classes=classes)
@@ -97,6 +98,30 @@ def test_only_what_is_sung_without_a_pitch_gets_louder():
     gain = remix.unvoiced_gain(classes, 62 * 320, RATE_HZ, 12.0)
     of_label = gain[320 * (np.arange(60) + 1)]
     np.testing.assert_allclose(of_label[[5, 30, 50]], [1, 10 ** (12 / 20), 1], rtol=1e-3)
+
+
+def test_breaths_are_soft_and_come_before_phrases_with_their_labels():
+    """Three phrases of a second; the pauses last 0.8 s, 0.1 s (too short), and 0.8 s, with which the recording ends."""
+    classes = np.repeat([0, 2, 0, 2, 0], [40, 50, 5, 50, 40])
+    tone = np.sin(2 * np.pi * 200 * np.arange(185 * 320) / RATE_HZ)
+    sung = (np.repeat(classes > 0, 320) * tone).astype(np.float32)
+    counts, levels_db = [], []
+    for seed in range(40):
+        heard, labels = remix.breathing(sung, classes, RATE_HZ, np.random.default_rng(seed))
+        changed = np.flatnonzero(labels != classes)
+        counts.append(len(changed))
+        np.testing.assert_array_equal(labels[changed], 1)
+        np.testing.assert_array_equal(np.diff(changed), 1)
+        assert all(40 - 13 - 15 <= t < 40 for t in changed)
+        of_label = np.sum((heard - sung)[160:][: 184 * 320].reshape(184, 320) ** 2, axis=1) > 0
+        np.testing.assert_array_equal(np.flatnonzero(of_label), changed)
+        if len(changed):
+            levels_db.append(rms_db((heard - sung)[160 + 320 * changed[0] :][: 320 * len(changed)]) - rms_db(sung))
+    assert 10 < np.count_nonzero(counts) < 30
+    assert -35.1 < min(levels_db) < -30
+    assert -20 < max(levels_db) < -14.9
+    assert 6 <= min(filter(None, counts)) < 9
+    assert 12 < max(counts) <= 15
 
 
 def test_a_sound_played_faster_is_higher_and_shorter():
