@@ -1,7 +1,8 @@
 """Processes to work in: on this machine, on a Dask cluster or on a Ray cluster.
 
-`open_helper` is one more process for work in short steps. The others are for long ones: all three give futures. Joblib's own backends would be shorter, but its Dask backend waits for ever when a worker dies,
-and its Ray backend gives no result before all are there.
+`open_helper` is one more process, for work in short steps. The others are for long ones, and give futures. Joblib's own
+backends would be shorter, but its Dask backend waits for ever when a worker dies, and its Ray backend gives no result
+before all are there.
 """
 
 import multiprocessing
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
 from .errors import ConfigError
 
@@ -67,7 +69,7 @@ def _local(n_jobs: int) -> Iterator[Workers]:
 def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
     """A process beside this one that computes one function, over and over.
 
-    Its arguments and results go through a pipe of their own: the queues and threads of `open_workers` take 10 ms a call.
+    Arguments and results go through a pipe of its own: the queues and threads of `open_workers` take 10 ms a call.
 
     Returns
     -------
@@ -78,7 +80,7 @@ def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
     """
     from joblib.externals.loky.backend import get_context
 
-    context = _start_method() or get_context("loky")
+    context: Any = _start_method() or get_context("loky")
     ours, theirs = context.Pipe()
     with _silent_tracker(), _ctrl_c_ignored():
         process = context.Process(target=_serve, args=(function, theirs, ours), daemon=True)
