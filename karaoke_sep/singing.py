@@ -14,7 +14,7 @@ import scipy.ndimage
 
 from . import band_gains, boosted_trees
 
-LEVEL_SAYS, TREES_SAY = 3.0, 2.0  # beside the log-odds; 2 to 8, and 1 to 4, give the same within 0.002
+LEVEL_SAYS, TREES_SAY = 3.0, 1.0  # beside the log-odds; 2 to 8, and 1 to 4, give the same within 0.002
 N_WIDE = 10  # bands; 20 or 40 give no more, and take the trees longer
 LEVEL_AROUND = 9  # frames
 EVIDENCE_AROUND = (5, 15, 41, 101)  # frames

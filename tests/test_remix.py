@@ -78,7 +78,7 @@ def test_labels_move_with_the_voice(monkeypatch, seed):
     begins_s = np.flatnonzero(np.abs(new_voice) > 0.1 * np.abs(new_voice).max())[0] / RATE_HZ
     assert (np.flatnonzero(moved)[0] + 1) * 0.02 == pytest.approx(begins_s, abs=0.04)
     fastest = remix.semitones(remix.MAX_SPEED_SEMITONES)
-    assert min(abs(begins_s - 0.5 / speed) for speed in (fastest, 1 / fastest)) < 0.04
+    assert min(abs(begins_s - 0.5 / speed) for speed in (fastest, 1 / fastest)) < 0.045  # three hops of the stretch
 
 
 def test_formants_move_and_the_pitch_does_not():

@@ -5,6 +5,7 @@ to hold where singers and accompaniments are others.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import joblib
@@ -14,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from .. import memory, models, trained_activity
-from ..config import Config
+from ..config import Config, load_config
 from ..errors import ConfigError, InputError
 from ..evaluation import mir1k
 from ..pipeline import hear_activity, mono
@@ -102,12 +103,18 @@ def median_pitch_hz(piece: Piece) -> float:
 def hear_sources(voice: Audio, accompaniment: Audio, classes: np.ndarray) -> tuple[np.ndarray, band_gains.Lesson]:
     """Features, (T, D), and what is learned of the gains from a voice over an accompaniment."""
     mixture = Audio(voice.samples + accompaniment.samples, voice.rate_hz)
-    X_TD, clues, found = hear_activity(mixture, Config())
+    X_TD, clues, found = hear_activity(mixture, _config())
     sung_T = np.full(len(X_TD), -1)
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
     sung_T[rows] = classes[: len(rows)] > 0
     mixture, found, voice = (mono(sound, trained_activity.RATE_HZ) for sound in (mixture, found, voice))
     return X_TD, band_gains.lesson(clues, mixture, found, voice, sung_T)
+
+
+@lru_cache(maxsize=1)
+def _config() -> Config:
+    """The default but for one start of the factorisation instead of three, which saves a quarter of the time."""
+    return load_config(overrides=["accompaniment.masked_nmf.n_starts=1"])
 
 
 def train(

@@ -11,7 +11,6 @@ from itertools import islice
 
 import librosa
 import numpy as np
-import scipy.fft
 import scipy.ndimage
 import scipy.signal
 import soxr
@@ -102,16 +101,22 @@ def sung_by_another(voice, ratio: float, speed: float, rate_hz: int, rng: np.ran
 def with_formants(sound, ratio: float, rate_hz: int) -> np.ndarray:
     """A sound whose formants are moved by a ratio, and its pitch is not: the cepstral envelope is, by 35 dB at most."""
     spectrum = stft(Audio(np.asarray(sound, np.float32)[None], rate_hz), 32.0, 8.0)
-    log_TF = np.log(np.abs(spectrum.values[0].T) + 1e-6)
-    cepstrum = scipy.fft.irfft(log_TF, axis=1)
-    n = round(ENVELOPE_S * rate_hz)
-    cepstrum[:, n : cepstrum.shape[1] - n + 1] = 0
-    envelope_TF = scipy.fft.rfft(cepstrum, axis=1).real
-    place = np.minimum(np.arange(log_TF.shape[1]) / ratio, log_TF.shape[1] - 1)
-    low = np.minimum(place.astype(int), log_TF.shape[1] - 2)
-    moved_TF = envelope_TF[:, low] + (place - low) * (envelope_TF[:, low + 1] - envelope_TF[:, low])
-    spectrum.values[0].T[:] *= np.exp(np.clip(moved_TF - envelope_TF, -4, 4))
+    log_TF = np.log(np.abs(spectrum.values[0].T) + np.float32(1e-6))
+    n_bins = log_TF.shape[1]
+    bins, quefrencies = np.arange(n_bins), np.arange(round(ENVELOPE_S * rate_hz))
+    # A cosine series; the first and last bin count half, as in the transform of a real, even spectrum.
+    weight = np.where((bins == 0) | (bins == n_bins - 1), 0.5, 1) * 2 / (2 * n_bins - 2)
+    cepstra_TQ = log_TF @ (weight[:, None] * _cosines(bins, quefrencies, n_bins)).astype(np.float32)
+    come_from = np.minimum(bins / ratio, n_bins - 1)
+    change_FQ = _cosines(come_from, quefrencies, n_bins) - _cosines(bins, quefrencies, n_bins)
+    change_FQ[:, 1:] *= 2
+    change_TF = cepstra_TQ @ change_FQ.T.astype(np.float32)
+    spectrum.values[0].T[:] *= np.exp(np.clip(change_TF, -4, 4))
     return istft(spectrum).samples[0]
+
+
+def _cosines(bins, quefrencies, n_bins: int) -> np.ndarray:
+    return np.cos(np.pi / (n_bins - 1) * np.outer(bins, quefrencies))
 
 
 def semitones(n: float) -> float:
@@ -166,7 +171,7 @@ def toned(samples, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
     """A sound through a filter whose gain wanders over the octaves."""
     freqs_hz = TONE_HZ * (rate_hz / 2 / TONE_HZ[-1])
     gains_db = rng.normal(0, TONE_DB, len(freqs_hz))
-    return scipy.signal.fftconvolve(
+    return scipy.signal.oaconvolve(
         samples, scipy.signal.firwin2(257, freqs_hz, 10 ** (gains_db / 20), fs=rate_hz), "same"
     )
 
