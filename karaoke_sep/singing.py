@@ -3,8 +3,8 @@
 One is the network in `band_gains`, with two answers: log-odds that it learned from labels, in which the habits of the
 singers of the training are, and the level of the voice, which has none. The other are boosted trees over the levels in
 wide bands and the evidence of the training-free gate, around each frame. The area under the curve of an unseen singer
-(MIR-1K dev): `abjones` 0.977 by the log-odds, 0.982 with the level, 0.978 by the trees, 0.984 by all; `amy` 0.923,
-0.924, 0.924 and 0.929.
+(MIR-1K dev): `abjones` 0.976 by the log-odds, 0.982 with the level, 0.977 by the trees, 0.983 by all; `amy` 0.927,
+0.928, 0.924 and 0.932.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import scipy.ndimage
 
 from . import band_gains, boosted_trees
 
-LEVEL_SAYS, TREES_SAY = 3.0, 1.0  # beside the log-odds; 2 to 8, and 1 to 4, give the same within 0.002
+LEVEL_SAYS, TREES_SAY = 3.0, 1.0  # beside the log-odds; 2 to 8, and 0.5 to 3, give the same within 0.002
 N_WIDE = 10  # bands; 20 or 40 give no more, and take the trees longer
 LEVEL_AROUND = 9  # frames
 EVIDENCE_AROUND = (5, 15, 41, 101)  # frames

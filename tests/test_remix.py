@@ -124,6 +124,13 @@ def test_breaths_are_soft_and_come_before_phrases_with_their_labels():
     assert 12 < max(counts) <= 15
 
 
+def test_labels_that_go_on_after_the_sound_do_no_harm():
+    classes = np.repeat([0, 2], [40, 40])
+    for seed in range(10):
+        heard, _ = remix.breathing(np.ones(30 * 320), classes, RATE_HZ, np.random.default_rng(seed))
+        assert len(heard) == 30 * 320
+
+
 def test_a_sound_played_faster_is_higher_and_shorter():
     faster = remix.faster(voice(200, 1, RATE_HZ).samples[0], 1.5)
     assert len(faster) == pytest.approx(RATE_HZ / 1.5, abs=1)

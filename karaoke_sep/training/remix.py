@@ -28,7 +28,7 @@ ACCOMPANIMENT_SEMITONES = 4.0  # either way
 P_OWN, P_TWO = 0.15, 0.4  # how often a voice keeps its accompaniment, or gets two
 SECOND_DB = 8.0  # the second is at most so much softer
 BREATH_S, BREATH_BEFORE_S = (0.12, 0.3), (0.02, 0.26)  # how long it is, and before the phrase it ends
-BREATH_DB = (-35.0, -15.0)  # against the voice
+BREATH_DB = (-35.0, -15.0)  # against the voice; without breaths the area under the curve of `amy` is 0.929, not 0.932
 BREATH_HZ = 1650.0  # peak of its spectrum: 1.6 kHz for men, 1.7 kHz for women (Nakano et al. 2008)
 UNVOICED_DB = (-8.0, 14.0)  # without, learned from `amy`, the consonants of `abjones` are lost: 8.3 -> 7.9 dB
 SNR_DB = 2.5  # standard deviation
@@ -148,8 +148,8 @@ def breathing(voice, classes, rate_hz: int, rng: np.random.Generator) -> tuple[n
         if end == len(classes) or stop - n <= begin or rng.random() >= share:
             continue
         classes[stop - n : stop] = 1
-        breath = breath_noise(n * hop, rate_hz, rng) * level
-        voice[(stop - n) * hop + hop // 2 :][: n * hop] += breath
+        part = voice[(stop - n) * hop + hop // 2 :][: n * hop]  # shorter where labels go on after the sound
+        part += level * breath_noise(n * hop, rate_hz, rng)[: len(part)]
     return voice, classes
 
 
