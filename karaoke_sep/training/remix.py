@@ -154,7 +154,7 @@ def breathing(voice, classes, rate_hz: int, rng: np.random.Generator) -> tuple[n
 
 
 def breath_noise(n_samples: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise with a broad peak that swells and fades, (N,), its mean power about 1."""
+    """Noise with a broad peak that swells and fades, (N,), of a mean power of 1."""
     low_hz, high_hz = BREATH_HZ / 2, min(BREATH_HZ * 2, 0.45 * rate_hz)
     band = scipy.signal.butter(1, (low_hz, high_hz), "bandpass", fs=rate_hz, output="sos")
     noise = scipy.signal.sosfilt(band, rng.standard_normal(n_samples)) * np.hanning(n_samples)
