@@ -21,7 +21,7 @@ import numpy as np
 from . import __version__, band_gains, boosted_trees, singing
 from .errors import ConfigError
 
-FORMAT = 4  # those before had another gate
+FORMAT = 5  # those before had another gate
 MAX_BYTES = 500_000_000  # a hundred times what training makes by default
 ABOUT = {"rate_hz": int, "window_ms": float, "hop_ms": float, "seed": int, "versions": dict, "singers": list}
 KINDS = {

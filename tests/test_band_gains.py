@@ -145,7 +145,7 @@ def test_slopes_of_an_excerpt_are_those_of_its_error(lesson, monkeypatch):
         raw, _ = band_gains.network(band_gains.Tape(), now, maps, told)
         return training.error(*band_gains.as_gains(raw, excerpt.clues.gate_T), excerpt.power_6TB).sum(dtype=float)
 
-    slopes = training.slopes_of(start, [excerpt])
+    slopes = training.slopes_of(start, excerpt)
     for name in ("gains_kernel", "middle2_a_kernel", "all2_kernel", "maps_kernel"):
         step = 1e-4 * np.random.default_rng(0).standard_normal(start[name].shape)
         ahead, behind = (loss(start | {name: start[name] + sign * step}) for sign in (1, -1))

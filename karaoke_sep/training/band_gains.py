@@ -8,6 +8,7 @@ from labels, and how loud, from the true voice.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -108,19 +109,15 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
     ConfigError
         If a process dies.
     """
-    rng = np.random.default_rng(seed)
-    weights = start_weights(rng)
+    first, *others = np.random.default_rng(seed).spawn(1 + N_GROUPS)
+    weights = start_weights(first)
     muon = Muon(weights, [f"{name}_kernel" for name in band_gains.layers() if name not in OUTPUTS])
     average = {name: np.zeros_like(w) for name, w in weights.items()}
-    share = np.array([each.n_frames for each in lessons], float)
-    share /= share.sum()
-    levels = [target_level(each) for each in lessons]
-    scales = [1 / (default_error(each) + 1e-12) for each in lessons]
-    with one_thread(), _groups_of(n_jobs) as slopes_of_groups:
+    excerpts = Excerpts(lessons)
+    groups = [partial(slopes_of_random, excerpts, rng) for rng in others]
+    with one_thread(), _all_of(groups, n_jobs) as slopes_of_groups:
         for step in range(1, n_steps + 1):
-            drawn = excerpts(lessons, levels, scales, share, rng)
-            groups = [[next(drawn) for _ in range(N_TOGETHER)] for _ in range(N_GROUPS)]
-            slopes = add(slopes_of_groups(weights, groups))  # their size does not matter to Muon and Adam
+            slopes = add(slopes_of_groups(weights))  # their size does not matter to Muon and Adam
             weights = muon.step(weights, slopes, pace(step / n_steps))
             for name, w in weights.items():
                 average[name] += np.float32(max(1 - AVERAGE_OF, 1 / step)) * (w - average[name])
@@ -129,25 +126,25 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
 
 
 @contextmanager
-def _groups_of(n_jobs: int) -> Iterator[Callable]:
-    """A function that gives the slopes of each group of excerpts, in two processes if there may be more than one.
+def _all_of(groups: list[Callable], n_jobs: int) -> Iterator[Callable]:
+    """A function that gives what each of two functions gives, from two processes if there may be more than one.
 
     NumPy's operations on an excerpt are too short for threads, which wait for one another more than they compute.
     """
     if n_jobs == 1:
-        yield lambda weights, groups: [slopes_of(weights, group) for group in groups]
+        yield lambda *args: [group(*args) for group in groups]
         return
-    with open_helper(slopes_of) as begin:
+    ours, theirs = groups
+    with open_helper(theirs) as begin:
 
-        def slopes_of_groups(weights, groups):
-            ours, theirs = groups
+        def both(*args):
             try:
-                wait = begin(weights, theirs)
-                return [slopes_of(weights, ours), wait()]
+                wait = begin(*args)
+                return [ours(*args), wait()]
             except (EOFError, OSError) as err:
                 raise ConfigError("a process of the training has died, maybe for want of memory; try --jobs 1") from err
 
-        yield slopes_of_groups
+        yield both
 
 
 def add(parts: Iterable[Weights]) -> Weights:
@@ -189,35 +186,44 @@ def default_error(each: Lesson) -> float:
     return float(left) / each.n_frames
 
 
-def excerpts(lessons, levels, scales, share, rng) -> Iterator[Excerpt]:
-    """Random excerpts of random lessons without end, each in another tone and without some maps."""
-    while True:
-        index = rng.choice(len(lessons), p=share)
-        each = lessons[index]
+class Excerpts:
+    """Random excerpts of lessons."""
+
+    def __init__(self, lessons: list[Lesson]):
+        self._lessons = lessons
+        self._levels = [target_level(each) for each in lessons]
+        self._scales = [1 / (default_error(each) + 1e-12) for each in lessons]
+        n_frames = np.array([each.n_frames for each in lessons], float)
+        self._share = n_frames / n_frames.sum()
+
+    def draw(self, rng: np.random.Generator) -> Excerpt:
+        """One of a random lesson, in another tone and without some maps."""
+        index = rng.choice(len(self._lessons), p=self._share)
+        each = self._lessons[index]
         length = min(EXCERPT_FRAMES, each.n_frames // 4 * 4)  # whole cells of the coarsest map
         start = rng.integers(each.n_frames - length + 1)
         part = slice(start, start + length)
         offset_B = np.interp(np.linspace(0, 5, band_gains.N_BANDS), np.arange(6), TONE * rng.standard_normal(6))
         heard_C = (rng.random(band_gains.N_COARSE) >= P_DROPPED) / (1 - P_DROPPED)
-        yield Excerpt(
+        return Excerpt(
             each.clues.cut(part),
-            each.power_6TB[:, part] * np.float32(scales[index]),
+            each.power_6TB[:, part] * np.float32(self._scales[index]),
             each.sung_T[part],
-            levels[index][part],
+            self._levels[index][part],
             offset_B.astype(np.float32),
             heard_C.astype(np.float32),
         )
 
 
-def slopes_of(weights: Weights, group: Iterable[Excerpt]) -> Weights:
-    """Slope of the loss of some excerpts of a step with respect to each of the weights."""
+def slopes_of_random(excerpts: Excerpts, rng: np.random.Generator, weights: Weights) -> Weights:
+    """Slope of the loss of a group of excerpts with respect to each of the weights."""
     memory.keep_freed()
     with one_thread():
-        return add(slopes_of_excerpt(weights, excerpt) for excerpt in group)
+        return add(slopes_of(weights, excerpts.draw(rng)) for _ in range(N_TOGETHER))
 
 
-def slopes_of_excerpt(weights: Weights, excerpt: Excerpt) -> Weights:
-    """Slope of its part of the loss."""
+def slopes_of(weights: Weights, excerpt: Excerpt) -> Weights:
+    """Slope of the part of an excerpt in the loss."""
     clues = excerpt.clues
     maps_TBC = band_gains.maps(clues.level_6TB, clues.f0_hz, excerpt.offset_B)
     tape = Tape(learn=True)
