@@ -5,7 +5,7 @@ what is gained counts in dB. Beside that it learns two things that the gains hav
 from labels, and how loud, from the true voice.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -126,7 +126,7 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
 
 
 @contextmanager
-def _all_of(groups: list[Callable], n_jobs: int) -> Iterator[Callable]:
+def _all_of(groups: Sequence[Callable], n_jobs: int) -> Iterator[Callable]:
     """A function that gives what each of two functions gives, from two processes if there may be more than one.
 
     NumPy's operations on an excerpt are too short for threads, which wait for one another more than they compute.

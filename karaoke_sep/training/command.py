@@ -95,9 +95,6 @@ def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, ga
     DATASET is MIR-1K with its labels. Every clip is separated without a model first, for the training hears the voice
     that is found as well; so are remixes, its voice over the accompaniments of other clips.
     """
-    import joblib
-    from joblib.externals.loky import get_reusable_executor
-
     from . import activity, checkpoint
     from .dataset import find
 
@@ -109,12 +106,9 @@ def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, ga
     remixes = activity.remixes_of_each(len(pieces)) if remixes is None else remixes
     heard = []
     with _bar(len(pieces), "clip", quiet) as bar:
-        parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-        for found in parallel(joblib.delayed(activity.hear)(pieces, i, remixes, seed) for i in range(len(pieces))):
+        for found in activity.hear_all(pieces, remixes, seed, n_jobs):
             heard.append(found)
             bar.update()
-    if n_jobs > 1:
-        get_reusable_executor().shutdown()  # its processes would hold 0.4 GB each for the rest of the training
     with _bar(steps, "step", quiet) as bar:
         model = activity.train(pieces, heard, gaussians, steps, seed, n_jobs, lambda step: bar.update())
     checkpoint.write(path, model)
@@ -149,4 +143,5 @@ def _bar(total: int, unit: str, quiet: bool):
     """A bar on stderr, where somebody watches."""
     from tqdm import tqdm
 
+    tqdm.monitor_interval = 0  # no thread of its own: where there is one, no process can be forked
     return tqdm(total=total, unit=unit, file=sys.stderr, dynamic_ncols=True, disable=quiet or not sys.stderr.isatty())

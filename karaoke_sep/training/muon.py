@@ -38,7 +38,9 @@ class Muon:
         """New weights, a step down their slopes; ``pace`` is a share of the highest rates."""
         self._n_steps += 1
         rate = np.float32(pace)
-        new = {name: weights[name] + rate * self._kernel_step(name, weights[name], slopes[name]) for name in self._hidden}
+        new = {
+            name: weights[name] + rate * self._kernel_step(name, weights[name], slopes[name]) for name in self._hidden
+        }
         w_N = self._flat(weights)
         w_N = w_N + rate * self._adam_step(w_N, self._flat(slopes))
         start = 0
