@@ -5,7 +5,7 @@ what is gained counts in dB. Beside that it learns two things that the gains hav
 from labels, and how loud, from the true voice.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +23,10 @@ from ..types import Audio
 from ..workers import open_helper
 from .muon import Muon, Weights
 
-N_GROUPS, N_TOGETHER, EXCERPT_FRAMES = 2, 3, 160  # excerpts of a step, in groups, one for each of two processes
+N_TOGETHER, EXCERPT_FRAMES = 3, 160  # excerpts of a step in each of two groups, and how long they are
 WARM_UP, AVERAGE_OF = 0.1, 0.99  # usual values; other schedules gave no more
 OUTPUTS = ("gains", "sung2")  # layers
-SUNG_WEIGHT, LEVEL_WEIGHT = 0.15, 0.2  # a third or twice as much gives the same gains; docs/experiments.md
+SUNG_WEIGHT, LEVEL_WEIGHT = 0.3, 0.2  # half or twice as much of either gives the same within chance; docs/experiments.md
 P_DROPPED = 0.1  # of the coarsest maps (Srivastava et al. 2014)
 TONE = 0.7  # standard deviation of a random tone of the mixture, in natural logarithms of power
 LEAST_ERROR = 0.02  # of the energy of the voice, lest a recording without accompaniment outweighs all; no other tried
@@ -109,15 +109,16 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
     ConfigError
         If a process dies.
     """
-    first, *others = np.random.default_rng(seed).spawn(1 + N_GROUPS)
+    first, *others = np.random.default_rng(seed).spawn(3)
     weights = start_weights(first)
     muon = Muon(weights, [f"{name}_kernel" for name in band_gains.layers() if name not in OUTPUTS])
     average = {name: np.zeros_like(w) for name, w in weights.items()}
     excerpts = Excerpts(lessons)
-    groups = [partial(slopes_of_random, excerpts, rng) for rng in others]
-    with one_thread(), _all_of(groups, n_jobs) as slopes_of_groups:
+    ours, theirs = (partial(slopes_of_random, excerpts, rng) for rng in others)
+    with one_thread(), _beside(theirs, n_jobs) as begin:
         for step in range(1, n_steps + 1):
-            slopes = add(slopes_of_groups(weights))  # their size does not matter to Muon and Adam
+            wait = begin(weights)
+            slopes = add(ours(weights), wait())  # their size does not matter to Muon and Adam
             weights = muon.step(weights, slopes, pace(step / n_steps))
             for name, w in weights.items():
                 average[name] += np.float32(max(1 - AVERAGE_OF, 1 / step)) * (w - average[name])
@@ -126,28 +127,27 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
 
 
 @contextmanager
-def _all_of(groups: Sequence[Callable], n_jobs: int) -> Iterator[Callable]:
-    """A function that gives what each of two functions gives, from two processes if there may be more than one.
+def _beside(function: Callable, n_jobs: int) -> Iterator[Callable[..., Callable]]:
+    """A function that begins another with some arguments, in a process of its own if there may be one, and gives one
+    that waits for its result.
 
     NumPy's operations on an excerpt are too short for threads, which wait for one another more than they compute.
     """
     if n_jobs == 1:
-        yield lambda *args: [group(*args) for group in groups]
+        yield lambda *args: partial(function, *args)
         return
-    ours, theirs = groups
-    with open_helper(theirs) as begin:
-
-        def both(*args):
-            try:
-                wait = begin(*args)
-                return [ours(*args), wait()]
-            except (EOFError, OSError) as err:
-                raise ConfigError("a process of the training has died, maybe for want of memory; try --jobs 1") from err
-
-        yield both
+    with open_helper(function) as begin:
+        yield lambda *args: partial(_unless_dead, _unless_dead(begin, *args))
 
 
-def add(parts: Iterable[Weights]) -> Weights:
+def _unless_dead(function: Callable, *args):
+    try:
+        return function(*args)
+    except (EOFError, OSError) as err:
+        raise ConfigError("a process of the training has died, maybe for want of memory; try --jobs 1") from err
+
+
+def add(*parts: Weights) -> Weights:
     """Sum of slopes, in their order."""
     first, *rest = parts
     total = dict(first)
@@ -219,7 +219,7 @@ def slopes_of_random(excerpts: Excerpts, rng: np.random.Generator, weights: Weig
     """Slope of the loss of a group of excerpts with respect to each of the weights."""
     memory.keep_freed()
     with one_thread():
-        return add(slopes_of(weights, excerpts.draw(rng)) for _ in range(N_TOGETHER))
+        return add(*(slopes_of(weights, excerpts.draw(rng)) for _ in range(N_TOGETHER)))
 
 
 def slopes_of(weights: Weights, excerpt: Excerpt) -> Weights:
