@@ -28,7 +28,7 @@ from .remix import remix
 
 N_CLASSES = len(trained_activity.CLASSES)
 MIN_FRAMES = 16  # of a remix
-N_LESSONS = 350  # the gains are as good with 250, the trees are not; docs/experiments.md
+N_LESSONS = 260  # 350 give no more; docs/experiments.md
 
 
 class Heard(NamedTuple):

@@ -86,7 +86,7 @@ def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, *
 @_shared
 @click.option("--gaussians", default=8, show_default=True, type=click.IntRange(1, 64), help="In each class.")
 @click.option(
-    "--remixes", type=click.IntRange(0, 100), show_default="350 in all with the clips, 1 or more", help="Of each clip."
+    "--remixes", type=click.IntRange(0, 100), show_default="260 in all with the clips, 1 or more", help="Of each clip."
 )
 @click.option("--steps", default=1400, show_default=True, type=click.IntRange(1), help="Of the gains' training.")
 def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, gaussians, remixes, steps):
