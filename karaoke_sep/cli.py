@@ -43,8 +43,8 @@ class _Group(click.Group):
             if err.errno != errno.ENOSPC:
                 raise
             raise click.ClickException("stdout, or the file of --report: no space left on device") from None
-        except KeyboardInterrupt:
-            _log("stopped; what is whole is kept, and the same command goes on from here")
+        except KeyboardInterrupt as stop:
+            _log(str(stop) or "stopped; what is whole is kept, and the same command goes on from here")
             ctx.exit(130)
 
 

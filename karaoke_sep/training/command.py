@@ -105,12 +105,15 @@ def activity(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, ga
     _log(f"{len(pieces)} recordings to learn from", quiet)
     remixes = activity.remixes_of_each(len(pieces)) if remixes is None else remixes
     heard = []
-    with _bar(len(pieces), "clip", quiet) as bar:
-        for found in activity.hear_all(pieces, remixes, seed, n_jobs):
-            heard.append(found)
-            bar.update()
-    with _bar(steps, "step", quiet) as bar:
-        model = activity.train(pieces, heard, gaussians, steps, seed, n_jobs, lambda step: bar.update())
+    try:
+        with _bar(len(pieces), "clip", quiet) as bar:
+            for found in activity.hear_all(pieces, remixes, seed, n_jobs):
+                heard.append(found)
+                bar.update()
+        with _bar(steps, "step", quiet) as bar:
+            model = activity.train(pieces, heard, gaussians, steps, seed, n_jobs, lambda step: bar.update())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; this training keeps nothing before its end, and would begin anew") from None
     checkpoint.write(path, model)
     click.echo(path)
 
