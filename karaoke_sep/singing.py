@@ -3,8 +3,8 @@
 One is the network in `band_gains`, with two answers: log-odds that it learned from labels, in which the habits of the
 singers of the training are, and the level of the voice, which has none. The other are boosted trees over the levels in
 wide bands and the evidence of the training-free gate, around each frame. The area under the curve of an unseen singer
-(MIR-1K dev): `abjones` 0.976 by the log-odds, 0.982 with the level, 0.977 by the trees, 0.983 by all; `amy` 0.927,
-0.928, 0.924 and 0.932.
+(MIR-1K dev): `abjones` 0.973 by the log-odds, 0.980 with the level, 0.976 by the trees, 0.982 by all; `amy` 0.923,
+0.928, 0.924 and 0.933.
 """
 
 from collections.abc import Mapping

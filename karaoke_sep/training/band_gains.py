@@ -131,8 +131,7 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
 
 @contextmanager
 def _beside(function: Callable, n_jobs: int) -> Iterator[Callable[..., Callable]]:
-    """A function that begins another with some arguments, in a process of its own if there may be one, and gives one
-    that waits for its result.
+    """Gives a function that begins another, in a process of its own if there may be one, and gives one that waits.
 
     NumPy's operations on an excerpt are too short for threads, which wait for one another more than they compute.
     """
