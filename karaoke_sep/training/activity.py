@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-import joblib
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.mixture import GaussianMixture
@@ -175,7 +174,7 @@ def train(
             for s in range(N_CLASSES)
         ]
     lessons = [lesson for clip in heard for lesson in clip.lessons]
-    with threadpool_limits(min(n_jobs, joblib.cpu_count())):  # they grow the same on any number of threads
+    with threadpool_limits(1):  # sums over several threads are rounded differently, and other trees may grow
         trees = singing.train(lessons, seed)
     transitions_SS = np.ones((N_CLASSES, N_CLASSES))  # a step that was not seen is rare, not impossible
     for clip in heard:
