@@ -117,7 +117,7 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
     muon = Muon(weights, [f"{name}_kernel" for name in band_gains.layers() if name not in OUTPUTS])
     average = {name: np.zeros_like(w) for name, w in weights.items()}
     excerpts = Excerpts(lessons)
-    ours, theirs = (partial(slopes_of_random, excerpts, rng) for rng in others)
+    ours, theirs = (partial(slopes_of_random, excerpts, N_TOGETHER, rng) for rng in others)
     with one_thread(), _beside(theirs, n_jobs) as begin:
         for step in range(1, n_steps + 1):
             wait = begin(weights)
@@ -217,11 +217,11 @@ class Excerpts:
         )
 
 
-def slopes_of_random(excerpts: Excerpts, rng: np.random.Generator, weights: Weights) -> Weights:
+def slopes_of_random(excerpts: Excerpts, n: int, rng: np.random.Generator, weights: Weights) -> Weights:
     """Slope of the loss of a group of excerpts with respect to each of the weights."""
     memory.keep_freed()
     with one_thread():
-        return add(*(slopes_of(weights, excerpts.draw(rng)) for _ in range(N_TOGETHER)))
+        return add(*(slopes_of(weights, excerpts.draw(rng)) for _ in range(n)))
 
 
 def slopes_of(weights: Weights, excerpt: Excerpt) -> Weights:
