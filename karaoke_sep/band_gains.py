@@ -24,7 +24,7 @@ RATE_HZ = 16_000
 LONG_MS, SHORT_MS, HOP_MS = 64.0, 32.0, 20.0
 N_BANDS, MIN_HZ, TOP_HZ = 40, 60.0, 8000.0
 REST_FROM_BAND = 20  # 1.9 kHz; below, the rest is left alone: with it `abjones` gains 0.1 dB, and `amy` loses 0.5
-TRUST = (0.75, 0.4)  # below and above that: `abjones` +0.52, `amy` +0.68 dB; all the way +0.33, +0.75 (see `hear`)
+TRUST = (0.75, 0.4)  # below, above: `abjones` +0.52, `amy` +0.68 dB; all the way +0.33, +0.75 (an earlier network)
 MAX_GAIN = 1.1  # of the voice found: where it is hidden, more than all of it is nearest to the true one; no other tried
 SMALL = 1e-3  # power below which a band is silent, of a mixture whose samples have a mean power of 1
 N_MAPS, N_EVIDENCE = 8, 11
@@ -168,7 +168,7 @@ def maps(level_6TB: np.ndarray, f0_hz: np.ndarray, offset_B=0.0) -> np.ndarray:
         planes += [(rest_TB - mixture_TB) / 3]
     planes += [np.broadcast_to(height_B / 2, level_6TB.shape[1:])]
     planes += [np.tanh(height_B - np.log2(f0_hz / 1000).astype(np.float32)[:, None])]
-    return np.stack(planes, axis=-1)
+    return np.stack(planes, axis=-1, dtype=np.float32)
 
 
 def evidence(clues: Clues) -> np.ndarray:

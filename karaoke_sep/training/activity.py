@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.mixture import GaussianMixture
@@ -71,7 +72,7 @@ def hear_all(pieces: list[Piece], n_remixes: int, seed: int, n_jobs: int) -> Ite
             for future in futures:
                 yield future.result()
         except died as err:
-            raise ConfigError("a process of the training has died, maybe for want of memory; try --jobs 1") from err
+            raise ConfigError(band_gains.DIED) from err
 
 
 @threadpool_limits.wrap(limits=1)  # BLAS rounds differently with another number of threads
@@ -174,7 +175,7 @@ def train(
             for s in range(N_CLASSES)
         ]
     lessons = [lesson for clip in heard for lesson in clip.lessons]
-    with threadpool_limits(1):  # sums over several threads are rounded differently, and other trees may grow
+    with threadpool_limits(min(n_jobs, joblib.cpu_count())):  # they grow the same on any number of threads
         trees = singing.train(lessons, seed)
     transitions_SS = np.ones((N_CLASSES, N_CLASSES))  # a step that was not seen is rare, not impossible
     for clip in heard:
