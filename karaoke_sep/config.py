@@ -28,18 +28,18 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import yaml
 
 from . import accompaniment, pitch
-from .accompaniment_views import Params as AccompanimentViews
-from .consonants import Params as Consonants
+from .activity.song import Params as VocalActivity
+from .dsp.stft import Params as Stft
 from .errors import ConfigError
-from .harmonic_mask import Params as HarmonicMask
-from .joint_model import Params as JointModel
-from .melody_enhancement import Params as MelodyEnhancement
 from .parts import Params as Parts
-from .pitch_refinement import Params as PitchRefinement
-from .stft import Params as Stft
-from .vocal_activity import Params as VocalActivity
-from .whitening import Params as Whitening
-from .wiener import Params as Wiener
+from .steps.accompaniment_views import Params as AccompanimentViews
+from .steps.consonants import Params as Consonants
+from .steps.harmonic_mask import Params as HarmonicMask
+from .steps.joint_model import Params as JointModel
+from .steps.melody_enhancement import Params as MelodyEnhancement
+from .steps.pitch_refinement import Params as PitchRefinement
+from .steps.whitening import Params as Whitening
+from .steps.wiener import Params as Wiener
 
 _MAX_BYTES = 100_000  # ten times a file of every setting; takes PyYAML under 2 s whatever it holds
 _MAX_DEPTH = 10  # section, backend, setting and list make 4

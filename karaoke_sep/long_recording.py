@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import soxr
 
-from . import melody_enhancement, parts
+from . import parts
 from .config import Config
 from .pipeline import (
     ANALYSIS_RATE_HZ,
@@ -26,7 +26,8 @@ from .pipeline import (
     voices,
 )
 from .pitch import _salience
-from .threads import one_thread
+from .processes.threads import one_thread
+from .steps import melody_enhancement
 from .types import Audio, PitchTrack
 
 BLOCK_SAMPLES = 1 << 18
@@ -80,7 +81,7 @@ def find_pitch(song: Samples, config: Config, progress: Progress) -> PitchTrack:
     """The sung melody of a song."""
     peak = check(song)
     backend = config.pitch.backend
-    method, params = import_module(f".pitch.{backend}", __package__), getattr(config.pitch, backend)
+    method, params = import_module(f"karaoke_sep.pitch.{backend}"), getattr(config.pitch, backend)
     if backend == "given":
         return method.track(song.excerpt(0, 0), params)
     found = []

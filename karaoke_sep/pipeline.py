@@ -16,23 +16,23 @@ from typing import NamedTuple
 import numpy as np
 import soxr
 
-from . import (
+from .accompaniment import trained_nmf
+from .activity import song as vocal_activity
+from .config import Config, load_config
+from .dsp import timbre
+from .dsp.stft import istft, stft
+from .errors import ConfigError, InputError
+from .processes.threads import one_thread
+from .steps import (
     accompaniment_views,
     consonants,
     harmonic_mask,
     joint_model,
     melody_enhancement,
     pitch_refinement,
-    timbre,
-    vocal_activity,
     whitening,
     wiener,
 )
-from .accompaniment import trained_nmf
-from .config import Config, load_config
-from .errors import ConfigError, InputError
-from .stft import istft, stft
-from .threads import one_thread
 from .types import Audio, PitchTrack, Separation
 
 ANALYSIS_RATE_HZ = 8_000  # the pitch is better found below 4 kHz than below 8 kHz: vocals +0.05 dB, songs +0.15 dB
@@ -159,7 +159,7 @@ def check_models(config: Config) -> None:
     if config.accompaniment.backend == "trained_nmf":
         trained_nmf.read(config.accompaniment.trained_nmf, config.stft.window_ms)
     if config.vocal_activity.backend == "trained":
-        from . import models
+        from .trained import models
 
         if not seeks_pitch(config):
             raise ConfigError("vocal_activity.backend: trained goes with a pitch; leave it out, or accompaniment alone")
@@ -305,7 +305,7 @@ def heard_by_gate(frames: Frames, track: PitchTrack, config: Config) -> tuple[np
 
 def trained_vocals(audio: Audio, voice: np.ndarray, heard, track: PitchTrack, config: Config) -> np.ndarray:
     """The vocals, (C, N), by the gains of a trained model, segment after segment."""
-    from . import band_gains, models
+    from .trained import band_gains, models
 
     model = models.read(config.vocal_activity.model, "activity")
     found = Audio(voice, audio.rate_hz)
@@ -322,7 +322,8 @@ def trained_vocals(audio: Audio, voice: np.ndarray, heard, track: PitchTrack, co
 
 def activity_clues(audio: Audio, found: Audio, heard, track: PitchTrack):
     """What a trained model hears of a song every 20 ms: features of the classes, (T, D), and `band_gains.Clues`."""
-    from . import band_gains, trained_activity
+    from .trained import band_gains
+    from .trained import frame_classes as trained_activity
 
     X_TD = trained_activity.features(mid_for_analysis(audio, trained_activity.RATE_HZ), track, *heard)
     times_s = np.arange(len(X_TD)) * trained_activity.HOP_MS / 1000

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from karaoke_sep import band_gains, boosted_trees, models
+from karaoke_sep.trained import band_gains, boosted_trees, models
 from karaoke_sep.types import Audio
 
 

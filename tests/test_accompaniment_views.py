@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from karaoke_sep.accompaniment_views import Params, median_of_views, nearby_times, similar_frames
+from karaoke_sep.steps.accompaniment_views import Params, median_of_views, nearby_times, similar_frames
 
 N_FRAMES, N_BINS = 120, 60
 HOP_MS, BIN_HZ = 16.0, 50.0

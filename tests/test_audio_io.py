@@ -12,8 +12,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karaoke_sep import audio_io
 from karaoke_sep.errors import ConfigError, InputError, OutputError
+from karaoke_sep.files import audio_io
 
 AWKWARD = Path(__file__).parent.parent.parent / "shared" / "data" / "awkward"
 INTEGERS = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}

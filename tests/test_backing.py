@@ -6,9 +6,10 @@ import soundfile
 from click.testing import CliRunner
 from sounds import cents, energy_db, partials_of, sdr_db, silence
 
-from karaoke_sep import audio_io, backing
-from karaoke_sep.cli import main
+from karaoke_sep import backing
+from karaoke_sep.cli.main import main
 from karaoke_sep.errors import ConfigError
+from karaoke_sep.files import audio_io
 from karaoke_sep.types import Audio
 
 RATE_HZ = 16000

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sounds import noise, sdr_db, voice
 
-from karaoke_sep import band_gains
-from karaoke_sep.stft import stft
+from karaoke_sep.dsp.stft import stft
+from karaoke_sep.trained import band_gains
 from karaoke_sep.training import band_gains as training
 from karaoke_sep.types import Audio, PitchTrack
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karaoke_sep import audio_io, batch, workers
+from karaoke_sep import batch, pipeline
 from karaoke_sep.batch import Order
 from karaoke_sep.config import load_config
 from karaoke_sep.errors import ConfigError
+from karaoke_sep.files import audio_io
+from karaoke_sep.processes import workers
 
 CONFIG = load_config("fast")
 
@@ -192,8 +195,8 @@ def test_all_faults_are_known_before_any_work(tmp_path):
 def test_what_is_refused_is_told_all_at_once(tmp_path, monkeypatch):
     (tmp_path / "text.wav").write_text("no sound")
     pairs = [make_song(tmp_path / name) for name in ("a.wav", "a.wave", "b.wav", "b.wave")]
-    usage = batch.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(batch.shutil, "disk_usage", lambda _: usage._replace(free=4 * 2 * 2 * 2400 - 1))  # bytes
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=4 * 2 * 2 * 2400 - 1))  # bytes
     with pytest.raises(ConfigError) as caught:
         batch.plan([tmp_path / "text.wav", *pairs], Order(tmp_path / "out"), CONFIG)
     text, a, b, room = str(caught.value).splitlines()
@@ -206,9 +209,9 @@ def test_what_is_refused_is_told_all_at_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("container", "n_bytes"), [("wav", 2 * 2 * 240_000), ("mp3", 2 * 240_000)])
 def test_a_disk_without_room_is_refused_before_any_work(tmp_path, monkeypatch, container, n_bytes):
     song, order = make_song(tmp_path / "song.wav", seconds=30), Order(tmp_path / "out", container=container)
-    usage = batch.shutil.disk_usage(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
     free = [n_bytes - 1, n_bytes]
-    monkeypatch.setattr(batch.shutil, "disk_usage", lambda _: usage._replace(free=free[0]))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free[0]))
     with pytest.raises(ConfigError, match=rf"need up to {n_bytes / 1e6:.1f} MB, and {n_bytes / 1e6:.1f} MB are free"):
         batch.plan([song], order, CONFIG)
     free.pop(0)
@@ -312,9 +315,9 @@ def test_fail_fast_stops_at_the_first_failure(tmp_path):
 
 def test_a_mistake_of_ours_costs_one_file(tmp_path, monkeypatch):
     inputs = [make_song(tmp_path / "a.wav"), make_song(tmp_path / "b.wav", seconds=0.4)]
-    separate = batch.pipeline.separate
+    separate = pipeline.separate
     monkeypatch.setattr(
-        batch.pipeline,
+        pipeline,
         "separate",
         lambda audio, **how: separate(audio, **how) if audio.duration_s > 0.35 else 1 / 0,
     )

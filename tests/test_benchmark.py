@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from karaoke_sep import load_config, separate
-from karaoke_sep.threads import one_thread
+from karaoke_sep.processes.threads import one_thread
 
 N_RUNS = 3
 

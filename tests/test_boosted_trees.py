@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from karaoke_sep import boosted_trees
+from karaoke_sep.trained import boosted_trees
 from karaoke_sep.training.singing import as_arrays
 
 # Feature 1 at most 0.5: 3, else by feature 0 at most 0: 1, else 2; and a second tree, a leaf alone, adds 10.

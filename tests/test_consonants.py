@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from karaoke_sep import consonants, wiener
+from karaoke_sep.steps import consonants, wiener
 
 
 def test_only_uncovered_bins_that_exceed_the_accompaniment_are_let_through():

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from sounds import energy_db, sdr_db
 
 from karaoke_sep import load_config, separate, separate_corrected
-from karaoke_sep.cli import main
+from karaoke_sep.cli.main import main
 from karaoke_sep.pipeline import find_pitch
 from karaoke_sep.pitch import given
 from karaoke_sep.types import PitchTrack

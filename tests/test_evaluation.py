@@ -12,11 +12,12 @@ import soundfile
 from click.testing import CliRunner
 
 from karaoke_sep import demo_song
+from karaoke_sep.cli.evaluate import evaluate
 from karaoke_sep.config import load_config
+from karaoke_sep.datasets import mir1k, stems
 from karaoke_sep.errors import ConfigError, InputError
-from karaoke_sep.evaluation import mir1k, oracles, report, scoring, stems
+from karaoke_sep.evaluation import oracles, report, scoring
 from karaoke_sep.evaluation.bss_eval import usdr_db
-from karaoke_sep.evaluation.command import evaluate
 from karaoke_sep.pipeline import separate
 from karaoke_sep.pitch import given
 from karaoke_sep.types import Audio

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from karaoke_sep.harmonic_mask import Params, glide_hz_per_frame, harmonic_mask
-from karaoke_sep.stft import stft
+from karaoke_sep.dsp.stft import stft
+from karaoke_sep.steps.harmonic_mask import Params, glide_hz_per_frame, harmonic_mask
 from karaoke_sep.types import Audio, PitchTrack
 
 PARAMS = [

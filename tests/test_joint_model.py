@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import kl_div
 
-from karaoke_sep import harmonic_mask, joint_model
 from karaoke_sep.accompaniment import masked_nmf
-from karaoke_sep.joint_model import Params
-from karaoke_sep.stft import stft
+from karaoke_sep.dsp.stft import stft
+from karaoke_sep.steps import harmonic_mask, joint_model
+from karaoke_sep.steps.joint_model import Params
 from karaoke_sep.types import Audio, PitchTrack
 
 N_BINS = 400

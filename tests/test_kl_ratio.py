@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from karaoke_sep import kl_ratio
-from karaoke_sep.kl_ratio import ratios
+from karaoke_sep.dsp import kl_nmf as kl_ratio
+from karaoke_sep.dsp.kl_nmf import ratios
 
 
 @pytest.mark.parametrize("n_frames", [1, 63, 64, 65, 200])

@@ -18,9 +18,11 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from karaoke_sep import __version__, audio_io, batch, listening
-from karaoke_sep.cli import main
+from karaoke_sep import __version__, batch
+from karaoke_sep.cli.main import main
+from karaoke_sep.files import audio_io
 from karaoke_sep.pitch import given
+from karaoke_sep.report import page as listening
 from karaoke_sep.types import PitchTrack
 
 RATE_HZ, SECONDS = 16000, 12.0

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sounds import energy_db, partials_of, silence, voice
 
-from karaoke_sep import melody_enhancement
-from karaoke_sep.melody_enhancement import Params, enhance, smooth_along_time
-from karaoke_sep.stft import stft
+from karaoke_sep.dsp.stft import stft
+from karaoke_sep.steps import melody_enhancement
+from karaoke_sep.steps.melody_enhancement import Params, enhance, smooth_along_time
 from karaoke_sep.types import Audio
 
 RATES_HZ = [8000, 16000, 44100]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from karaoke_sep.network import Tape
+from karaoke_sep.trained.network import Tape
 
 
 @pytest.mark.parametrize("extent", [(1, 1), (3, 3), (5, 1)])

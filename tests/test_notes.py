@@ -10,7 +10,7 @@ import soundfile
 from click.testing import CliRunner
 
 from karaoke_sep import demo_song
-from karaoke_sep.cli import main
+from karaoke_sep.cli.main import main
 from karaoke_sep.notes import Note, Params, midi, segment, ultrastar
 from karaoke_sep.types import Audio, PitchTrack
 

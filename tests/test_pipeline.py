@@ -12,8 +12,8 @@ from sounds import cents, energy_db, noise, partials_of, sdr_db, silence, voice
 from threadpoolctl import threadpool_limits
 
 from karaoke_sep import load_config, pipeline, separate
+from karaoke_sep.dsp.stft import stft
 from karaoke_sep.errors import InputError
-from karaoke_sep.stft import stft
 from karaoke_sep.types import Audio, PitchTrack
 
 FAST = load_config("fast")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sounds import cents, noise, silence, voice
 
-from karaoke_sep.pitch_refinement import Params, refine
+from karaoke_sep.steps.pitch_refinement import Params, refine
 from karaoke_sep.types import Audio, PitchTrack
 
 TIMES_S = 0.016 * np.arange(63)

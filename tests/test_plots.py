@@ -10,7 +10,7 @@ import soundfile
 from click.testing import CliRunner
 from sounds import noise, partials_of, silence, voice
 
-from karaoke_sep.cli import main
+from karaoke_sep.cli.main import main
 from karaoke_sep.types import Audio, PitchTrack
 
 pytest.importorskip("matplotlib", reason="needs the extra [plots]")
@@ -18,7 +18,7 @@ pytest.importorskip("matplotlib", reason="needs the extra [plots]")
 import PIL.Image
 from matplotlib.figure import Figure
 
-from karaoke_sep import plots
+from karaoke_sep.plots import pictures as plots
 
 RATE_HZ = 16000
 
@@ -182,8 +182,8 @@ def test_plots_writes_a_picture_that_settings_change_and_a_second_run_keeps(song
 
 
 def test_plots_without_matplotlib_says_what_to_install_before_any_work(song, monkeypatch):
-    monkeypatch.delitem(sys.modules, "karaoke_sep.plots")
-    monkeypatch.delattr("karaoke_sep.plots")
+    monkeypatch.delitem(sys.modules, "karaoke_sep.plots.pictures")
+    monkeypatch.delattr("karaoke_sep.plots.pictures")
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
     result = separate(song)

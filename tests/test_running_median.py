@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from karaoke_sep import running_median as module
-from karaoke_sep.running_median import running_median
+from karaoke_sep.dsp import running_median as module
+from karaoke_sep.dsp.running_median import running_median
 
 
 @pytest.mark.parametrize("length", [1, 3, 5, 17, 23, 33, 65, 67])

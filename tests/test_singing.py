@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sounds import activity_model
 
-from karaoke_sep import band_gains, boosted_trees, models, singing
 from karaoke_sep.errors import ConfigError
+from karaoke_sep.trained import band_gains, boosted_trees, models, singing
 from karaoke_sep.training import band_gains as lessons
 from karaoke_sep.training import singing as training
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sounds import noise, partials_of, sdr_db
 
-from karaoke_sep.stft import istft, stft
+from karaoke_sep.dsp.stft import istft, stft
 from karaoke_sep.types import Audio
 
 RESOLUTIONS_MS = [(192, 16), (40, 20), (128, 16), (256, 64), (10, 1), (33.3, 7.1)]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from karaoke_sep import timbre
+from karaoke_sep.dsp import timbre
 
 BIN_HZ = 5.0
 

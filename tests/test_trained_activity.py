@@ -11,12 +11,15 @@ import soundfile
 from click.testing import CliRunner
 from sounds import activity_model, noise, voice
 
-from karaoke_sep import band_gains, load_config, separate, trained_activity
-from karaoke_sep.cli import main
+from karaoke_sep import load_config, separate
+from karaoke_sep.cli.main import main
+from karaoke_sep.datasets import mir1k
 from karaoke_sep.errors import ConfigError, InputError
-from karaoke_sep.evaluation import activity, mfcc, mir1k
+from karaoke_sep.evaluation import activity, mfcc
 from karaoke_sep.evaluation.run import hear_activity
-from karaoke_sep.models import read, to_bytes
+from karaoke_sep.trained import band_gains
+from karaoke_sep.trained import frame_classes as trained_activity
+from karaoke_sep.trained.models import read, to_bytes
 from karaoke_sep.training import activity as training
 from karaoke_sep.training import band_gains as lessons
 from karaoke_sep.training import dataset

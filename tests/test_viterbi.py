@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from karaoke_sep.viterbi import viterbi
+from karaoke_sep.dsp.viterbi import viterbi
 
 
 def worth(path, score_TP, step_cost):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from karaoke_sep import vocal_activity
-from karaoke_sep.vocal_activity import Params, two_state_posterior
+from karaoke_sep.activity import song as vocal_activity
+from karaoke_sep.activity.song import Params, two_state_posterior
 
 HOP_MS = 16.0
 LOUD_DB = -20.0

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sounds import silence, voice
 
-from karaoke_sep import harmonic_mask
+from karaoke_sep.steps import harmonic_mask
+from karaoke_sep.steps.whitening import Params, uncovered_mean, whiten
 from karaoke_sep.types import Audio, PitchTrack
-from karaoke_sep.whitening import Params, uncovered_mean, whiten
 
 RATE_HZ, SECONDS = 8000, 4.0
 MASK = harmonic_mask.Params()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from karaoke_sep import wiener
-from karaoke_sep.wiener import Params
+from karaoke_sep.steps import wiener
+from karaoke_sep.steps.wiener import Params
 
 EXPONENTS = [0.5, 1.0, 2.0, 10.0]
 

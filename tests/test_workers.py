@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from karaoke_sep import workers
+from karaoke_sep.processes import workers
 
 
 @pytest.fixture(params=["as this system does", "without forking"])

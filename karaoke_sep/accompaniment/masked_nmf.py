@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..kl_ratio import EPS, ratios
+from ..dsp.kl_nmf import EPS, ratios
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def read(params: Params, window_ms: float):
     ConfigError
         If none is named, it cannot be used, or was trained with another window.
     """
-    from .. import models  # nothing of this is loaded by who trains nothing
+    from ..trained import models  # nothing of this is loaded by who trains nothing
 
     if not params.model:
         raise ConfigError("accompaniment.trained_nmf: no model is given; name one with --model (karaoke-sep train nmf)")
@@ -63,7 +63,8 @@ def read(params: Params, window_ms: float):
 
 def fit(X_TF, covered_TF, bin_hz: float, params: Params, rng: np.random.Generator):
     """Activations and bases of the accompaniment, fitted outside the mask; parameters as in `masked_nmf.fit`."""
-    from .. import models, trained_bases
+    from ..trained import bases as trained_bases
+    from ..trained import models
 
     model = models.read(params.model, "nmf")
     voice_KF, trained_KF = trained_bases.bases_at(model, bin_hz, X_TF.shape[1])
@@ -86,7 +87,8 @@ def fit(X_TF, covered_TF, bin_hz: float, params: Params, rng: np.random.Generato
 
 def voice_and_accompaniment(X_TF, bin_hz: float, params: Params, rng: np.random.Generator):
     """Magnitudes of voice and accompaniment by their bases, in all bins; both (T, F)."""
-    from .. import models, trained_bases
+    from ..trained import bases as trained_bases
+    from ..trained import models
 
     sides = trained_bases.bases_at(models.read(params.model, "nmf"), bin_hz, X_TF.shape[1])
     return trained_bases.fit(X_TF, *sides, params.n_learned, params.n_iterations, rng)

@@ -11,7 +11,7 @@ import scipy.fft
 import scipy.linalg
 import scipy.signal
 
-from ..running_median import running_median
+from ..dsp.running_median import running_median
 
 VOICE_FLOOR_HZ = 100.0  # nobody sings below this in MIR-1K; Rafii & Pardo (2013) give it all to the accompaniment
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .. import timbre
-from ..stft import stft
+from ..dsp import timbre
+from ..dsp.stft import stft
 from ..types import Audio
 
 

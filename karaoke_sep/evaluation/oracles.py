@@ -10,11 +10,11 @@ from typing import cast
 import numpy as np
 
 from ..config import Config
-from ..harmonic_mask import harmonic_mask
+from ..datasets.mir1k import Track
+from ..dsp.stft import istft, stft
 from ..pipeline import separate
-from ..stft import istft, stft
+from ..steps.harmonic_mask import harmonic_mask
 from ..types import Audio, PitchTrack
-from .mir1k import Track
 
 WINDOW_MS, HOP_MS = 64.0, 16.0
 

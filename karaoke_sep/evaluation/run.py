@@ -16,13 +16,14 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .. import singing
 from ..config import Config
+from ..datasets import mir1k, stems
 from ..errors import ConfigError, KaraokeSepError, OutputError
 from ..pipeline import hear_activity as hear_sound
 from ..pipeline import seeks_pitch, separate
+from ..trained import singing
 from ..types import Audio
-from . import baselines, mir1k, oracles, scoring, stems
+from . import baselines, oracles, scoring
 from .melody import melody_figures
 from .report import METHOD
 

@@ -15,7 +15,7 @@ import scipy.ndimage
 import scipy.sparse
 import scipy.special
 
-from ..stft import stft
+from ..dsp.stft import stft
 from ..types import Audio, PitchTrack
 
 MIN_HZ, MAX_HZ = 73.0, 900.0  # D2 to A5: the sung range

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dsp.viterbi import viterbi
 from ..types import Audio, PitchTrack
-from ..viterbi import viterbi
 from . import _salience
 
 

@@ -14,14 +14,16 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from .. import memory, models, trained_activity
 from ..config import Config, load_config
+from ..datasets import mir1k
 from ..errors import ConfigError, InputError
-from ..evaluation import mir1k
 from ..pipeline import hear_activity, mono
 from ..pitch import given
+from ..processes import memory
+from ..processes.workers import open_workers
+from ..trained import frame_classes as trained_activity
+from ..trained import models
 from ..types import Audio
-from ..workers import open_workers
 from . import band_gains, singing
 from .dataset import Piece, singers_of
 from .remix import remix

@@ -14,13 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import scipy.special
 
-from .. import band_gains, memory
+from ..dsp.stft import stft
 from ..errors import ConfigError
-from ..network import Tape
-from ..stft import stft
-from ..threads import one_thread
+from ..processes import memory
+from ..processes.threads import one_thread
+from ..processes.workers import open_helper
+from ..trained import band_gains
+from ..trained.network import Tape
 from ..types import Audio
-from ..workers import open_helper
 from .muon import Muon, Weights
 
 N_TOGETHER, EXCERPT_FRAMES = 3, 160  # excerpts of a step in each of two groups, and how long they are

@@ -18,7 +18,9 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .. import __version__, audio_io, models
+from .. import __version__
+from ..files import audio_io
+from ..trained import models
 from .dataset import Piece
 from .nmf import Settings, State, advance
 

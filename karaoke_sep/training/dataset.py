@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from .. import audio_io
+from ..datasets import mir1k, stems
 from ..errors import ConfigError, InputError
-from ..evaluation import mir1k, stems
+from ..files import audio_io
 from ..types import Audio
 
 SIDES = ("voice", "accompaniment")

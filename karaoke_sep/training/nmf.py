@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from .. import models
+from ..dsp.stft import fast_even_length, stft
 from ..errors import InputError
 from ..pipeline import mono
-from ..stft import fast_even_length, stft
-from ..trained_bases import EPS, activations, normalised
+from ..trained import models
+from ..trained.bases import EPS, activations, normalised
 from ..types import Audio
 from .dataset import SIDES, Piece, singers_of
 from .remix import faster

@@ -15,8 +15,8 @@ import scipy.ndimage
 import scipy.signal
 import soxr
 
-from ..evaluation.mir1k import LABEL_HOP_S
-from ..stft import istft, stft
+from ..datasets.mir1k import LABEL_HOP_S
+from ..dsp.stft import istft, stft
 from ..types import Audio
 
 PITCH_HZ = (100.0, 480.0)  # median of the new voice

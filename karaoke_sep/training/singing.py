@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from .. import boosted_trees, singing
 from ..errors import ConfigError
+from ..trained import boosted_trees, singing
 from .band_gains import Lesson
 
 EVERY = 4  # frame is heard; neighbours repeat each other, and every second frame gives no more

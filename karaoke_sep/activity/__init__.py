@@ -1,0 +1,1 @@
+"""How singing is detected: one file a method, chosen by its name in the config."""

@@ -1,0 +1,130 @@
+"""Where somebody sings: a soft gate over time, decided without any training.
+
+Three facts speak for a voice in a frame, and their log-odds add up, as for independent evidence: the pitch track is
+salient (its ``voicing``); the separated voice is loud, compared with the song's own loud moments; and the frame has the
+timbre of the song's own sung frames (`timbre`). On MIR-1K dev clips the area under the curve for "somebody sings" is
+0.86 for the first, 0.89 for the second, 0.91 for both; the gate gains 0.5 dB, the timbre another 0.1 dB. Soft, because
+a hard gate gains only half of that.
+
+Whole songs have parts without any singing, where a lead instrument is as salient and as loud as the singer for seconds.
+A second, slow chain of two states, sung section or not, weighs the same evidence over many seconds (forward-backward,
+Rabiner 1989, Eqs. (18) to (27)); a frame is open if both are.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.ndimage
+import scipy.special
+
+from ..dsp import timbre
+
+BLOCK_MS = 160.0  # sections need no finer grid
+TIMBRE_SMOOTHING_MS = 250.0
+END_LOG_ODDS = 8.0  # before and after the recording somebody sings, so that short clips stay open
+
+
+@dataclass(frozen=True)
+class Params:
+    """Weights of the evidence, and how slowly sections change."""
+
+    enabled: bool = True
+    backend: Literal["song", "trained"] = "song"
+    model: str = ""  # of karaoke-sep train activity
+    level_weight: float = 0.27  # log-odds per dB
+    level_midpoint_db: float = -13.5  # against the loud moments: where the level speaks neither way
+    timbre_weight: float = 0.8
+    smoothing_ms: float = 64.0
+    section_weight: float = 0.6  # per second: frames repeat each other, one in about 1.6 s counts
+    section_leniency: float = 0.2  # log-odds added to every frame's, in favour of a sung section
+    section_s: float = 160.0  # mean length; 80 s leaves 5 dB more false voice
+    floor_db: float = -70.0  # against full scale: nothing below is a voice
+
+    def __post_init__(self):
+        for name in ("level_weight", "timbre_weight", "smoothing_ms", "section_weight", "section_leniency"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
+        if self.section_s < 1:
+            raise ValueError(f"section_s is {self.section_s:g}; it must be at least 1")
+        if self.floor_db > 0:
+            raise ValueError(f"floor_db is {self.floor_db:g}; it must not be above 0")
+
+
+def activity(level_db, voicing, cepstra_TD, hop_ms: float, params: Params) -> np.ndarray:
+    """Gain of the gate in each frame.
+
+    Parameters
+    ----------
+    level_db : ndarray, shape (T,), dB against full scale
+        Level of the separated voice between 80 and 4000 Hz.
+    voicing : ndarray, shape (T,), 0..1
+        That of the pitch track in the same frames.
+    cepstra_TD : ndarray, shape (T, D)
+        Timbre of the mixture and of the separated voice.
+    hop_ms : float
+    params : Params
+
+    Returns
+    -------
+    ndarray, shape (T,), 0..1
+    """
+    if not params.enabled:
+        return np.ones(len(level_db))
+    level_db = smooth(np.maximum(level_db, -120), params.smoothing_ms / hop_ms)
+    relative_db = level_db - np.percentile(level_db, 95)
+    log_odds = params.level_weight * (relative_db - params.level_midpoint_db)
+    log_odds += scipy.special.logit(np.clip(voicing, 1e-6, 1 - 1e-6))
+    n_smooth = TIMBRE_SMOOTHING_MS / hop_ms
+    sung = scipy.special.expit(smooth(log_odds, n_smooth))
+    log_odds += params.timbre_weight * timbre.evidence(cepstra_TD, sung, relative_db > timbre.HEARD_DB, n_smooth)
+    return scipy.special.expit(log_odds) * sections(log_odds, hop_ms, params) * (level_db > params.floor_db)
+
+
+def sections(log_odds: np.ndarray, hop_ms: float, params: Params) -> np.ndarray:
+    """Probability that each frame lies in a section with singing, shape (T,)."""
+    n_block = max(1, round(BLOCK_MS / hop_ms))
+    starts = np.arange(0, len(log_odds), n_block)
+    vote = np.clip(log_odds, -4, 4) + params.section_leniency  # a single frame is never quite sure
+    votes = params.section_weight * hop_ms / 1000 * np.add.reduceat(vote, starts)
+    change = n_block * hop_ms / 1000 / params.section_s
+    middle = np.minimum(starts + (n_block - 1) / 2, len(log_odds) - 1)
+    return np.interp(np.arange(len(log_odds)), middle, two_state_posterior(votes, min(change, 0.5)))
+
+
+def two_state_posterior(log_odds: np.ndarray, change: float) -> np.ndarray:
+    """Forward-backward for a symmetric chain of two states.
+
+    Parameters
+    ----------
+    log_odds : ndarray, shape (T,)
+        Evidence of each step for the first state.
+    change : float
+        Probability that the state changes from step to step, at most 0.5.
+
+    Returns
+    -------
+    ndarray, shape (T,), 0..1
+        Probability of the first state given all steps.
+    """
+
+    def predicted(x):
+        # Log-odds one step on: of p (1 - change) + (1 - p) change with p = expit(x).
+        return np.logaddexp(x + np.log1p(-change), np.log(change)) - np.logaddexp(x + np.log(change), np.log1p(-change))
+
+    forward, backward = np.empty(len(log_odds)), np.empty(len(log_odds))
+    before = after = END_LOG_ODDS
+    for t, here in enumerate(log_odds):
+        forward[t] = before + here
+        before = predicted(forward[t])
+    for t in range(len(log_odds) - 1, -1, -1):
+        backward[t] = after
+        after = predicted(after + log_odds[t])
+    return scipy.special.expit(forward + backward)
+
+
+def smooth(values, sigma_frames: float) -> np.ndarray:
+    """Gaussian smoothing over time, shape (T,)."""
+    if sigma_frames == 0:
+        return np.array(values, float)
+    return scipy.ndimage.gaussian_filter1d(np.asarray(values, float), sigma_frames, mode="nearest")

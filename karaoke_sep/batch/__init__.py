@@ -1,0 +1,23 @@
+"""Many files: plan the work, do it, and read back what was done."""
+
+from .inputs import find_inputs, looks_like_mir1k
+from .jobs import SOUNDS, STEMS, Job, Order, Outcome, Plan
+from .planning import plan
+from .running import do, run
+from .sidecar import Result, results
+
+__all__ = [
+    "SOUNDS",
+    "STEMS",
+    "Job",
+    "Order",
+    "Outcome",
+    "Plan",
+    "Result",
+    "do",
+    "find_inputs",
+    "looks_like_mir1k",
+    "plan",
+    "results",
+    "run",
+]

@@ -1,0 +1,124 @@
+"""What is to be made of the inputs, and what became of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import backing
+from ..files.audio_io import SoundInfo
+from ..types import PitchTrack
+
+STEMS = ("vocals", "accompaniment")
+
+
+SOUNDS = (*STEMS, "karaoke")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made of every input, and where.
+
+    Attributes
+    ----------
+    output : Path
+        Folder of all outputs.
+    products : tuple of str
+        Out of "vocals", "accompaniment", "pitch" (the contour), "notes" (MIDI), "ultrastar" and "picture" (PNG); or
+        "karaoke", the backing track, instead of the stems.
+    name : str
+        Path below ``output``, without suffix: "{parent}" the sub-folders below the folder that was searched,
+        "{track}" the input's name without suffix, "{file}" with it, "{stem}" the product.
+    container : {"wav", "flac", "mp3", "ogg"}
+    subtype : str, optional
+        Sample format; that of the input by default.
+    clip : {"clamp", "rescale", "float"}
+        See `audio_io.fit_stems`.
+    layout : {"mixture", "mir1k"}
+        "mir1k": accompaniment left, voice right; their sum is separated.
+    contour_suffix : {".csv", ".pv"}
+    contours : Path, optional
+        A contour file, or a folder of them named after the tracks: a correction of the pitch that is found, or with
+        the pitch backend "given", instead of it.
+    bends : bool
+        MIDI notes follow the contour; else they are in tune.
+    karaoke : backing.Params
+        Of the backing track.
+    """
+
+    output: Path
+    products: tuple[str, ...] = STEMS
+    name: str = "{parent}/{track}/{stem}"
+    container: str = "wav"
+    subtype: str | None = None
+    clip: str = "clamp"
+    layout: str = "mixture"
+    contour_suffix: str = ".csv"
+    contours: Path | None = None
+    bends: bool = True
+    karaoke: backing.Params = field(default_factory=backing.Params)
+
+    @property
+    def sounds(self) -> tuple[str, ...]:
+        """Products that are sound files."""
+        return tuple(product for product in self.products if product in SOUNDS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input, checked, and the files to make of it.
+
+    Attributes
+    ----------
+    state : str
+        "new", "stale" (made, but not of this input with these settings) or "done".
+    reason : str
+        Why it is stale or left alone.
+    """
+
+    source: Path
+    info: SoundInfo
+    targets: dict[str, Path]
+    sidecar: Path | None
+    settings: str
+    track: PitchTrack | None = None
+    state: str = "new"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Jobs in the order of the inputs, and one line for each input that cannot be used."""
+
+    jobs: list[Job]
+    faults: list[tuple[Path, str]]
+
+    @property
+    def todo(self) -> list[Job]:
+        """Jobs whose outputs are not there yet."""
+        return [job for job in self.jobs if job.state != "done"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input.
+
+    Attributes
+    ----------
+    status : {"done", "skipped", "failed"}
+    paths : tuple of Path
+        What was written.
+    seconds, wall_s, cpu_s : float
+        Length of the sound, and what it cost.
+    levels_db : dict
+        RMS level of each stem, dB re full scale; -200 for silence.
+    """
+
+    source: Path
+    status: str
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
+    seconds: float = 0.0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    levels_db: dict[str, float] = field(default_factory=dict)
+    details: str = ""

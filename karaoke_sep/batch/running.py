@@ -1,0 +1,135 @@
+"""Do the planned work: in this process, in several, or on a cluster.
+
+One failure does not stop the rest, and a second run does what is left.
+"""
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
+from dataclasses import replace
+from functools import partial
+
+from ..config import Config
+from ..errors import ConfigError, KaraokeSepError
+from ..files.audio_io import SoundInfo
+from ..processes import memory, workers
+from ..processes.threads import one_thread
+from .jobs import Job, Order, Outcome, Plan
+from .products import make, remove_parts
+
+
+def run(
+    plan: Plan,
+    order: Order,
+    config: Config,
+    *,
+    n_jobs: int = 1,
+    engine: str = "local",
+    scheduler: str | None = None,
+    fail_fast: bool = False,
+    progress: Callable[[str, float], None] | None = None,
+) -> Iterator[Outcome]:
+    """Do what is planned; an outcome for every input, as they are ready.
+
+    Parameters
+    ----------
+    n_jobs : int
+        Processes on this machine, with one thread each. The stems do not depend on it.
+    engine : {"local", "dask", "ray"}
+        "dask" and "ray": all workers of a cluster that runs already and sees the same files under the same paths.
+    scheduler : str, optional
+        Address of the cluster.
+    fail_fast : bool
+        Stop after the first input that fails.
+    progress : callable, optional
+        Called with the stage and how far it is, 0..1; where one local process does the work.
+
+    Raises
+    ------
+    ConfigError
+        When the cluster cannot be reached.
+    """
+    for outcome in _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress):
+        yield outcome
+        if fail_fast and outcome.status == "failed":
+            return
+
+
+def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> Iterator[Outcome]:
+    yield from (Outcome(source, "failed", line) for source, line in plan.faults)
+    yield from (Outcome(job.source, "skipped", job.reason) for job in plan.jobs if job.state == "done")
+    try:
+        if engine == "local" and n_jobs == 1:
+            yield from (do(job, order, config, progress) for job in plan.todo)
+        elif plan.todo:
+            open_workers = partial(workers.open_workers, engine, n_jobs, scheduler)
+            # The longest first: begun last, one would keep the others waiting.
+            longest_first = sorted(plan.todo, key=lambda job: job.info.duration_s or math.inf, reverse=True)
+            yield from _in_parallel(longest_first, order, config, open_workers, n_jobs)
+    except BaseException:
+        # Workers that were stopped could not tidy up.
+        for job in plan.todo:
+            remove_parts(job)
+        raise
+
+
+def _in_parallel(jobs: list[Job], order: Order, config: Config, open_workers, n_jobs: int) -> Iterator[Outcome]:
+    """Do the jobs on other processes, whatever becomes of these.
+
+    A local process that dies takes its pool with it. Jobs are begun in order, so those that were under way are the
+    first that are lost: these are done again one by one, and the one that is alone when a process dies is the culprit.
+    Then the rest goes on.
+    """
+    while jobs:
+        done = set()
+        for job, outcome in _outcomes(jobs, order, config, open_workers):
+            if outcome is not None:
+                done.add(job.source)
+                yield outcome
+        lost = [job for job in jobs if job.source not in done]
+        for suspect in lost[:n_jobs]:
+            [(_, outcome)] = _outcomes([suspect], order, config, open_workers)
+            message = f"{suspect.source}: its process was killed twice; perhaps it needs more memory"
+            yield outcome or Outcome(suspect.source, "failed", message)
+        jobs = lost[n_jobs:]
+
+
+def _outcomes(jobs: list[Job], order: Order, config: Config, open_workers) -> Iterator[tuple[Job, Outcome | None]]:
+    """Each job with its outcome, or None when its process died."""
+    with open_workers() as (submit, died):
+        futures = {submit(do, job, order, config): job for job in jobs}
+        for future in as_completed(futures):
+            try:
+                outcome = future.result()
+            except died:
+                outcome = None
+            except Exception as err:  # none of `do`: it lets none out
+                reason = f"{type(err).__name__}: {err}".partition("\n")[0]
+                raise ConfigError(
+                    f"a worker cannot begin ({reason}); the cluster needs the same version of karaoke-sep everywhere"
+                ) from None
+            yield futures[future], outcome
+
+
+def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None = None) -> Outcome:
+    """Make the outputs of one job. No failure gets out of here."""
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    memory.keep_freed()
+    try:
+        with one_thread():
+            outcome = make(job, order, config, progress)
+    except KaraokeSepError as err:
+        outcome = Outcome(job.source, "failed", str(err))
+    except MemoryError:
+        outcome = Outcome(job.source, "failed", f"{job.source}: not enough memory for {_length(job.info)} of sound")
+    except Exception as err:
+        # A mistake of ours costs one file, not the night's work.
+        message = f"{job.source}: {type(err).__name__}: {err}; this is a mistake in karaoke-sep, please report it"
+        outcome = Outcome(job.source, "failed", message, details=traceback.format_exc())
+    return replace(outcome, wall_s=time.perf_counter() - wall_s, cpu_s=time.process_time() - cpu_s)
+
+
+def _length(info: SoundInfo) -> str:
+    return "an unknown length" if info.duration_s is None else f"{info.duration_s:.0f} s"

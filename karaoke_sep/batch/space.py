@@ -1,0 +1,77 @@
+"""How much disk and memory the inputs need, and whether it is there."""
+
+import math
+import os
+import shutil
+from pathlib import Path
+
+from ..config import Config
+from ..errors import ConfigError
+from ..files import audio_io
+from ..files.audio_io import SoundInfo
+from .jobs import STEMS, Job, Order
+
+_BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
+
+
+def max_samples(job: Job, order: Order, config: Config) -> tuple[float, str]:
+    """The longest sound of so many channels that can be separated on this machine, and what limits it."""
+    if is_long(job, order, config):
+        there = next(folder for folder in (order.output, *order.output.absolute().parents) if folder.exists())
+        n_bytes = scratch_bytes(job.info, order) + stem_bytes(job, order)
+        return shutil.disk_usage(there).free / n_bytes / job.info.n_channels, "on the disk"
+    try:
+        memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):  # not on every system
+        return math.inf, ""
+    return memory_bytes / _BYTES_PER_SAMPLE / job.info.n_channels, "into memory"
+
+
+def stem_bytes(job: Job, order: Order) -> int:
+    """Size of a sample in all stems together, at most."""
+    subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
+    return len(order.sounds) * (1 if order.container in ("mp3", "ogg") else audio_io.sample_bytes(subtype))
+
+
+def scratch_bytes(info: SoundInfo, order: Order) -> int:
+    """Size of a sample in what a long recording keeps on the disk while it is worked on: itself, and the voice."""
+    return max(4, audio_io.sample_bytes(info.subtype)) + (4 if order.sounds else 0)
+
+
+def n_values(info: SoundInfo) -> int:
+    """Samples of all channels."""
+    return (info.n_samples or 0) * info.n_channels
+
+
+def check_room(output: Path, needed_bytes: int) -> None:
+    """Refuse an output that is no folder, is read-only, or on a disk without room for everything."""
+    try:
+        there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    except OSError as err:
+        raise ConfigError(f"--output {output}: cannot be there ({(err.strerror or '').lower()})") from None
+    if not there.is_dir():
+        raise ConfigError(f"--output {output}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output {output}: nothing can be written in {there}; permission denied")
+    free_bytes = shutil.disk_usage(there).free
+    if needed_bytes > free_bytes:
+        raise ConfigError(
+            f"--output {output}: the stems, and work on a long recording, need up to {_size(needed_bytes)}, and "
+            f"{_size(free_bytes)} are free there; choose another disk, or --format mp3"
+        )
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
+
+
+def is_long(job: Job, order: Order, config: Config) -> bool:
+    """Whether samples stay on the disk; what is excluded here needs them in memory."""
+    return (
+        (job.info.duration_s or math.inf) > config.parts.from_s
+        and {*order.products} <= {*STEMS, "pitch", "karaoke"}
+        and not order.karaoke.stretches
+        and order.layout == "mixture"
+        and job.track is None
+        and not (config.vocal_activity.enabled and config.vocal_activity.backend == "trained")
+    )

@@ -1,0 +1,1 @@
+"""Recordings with known stems: MIR-1K and folders of stems."""

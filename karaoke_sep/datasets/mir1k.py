@@ -1,0 +1,169 @@
+"""MIR-1K as it lies on a user's disk: clips, published split, mixtures and labels.
+
+A clip is a stereo file, accompaniment left and voice right, named ``singer_song_clip.wav`` (Hsu & Jang 2010). Pitch
+labels are semitones, one row every 20 ms. Huang et al. (2014) develop on two singers and test on the 825 clips of the
+others.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ConfigError, InputError
+from ..files import audio_io
+from ..pitch import given
+from ..types import Audio, PitchTrack
+
+DEV_SINGERS = ("abjones", "amy")
+LABEL_HOP_S = 0.02  # label i is centred at (i + 1) times this
+SPLITS = ("dev", "test", "all")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Where a clip lies.
+
+    Attributes
+    ----------
+    path : Path
+    pitch_path : Path or None
+        The label file, where there is one.
+    """
+
+    path: Path
+    pitch_path: Path | None
+
+    @property
+    def name(self) -> str:
+        """Singer, song and clip, as in the name of the file."""
+        return self.path.stem
+
+    @property
+    def singer(self) -> str:
+        """Who sings."""
+        return self.name.split("_")[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A mixture of which everything is known.
+
+    Attributes
+    ----------
+    name, singer : str
+    vocals, accompaniment, mixture : Audio, (C, N)
+    pitch : PitchTrack or None
+        What is sung, where labels exist.
+    """
+
+    name: str
+    singer: str
+    vocals: Audio
+    accompaniment: Audio
+    mixture: Audio
+    pitch: PitchTrack | None
+
+
+def find_clips(folder, split="all", singers=(), every=1, limit=None) -> list[Clip]:
+    """Clips of a dataset, in the order of their names.
+
+    Parameters
+    ----------
+    folder : path
+        The folder as distributed, with ``Wavfile/`` and perhaps ``PitchLabel/`` in it, or a folder of clips.
+    split : {"dev", "test", "all"}
+    singers : sequence of str
+        Only these; all if empty.
+    every : int
+        Take every so-manieth clip.
+    limit : int, optional
+        Take at most so many.
+
+    Raises
+    ------
+    ConfigError
+        If no clip is left; the text says which singers there are.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; give the MIR-1K folder, or a folder with its clips")
+    if (folder / "Wavfile").is_dir():
+        folder = folder / "Wavfile"
+    paths = sorted(folder.glob("*.wav"))
+    if not paths:
+        raise ConfigError(f"{folder}: no .wav files; give the MIR-1K folder, or a folder with its clips")
+    labels = folder.parent / "PitchLabel"
+    clips = [Clip(path, pv if (pv := labels / f"{path.stem}.pv").exists() else None) for path in paths]
+    chosen = [
+        clip
+        for clip in clips
+        if (not singers or clip.singer in singers)
+        and (split == "all" or (clip.singer in DEV_SINGERS) == (split == "dev"))
+    ]
+    if not chosen:
+        there = ", ".join(sorted({clip.singer for clip in clips}))
+        wanted = f"split {split!r}" + (f" and singers {', '.join(singers)}" if singers else "")
+        raise ConfigError(f"{folder}: none of its {len(clips)} clips is of {wanted}; the singers here are {there}")
+    return chosen[::every][:limit]
+
+
+def load(clip: Clip, snr_db: float = 0.0) -> Track:
+    """The clip's sources at equal energies, the voice then scaled by ``snr_db``, and their sum.
+
+    The sum peaks at 0.9, so that no mixture clips and all are about equally loud. A silent source stays silent.
+
+    Raises
+    ------
+    InputError
+        If the file has not two channels.
+    """
+    audio, _ = audio_io.read(clip.path)
+    if audio.n_channels != 2:
+        raise InputError(
+            f"{clip.path}: {audio.n_channels} channel(s), but a MIR-1K clip has 2, accompaniment left and voice right"
+        )
+    accompaniment, voice = (_to_unit_energy(channel) for channel in audio.samples)
+    voice = voice * 10 ** (snr_db / 20)
+    gain = 0.9 / max(np.abs(voice + accompaniment).max(initial=0.0), 1e-9)
+
+    def mono(samples):
+        return Audio((gain * samples)[None].astype(np.float32), audio.rate_hz)
+
+    pitch = given.read(clip.pitch_path) if clip.pitch_path else None
+    return Track(clip.name, clip.singer, mono(voice), mono(accompaniment), mono(voice + accompaniment), pitch)
+
+
+def read_classes(clip: Clip) -> np.ndarray:
+    """Class of each labelled frame, (T,): 0 nobody sings, 1 sung without a pitch, 2 with one.
+
+    Frame i is centred at (i + 1) x `LABEL_HOP_S`.
+
+    Raises
+    ------
+    InputError
+        If the labels are missing or damaged.
+    """
+    path = clip.path.parent.parent / "vocal-nonvocalLabel" / f"{clip.name}.vocal"
+    if clip.pitch_path is None:
+        raise InputError(f"{clip.path}: the labels PitchLabel/{clip.name}.pv beside its folder are missing")
+    try:
+        sung = np.array(path.read_text("utf-8").split(), float) > 0
+        voiced = np.array(clip.pitch_path.read_text("utf-8").split(), float) > 0
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{error.filename}: cannot be read ({reason}); labels of MIR-1K are needed") from None
+    except ValueError:
+        raise InputError(f"{path}: or {clip.pitch_path.name}: is no column of numbers") from None
+    n = min(len(sung), len(voiced))
+    return np.where(sung[:n], np.where(voiced[:n], 2, 1), 0)
+
+
+def labelled_rows(n_labels: int, n_frames: int) -> np.ndarray:
+    """Of frames centred at multiples of `LABEL_HOP_S`, those that have a label, in the order of the labels."""
+    return np.arange(1, 1 + min(n_labels, n_frames - 1))
+
+
+def _to_unit_energy(samples):
+    norm = np.linalg.norm(samples.astype(np.float64))
+    return samples / norm if norm > 0 else samples

@@ -1,0 +1,158 @@
+"""Bins near a partial of the sung pitch.
+
+Around each partial k f0 lies a strip of bins. Its width is that of the window's main lobe, more where the pitch glides:
+a partial k that moves by k |df0| during the window smears over that range. Strips never touch, since their half-width
+stays below f0 / 2.2.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from ..types import PitchTrack, Spectrum
+
+
+@dataclass(frozen=True)
+class Params:
+    """Shape of the strips.
+
+    width_hz 40 costs 0.4 dB, 70 gains 0.1 dB for the vocals and loses as much for the accompaniment; widening with the
+    glide gains 0.35 dB; one fixed width of 80 Hz or more costs 2 dB (MIR-1K dev, v2). lobe_hz 5.5 / 6.5 / 8 / 10:
+    10.02 / 10.01 / 9.97 / 9.90 dB (34 clips).
+    """
+
+    kind: Literal["soft", "binary"] = "soft"
+    width_hz: float = 50.0
+    glide: float = 0.7
+    lobe_hz: float = 6.0
+    lobe_glide: float = 0.6
+    min_hz: float = 80.0
+    top_hz: float = 8000.0
+    n_partials: int = 200
+
+    def __post_init__(self):
+        for name in ("width_hz", "lobe_hz"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must be positive")
+        for name in ("glide", "lobe_glide", "min_hz"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
+        if self.top_hz <= self.min_hz:
+            raise ValueError(f"top_hz is {self.top_hz:g}; it must be above min_hz, {self.min_hz:g}")
+        if self.n_partials < 1:
+            raise ValueError(f"n_partials is {self.n_partials}; it must be at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class HarmonicMask:
+    """Strips of bins, one for each partial and frame, listed frame after frame and upwards in each frame.
+
+    Attributes
+    ----------
+    shape_TF : tuple of two int
+        Frames and bins of the plane that the strips lie in.
+    frames, partials : ndarray, shape (R,), int
+        Which frame and which partial (from 0) a strip belongs to.
+    starts : ndarray, shape (R,), int
+        Where a strip begins in ``bins``.
+    bins : ndarray, shape (S,), int
+        Positions of all bins of all strips in the flattened plane, increasing.
+    weights : ndarray, shape (S,), float32, 0..1
+        1 throughout if binary, else falling to the sides like a partial's main lobe.
+    """
+
+    shape_TF: tuple[int, int]
+    frames: np.ndarray
+    partials: np.ndarray
+    starts: np.ndarray
+    bins: np.ndarray
+    weights: np.ndarray
+
+    @cached_property
+    def covered_TF(self) -> np.ndarray:
+        """True inside a strip."""
+        covered = np.zeros(self.shape_TF, bool)
+        covered.ravel()[self.bins] = True
+        return covered
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Values of the strips' bins, shape (S,), on the plane, shape (T, F), 0 elsewhere."""
+        plane = np.zeros(self.shape_TF, np.float32)
+        plane.ravel()[self.bins] = values
+        return plane
+
+    def every(self, n: int) -> "HarmonicMask":
+        """The strips of every n-th frame, from the first on, in a plane of these frames alone."""
+        if n == 1:
+            return self
+        (n_frames, n_bins), kept = self.shape_TF, self.frames % n == 0
+        length = np.diff(self.starts, append=len(self.bins))
+        kept_bins = np.repeat(kept, length)
+        frames = self.frames[kept] // n
+        bins = self.bins[kept_bins] - np.repeat((self.frames[kept] - frames) * n_bins, length[kept])
+        starts = np.cumsum(length[kept]) - length[kept]
+        return HarmonicMask(
+            (-(-n_frames // n), n_bins), frames, self.partials[kept], starts, bins, self.weights[kept_bins]
+        )
+
+    def strip_sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum over each strip of values given at its bins, (S,) to (R,)."""
+        return np.add.reduceat(values, self.starts) if len(self.starts) else np.zeros(0, np.float32)
+
+    def per_bin(self, values: np.ndarray) -> np.ndarray:
+        """A value for each strip repeated for its bins, (R,) to (S,)."""
+        return np.repeat(values, np.diff(self.starts, append=len(self.bins)))
+
+
+def harmonic_mask(track: PitchTrack, spectrum: Spectrum, n_bins: int, params: Params) -> HarmonicMask:
+    """Strips around the partials of a pitch track, in the frames of a spectrum.
+
+    Parameters
+    ----------
+    track : PitchTrack
+    spectrum : Spectrum
+        Only its resolution counts.
+    n_bins : int
+        Bins from 0 Hz upwards that the mask may cover.
+    params : Params
+    """
+    bin_hz = spectrum.rate_hz / spectrum.n_fft
+    f0_hz = track.at(spectrum.times_s).f0_hz
+    frames = np.flatnonzero(np.isfinite(f0_hz))
+    slope_hz = glide_hz_per_frame(f0_hz)[frames] * (spectrum.n_fft / spectrum.hop) / 2
+    f0_hz = f0_hz[frames]
+    top_hz = min(params.top_hz, (n_bins - 1) * bin_hz)
+    n_partials = np.minimum(top_hz / f0_hz, params.n_partials).astype(int)
+
+    row = np.repeat(np.arange(len(frames)), n_partials)
+    k = np.arange(len(row)) - np.repeat(np.cumsum(n_partials) - n_partials, n_partials) + 1
+    centre_hz = k * f0_hz[row]
+    smear_hz = k * slope_hz[row]
+    half_hz = np.minimum(params.width_hz / 2 + params.glide * smear_hz, f0_hz[row] / 2.2)
+    low = np.ceil(np.maximum(centre_hz - half_hz, params.min_hz) / bin_hz).astype(int)
+    high = np.minimum(np.floor((centre_hz + half_hz) / bin_hz).astype(int), n_bins - 1)
+    filled = high >= low
+    row, k, centre_hz, smear_hz, low, high = (x[filled] for x in (row, k, centre_hz, smear_hz, low, high))
+
+    length = high - low + 1
+    starts = np.cumsum(length) - length
+    column = np.arange(length.sum()) + np.repeat(low - starts, length)
+    if params.kind == "binary":
+        weights = np.ones(len(column), np.float32)
+    else:
+        variance = params.lobe_hz**2 + (params.lobe_glide * smear_hz) ** 2
+        distance_hz = column * bin_hz - np.repeat(centre_hz, length)
+        weights = np.exp(-(distance_hz**2) / np.repeat(2 * variance, length)).astype(np.float32)
+    n_frames = spectrum.values.shape[2]
+    bins = np.repeat(frames[row] * n_bins, length) + column
+    return HarmonicMask((n_frames, n_bins), frames[row], k - 1, starts, bins, weights)
+
+
+def glide_hz_per_frame(f0_hz: np.ndarray) -> np.ndarray:
+    """Speed of the pitch, shape (T,), Hz a frame, >= 0; 0 where a neighbour has no pitch."""
+    if len(f0_hz) < 2:
+        return np.zeros(len(f0_hz))
+    slope = np.abs(np.gradient(f0_hz))
+    return np.where(np.isfinite(slope), slope, 0)

@@ -1,0 +1,126 @@
+"""Voice and accompaniment fitted together to the mixture.
+
+The mixture's magnitude X is modelled as L = V + A. The voice V = a s has one amplitude a for each partial and frame,
+spread over its strip of the harmonic mask with the shape s of a partial; the accompaniment A = H B continues from its
+factorisation outside the mask. All are moved by multiplicative updates of the generalised Kullback-Leibler divergence
+(Lee & Seung 2001), amplitudes then smoothed over time. Seen together, what the accompaniment explains is no longer
+counted as voice, and the reverse: +0.46 dB over masking twice (MIR-1K dev, v2), the largest single step.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage
+
+from ..dsp.kl_nmf import EPS, ratios
+from .harmonic_mask import HarmonicMask
+
+
+@dataclass(frozen=True)
+class Params:
+    """How long the two are fitted together, and afterwards the voice alone against the final accompaniment.
+
+    Frames of 192 ms overlap so much that every second tells nearly all: the accompaniment from frames hop_ms = 16 / 32
+    / 48 ms apart, interpolated, gives 10.17 / 10.15 / 10.11 dB (81 MIR-1K dev clips, v2) and the same on songs, at 29 /
+    16 / 12 ms of processor time a second. 4 / 6 / 8 / 10 iterations: 10.20 / 10.23 / 10.24 / 10.25 dB, mean of the
+    singers 9.62 / 9.63 / 9.64 / 9.63.
+    """
+
+    enabled: bool = True  # else the voice is what the accompaniment leaves: s max(X - A, 0)
+    hop_ms: float = 32.0
+    n_iterations: int = 6
+    n_voice_iterations: int = 2
+    smoothing_ms: float = 80.0
+
+    def __post_init__(self):
+        for name in ("n_iterations", "n_voice_iterations"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if self.hop_ms <= 0:
+            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be positive")
+        if self.smoothing_ms < 0:
+            raise ValueError(f"smoothing_ms is {self.smoothing_ms:g}; it must not be negative")
+
+
+def fit(X_TF, mask: HarmonicMask, H_TK, B_KF, params: Params, n_smooth: int):
+    """Voice and accompaniment, fitted together from a factorisation outside the mask.
+
+    Parameters
+    ----------
+    X_TF : ndarray, shape (T, F), float32, >= 0
+    mask : HarmonicMask
+    H_TK, B_KF : ndarray, float32
+        Where the accompaniment starts; not changed.
+    params : Params
+    n_smooth : int, frames
+        Length of the running mean of the amplitudes.
+
+    Returns
+    -------
+    V : ndarray, shape (S,), float32
+        Voice at the bins of the mask.
+    H_TK, B_KF : ndarray, float32
+        The accompaniment is ``H_TK @ B_KF``.
+    """
+    A_TF = H_TK @ B_KF
+    if not params.enabled:
+        return remainder(X_TF, A_TF, mask), H_TK, B_KF
+    H_TK = H_TK.copy()
+    X = X_TF.ravel()[mask.bins]
+    a = start_amplitudes(X, A_TF.ravel()[mask.bins], mask)
+    for _ in range(params.n_iterations):
+        a = update_amplitudes(a, X, A_TF.ravel()[mask.bins], mask, n_smooth)
+        V_TF = mask.spread(voice(a, mask))
+        found_KF = np.zeros_like(B_KF)
+        for block, ratio_TF in ratios(X_TF, H_TK, B_KF, V_TF):
+            found_KF += H_TK[block].T @ ratio_TF
+        B_KF = B_KF * found_KF / (H_TK.sum(axis=0)[:, None] + EPS)
+        weight_K = B_KF.sum(axis=1) + EPS
+        for block, ratio_TF in ratios(X_TF, H_TK, B_KF, V_TF):
+            H_TK[block] *= (ratio_TF @ B_KF.T) / weight_K
+            np.matmul(H_TK[block], B_KF, out=A_TF[block])
+    return voice(a, mask), H_TK, B_KF
+
+
+def fit_voice(X_TF, A_TF, mask: HarmonicMask, params: Params, n_smooth: int) -> np.ndarray:
+    """Voice at the bins of the mask against a given accompaniment, shape (S,), float32."""
+    if not params.enabled:
+        return remainder(X_TF, A_TF, mask)
+    X, A = X_TF.ravel()[mask.bins], A_TF.ravel()[mask.bins]
+    a = start_amplitudes(X, A, mask)
+    for _ in range(params.n_voice_iterations):
+        a = update_amplitudes(a, X, A, mask, n_smooth)
+    return voice(a, mask)
+
+
+def voice(a, mask: HarmonicMask) -> np.ndarray:
+    """V = a s at the bins of the mask, from the amplitudes of the strips; (R,) to (S,)."""
+    return mask.per_bin(a) * mask.weights
+
+
+def remainder(X_TF, A_TF, mask: HarmonicMask) -> np.ndarray:
+    """What the accompaniment leaves of each bin of the mask, shape (S,)."""
+    return mask.weights * np.maximum(X_TF.ravel()[mask.bins] - A_TF.ravel()[mask.bins], 0)
+
+
+def start_amplitudes(X, A, mask: HarmonicMask) -> np.ndarray:
+    """What the accompaniment leaves of each strip's energy: a^2 = (|X s|^2 - |A s|^2) / |s^2|^2, shape (R,)."""
+    s = mask.weights
+    energy = mask.strip_sums((X * s) ** 2) - mask.strip_sums((A * s) ** 2)
+    return np.sqrt(np.maximum(energy, 0) / (mask.strip_sums(s**4) + EPS))
+
+
+def update_amplitudes(a, X, A, mask: HarmonicMask, n_smooth: int) -> np.ndarray:
+    """One multiplicative update, then the running mean over time, shape (R,)."""
+    s = mask.weights
+    change = mask.strip_sums(s * X / (voice(a, mask) + A + EPS)) / (mask.strip_sums(s) + EPS)
+    return smooth_over_time(a * change, mask, n_smooth)
+
+
+def smooth_over_time(a, mask: HarmonicMask, n_smooth: int) -> np.ndarray:
+    """Running mean of each partial's amplitude, shape (R,)."""
+    if n_smooth <= 1 or len(a) == 0:
+        return a
+    a_TK = np.zeros((mask.shape_TF[0], mask.partials.max() + 1), np.float32)
+    a_TK[mask.frames, mask.partials] = a
+    return scipy.ndimage.uniform_filter1d(a_TK, n_smooth, axis=0, mode="nearest")[mask.frames, mask.partials]

@@ -1,0 +1,84 @@
+"""The mixture, each bin measured against what the accompaniment holds there.
+
+A partial of the voice tells where the pitch is as well as it stands out of the accompaniment, loud or not. What the
+accompaniment holds in a bin is known from the times at which the voice's partials lie elsewhere; where they lie in the
+same bin for long, its neighbours in frequency tell. Dividing by it, as a matched filter in coloured noise does (North
+1943), gives each partial the weight that it deserves.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.ndimage
+
+from ..dsp.stft import istft, stft
+from ..types import Audio, PitchTrack
+from . import harmonic_mask
+from .accompaniment_views import gaussian_over_time
+
+WINDOW_MS = 192.0  # the resolution of the masks
+NEIGHBOURS_HZ = 130.0  # wider than a strip of the mask
+NEIGHBOURS_SHARE = np.float32(0.05)  # against a bin that is uncovered all the time
+
+
+@dataclass(frozen=True)
+class Params:
+    """How far in time the accompaniment of a bin is looked for, and how deep its gaps count.
+
+    Vocals, 81 MIR-1K dev clips, with this and powers instead of magnitudes in the refinement of the pitch: 9.94 ->
+    10.07 dB (v2); without it, 10.01. Reach 320 / 640 / 1200 / 1800 / 3000 ms: 10.03 / 10.05 / 10.07 / 10.06 / 10.05;
+    floor 0.01 / 0.02 / 0.05: 10.06 / 10.07 / 10.07; 64 ms from frame to frame lose 0.01.
+    """
+
+    enabled: bool = True
+    reach_ms: float = 1200.0
+    floor: float = 0.03
+    hop_ms: float = 32.0
+
+    def __post_init__(self):
+        if not 4 <= self.hop_ms <= WINDOW_MS / 2:
+            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be 4 to {WINDOW_MS / 2:g}")
+        if not 50 <= self.reach_ms <= 2000:  # long recordings are heard 8 s around each part, four deviations
+            raise ValueError(f"reach_ms is {self.reach_ms:g}; it must be 50 to 2000")
+        if not 0 < self.floor <= 1:
+            raise ValueError(f"floor is {self.floor:g}; it must be above 0 and at most 1")
+
+
+def whiten(mixture: Audio, track: PitchTrack, mask_params: harmonic_mask.Params, params: Params) -> Audio:
+    """The mixture with its accompaniment about equally strong in all bins, and as loud as before at each time.
+
+    Parameters
+    ----------
+    mixture : Audio, (1, N)
+    track : PitchTrack
+        Around its partials nothing is learned of the accompaniment.
+    mask_params : harmonic_mask.Params
+    params : Params
+
+    Returns
+    -------
+    Audio, (1, N) float32
+    """
+    if not params.enabled:
+        return mixture
+    spectrum = stft(mixture, WINDOW_MS, params.hop_ms)
+    X_TF = np.ascontiguousarray(spectrum.magnitude.T)
+    mask = harmonic_mask.harmonic_mask(track, spectrum, X_TF.shape[1], mask_params)
+    reach = params.reach_ms / params.hop_ms
+    A_TF = uncovered_mean(X_TF, mask.covered_TF, reach, round(NEIGHBOURS_HZ * spectrum.n_fft / spectrum.rate_hz))
+    A_TF += params.floor * gaussian_over_time(X_TF.max(axis=1, keepdims=True), reach) + np.float32(1e-9)
+    G_TF = 1 / A_TF
+    loudness = (gaussian_over_time(np.sum(S_TF**2, axis=1, keepdims=True), reach) for S_TF in (X_TF, G_TF * X_TF))
+    before_T1, after_T1 = loudness
+    G_TF *= np.sqrt(before_T1 / (after_T1 + np.float32(1e-12)))
+    return istft(replace(spectrum, values=spectrum.values * G_TF.T))
+
+
+def uncovered_mean(X_TF: np.ndarray, covered_TF: np.ndarray, reach: float, n_neighbours: int) -> np.ndarray:
+    """Mean of each bin over the frames around in which it is uncovered, helped by its neighbours, shape (T, F)."""
+    u_TF = np.where(covered_TF, np.float32(0), np.float32(1))
+    sum_TF, weight_TF = gaussian_over_time(u_TF * X_TF, reach), gaussian_over_time(u_TF, reach)
+    near_sum_TF, near_weight_TF = (
+        NEIGHBOURS_SHARE * scipy.ndimage.uniform_filter1d(S_TF, n_neighbours, axis=1) for S_TF in (sum_TF, weight_TF)
+    )
+    return (sum_TF + near_sum_TF) / (weight_TF + near_weight_TF + np.float32(1e-6))
