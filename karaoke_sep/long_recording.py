@@ -34,7 +34,7 @@ BLOCK_SAMPLES = 1 << 18
 
 
 class Samples(Protocol):
-    """Samples that are kept somewhere, such as `audio_io.SampleFile`."""
+    """Samples that are kept somewhere, such as `samples_on_disk.SampleFile`."""
 
     rate_hz: int
     n_channels: int

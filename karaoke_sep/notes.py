@@ -1,4 +1,4 @@
-"""The sung line as notes, for MIDI files and karaoke games.
+"""Find the notes in a sung line, for MIDI files and karaoke games.
 
 Pitch is in semitones as MIDI counts them: 69 is 440 Hz, 60 is middle C.
 
@@ -15,13 +15,9 @@ References
 Ryynänen, M. & Klapuri, A. (2004). Modelling of note events for singing transcription. SAPA.
 Mauch, M., Cannam, C., Bittner, R. et al. (2015). Computer-aided melody note transcription using the Tony software.
     TENOR.
-MIDI Manufacturers Association (1996). The complete MIDI 1.0 detailed specification; Standard MIDI files 1.0.
 MIDI Manufacturers Association (1997). Downloadable sounds, level 1. From velocity to loudness.
-The UltraStar file format, version 1.0.0 (2023), github.com/UltraStar-Deluxe/format.
 """
 
-import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -29,7 +25,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.special
 
-from .types import Audio, PitchTrack
+from .types import Audio, Note, PitchTrack
 
 _LEVEL_WINDOW_S = 0.032  # several periods of the lowest voice, shorter than the closure of a /t/
 _AROUND_S = 0.25  # a syllable on each side
@@ -56,27 +52,6 @@ class Params:
         for name in ("shortest_ms", "level_weight", "dip_db", "quietest_db"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
-
-
-@dataclass(frozen=True)
-class Note:
-    """One sung note.
-
-    Attributes
-    ----------
-    onset_s, offset_s : float
-    key : int, 0..127
-        The MIDI key, in the tuning that the singer keeps over the song.
-    pitch : float, semitones
-        What was sung: the median of the contour.
-    velocity : int, 1..127
-    """
-
-    onset_s: float
-    offset_s: float
-    key: int
-    pitch: float
-    velocity: int
 
 
 def segment(track: PitchTrack, vocals: Audio | None = None, params: Params | None = None) -> tuple[Note, ...]:
@@ -180,90 +155,3 @@ def _velocities(vocals: Audio | None, spans: list[tuple[int, int, int]], edges_s
     starts, stops, _ = np.array(spans).T
     level_db = _level_db(vocals, edges_s[starts], edges_s[stops])
     return np.clip(np.rint(127 * 10 ** ((level_db - level_db.max()) / 40)), 1, 127).astype(int).tolist()
-
-
-_TICKS_PER_S = 960  # of a MIDI file: 480 in a quarter note, and 120 of those a minute
-_BEND_SEMITONES = 2  # what a synthesiser does unless told otherwise, and what the file asks for
-_VOICE_OOHS = 53  # General MIDI: a sustained sound, on which bends can be heard
-
-
-def midi(notes: Sequence[Note], track: PitchTrack | None = None) -> bytes:
-    """A standard MIDI file (format 0).
-
-    Parameters
-    ----------
-    notes : sequence of Note
-        In order of time.
-    track : PitchTrack, optional
-        With it, pitch bends follow the contour within each note, as far as two semitones; without it, all is in tune.
-    """
-    # (time, order among events at that time, bytes): a note ends before the next is bent, and is bent before it begins.
-    events = []
-    for note in notes:
-        events.append((note.offset_s, 0, bytes([0x80, note.key, 0])))
-        events.append((note.onset_s, 2, bytes([0x90, note.key, note.velocity])))
-        if track is not None:
-            events += [(time_s, 1, bend) for time_s, bend in _bends(note, track)]
-    setup = [bytes([0xC0, _VOICE_OOHS])]
-    # Registered parameter 0 is the range of the bend in semitones and cents; 127, 127 closes it.
-    setup += [
-        bytes([0xB0, *pair]) for pair in ((101, 0), (100, 0), (6, _BEND_SEMITONES), (38, 0), (101, 127), (100, 127))
-    ]
-    body = b"\x00\xff\x51\x03" + (500_000).to_bytes(3, "big")  # us in a quarter note
-    body += b"".join(b"\x00" + message for message in setup)
-    now = 0
-    for tick, _, message in sorted((round(time_s * _TICKS_PER_S), order, message) for time_s, order, message in events):
-        body += _variable_length(tick - now) + message
-        now = tick
-    body += b"\x00\xff\x2f\x00"
-    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, _TICKS_PER_S // 2) + b"MTrk" + struct.pack(">I", len(body)) + body
-
-
-def _bends(note: Note, track: PitchTrack) -> list[tuple[float, bytes]]:
-    """Times and messages: a bend at the onset, then one for each frame in which the bend changes."""
-    inside = (track.times_s >= note.onset_s) & (track.times_s < note.offset_s) & np.isfinite(track.f0_hz)
-    semitones = 69 + 12 * np.log2(track.f0_hz[inside] / 440) - note.key
-    values = np.clip(np.rint(8192 + 8192 * semitones / _BEND_SEMITONES), 0, 16383).astype(int)
-    times_s = track.times_s[inside]
-    times_s[:1] = note.onset_s
-    changed = np.diff(values, prepend=-1) != 0
-    return [
-        (time_s, bytes([0xE0, value & 127, value >> 7]))
-        for time_s, value in zip(times_s[changed].tolist(), values[changed].tolist(), strict=True)
-    ]
-
-
-def _variable_length(number: int) -> bytes:
-    """Seven bits a byte, the highest first; all but the last have the top bit set."""
-    groups = [number & 127]
-    while number := number >> 7:
-        groups.append(number & 127 | 128)
-    return bytes(reversed(groups))
-
-
-_ULTRASTAR_BPM = 300  # four beats to each, so a beat is 50 ms: as fine as games draw and score
-_PHRASE_REST_S = 0.5
-
-
-def ultrastar(notes: Sequence[Note], title: str, artist: str, audio_name: str) -> str:
-    """The text of an UltraStar song file; the words are left to be written, each note has a ``~``.
-
-    Parameters
-    ----------
-    notes : sequence of Note
-        In order of time. After rests of half a second a new line of words begins.
-    title, artist : str
-    audio_name : str
-        File name of the song, relative to the text file.
-    """
-    header = {"VERSION": "1.0.0", "TITLE": title, "ARTIST": artist, "MP3": audio_name, "BPM": _ULTRASTAR_BPM, "GAP": 0}
-    lines = [f"#{key}:{' '.join(str(value).split())}" for key, value in header.items()]
-    beat_s = 60 / (4 * _ULTRASTAR_BPM)
-    end = 0
-    for previous, note in zip([None, *notes], notes, strict=False):
-        start = max(round(note.onset_s / beat_s), end)
-        if previous and note.onset_s - previous.offset_s >= _PHRASE_REST_S:
-            lines.append(f"- {end}")
-        end = max(round(note.offset_s / beat_s), start + 1)
-        lines.append(f": {start} {end - start} {note.key - 60} ~")
-    return "\n".join([*lines, "E", ""])

@@ -122,3 +122,24 @@ class Separation:
     vocals: Audio
     accompaniment: Audio
     track: PitchTrack
+
+
+@dataclass(frozen=True)
+class Note:
+    """One sung note.
+
+    Attributes
+    ----------
+    onset_s, offset_s : float
+    key : int, 0..127
+        The MIDI key, in the tuning that the singer keeps over the song.
+    pitch : float, semitones
+        What was sung: the median of the contour.
+    velocity : int, 1..127
+    """
+
+    onset_s: float
+    offset_s: float
+    key: int
+    pitch: float
+    velocity: int

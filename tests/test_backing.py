@@ -9,7 +9,7 @@ from sounds import cents, energy_db, partials_of, sdr_db, silence
 from karaoke_sep import backing
 from karaoke_sep.cli.main import main
 from karaoke_sep.errors import ConfigError
-from karaoke_sep.files import audio_io
+from karaoke_sep.files import reading, sound_info
 from karaoke_sep.types import Audio
 
 RATE_HZ = 16000
@@ -92,7 +92,7 @@ def made(song, tmp_path_factory):
         result = CliRunner().invoke(main, ["karaoke", str(song), "--output", str(folder), *options])
         assert result.exit_code == 0, result.output
         [path] = map(type(folder), result.stdout.splitlines())
-        return audio_io.read(path)[0].samples, audio_io.probe(path)
+        return reading.read(path)[0].samples, sound_info.probe(path)
 
     return made
 
@@ -101,11 +101,11 @@ def test_the_command_writes_the_accompaniment_with_the_tags_of_the_song(song, ma
     samples, info = made("--format", "flac")
     assert (info.tags, info.subtype) == ({"title": "A title", "artist": "Somebody"}, "PCM_16")
     truth = demo(RATE_HZ, 3.0).accompaniment.samples.mean(axis=0)
-    assert sdr_db(truth, samples[0]) > sdr_db(truth, audio_io.read(song)[0].samples[0]) + 6  # dB
+    assert sdr_db(truth, samples[0]) > sdr_db(truth, reading.read(song)[0].samples[0]) + 6  # dB
 
 
 def test_a_guide_voice_is_the_mixture_less_a_part_of_the_vocals(song, made):
-    mixture = audio_io.read(song)[0].samples
+    mixture = reading.read(song)[0].samples
     without, with_guide = made()[0], made("--vocals-level", "-12")[0]
     np.testing.assert_allclose(mixture - with_guide, (1 - 10**-0.6) * (mixture - without), atol=2**-14)  # two steps
 
@@ -133,7 +133,7 @@ def test_the_strength_of_a_config_holds_unless_another_is_asked_for(made, tmp_pa
 
 def test_key_and_tempo_reach_the_track(song, made):
     pytest.importorskip("python_stretch", reason="needs the extra [stretch]")
-    n_samples = audio_io.probe(song).n_samples
+    n_samples = sound_info.probe(song).n_samples
     assert made("--tempo", "0.8")[0].shape == (1, round(n_samples / 0.8))
     higher, as_it_is = made("--key", "3")[0], made()[0]
     assert higher.shape == as_it_is.shape

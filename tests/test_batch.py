@@ -22,7 +22,7 @@ from karaoke_sep import batch, pipeline
 from karaoke_sep.batch import Order
 from karaoke_sep.config import load_config
 from karaoke_sep.errors import ConfigError
-from karaoke_sep.files import audio_io
+from karaoke_sep.files import atomic, reading, sound_info
 from karaoke_sep.processes import workers
 
 CONFIG = load_config("fast")
@@ -274,13 +274,13 @@ def test_any_sound_is_separated_into_stems_that_add_up(
     soundfile.write(folder / "a.wav", samples, rate_hz, subtype)
     [outcome] = do([folder / "a.wav"], Order(folder / "out"))
     assert outcome.status == "done", outcome.message
-    mixture = audio_io.read(folder / "a.wav")[0]
-    stems = [audio_io.read(path)[0] for path in outcome.paths]
+    mixture = reading.read(folder / "a.wav")[0]
+    stems = [reading.read(path)[0] for path in outcome.paths]
     rounding = {"FLOAT": 2**-23, "DOUBLE": 2**-52}.get(subtype, 0)  # full scale
     np.testing.assert_allclose(sum(stem.samples for stem in stems), mixture.samples, rtol=0, atol=rounding)
-    assert {(stem.rate_hz, audio_io.probe(path).subtype) for stem, path in zip(stems, outcome.paths, strict=True)} == {
-        (rate_hz, subtype)
-    }
+    assert {
+        (stem.rate_hz, sound_info.probe(path).subtype) for stem, path in zip(stems, outcome.paths, strict=True)
+    } == {(rate_hz, subtype)}
 
 
 def test_mir1k_layout_separates_the_sum_of_the_channels(tmp_path):
@@ -288,8 +288,8 @@ def test_mir1k_layout_separates_the_sum_of_the_channels(tmp_path):
     channels = np.random.default_rng(0).uniform(-0.9, 0.9, (8000, 2))
     soundfile.write(path, channels, 16000, "PCM_16")
     do([path], Order(tmp_path / "out", layout="mir1k"))
-    stems = [audio_io.read(tmp_path / "out" / "amy_1_01" / f"{stem}.wav")[0].samples for stem in batch.STEMS]
-    both = audio_io.read(path)[0].samples.sum(axis=0, keepdims=True)
+    stems = [reading.read(tmp_path / "out" / "amy_1_01" / f"{stem}.wav")[0].samples for stem in batch.STEMS]
+    both = reading.read(path)[0].samples.sum(axis=0, keepdims=True)
     np.testing.assert_allclose(sum(stems), both, atol=2**-22)  # full scale; the sum passes it
 
 
@@ -490,7 +490,7 @@ def test_a_found_contour_separates_as_if_it_were_found_again(tmp_path):
     do([song], Order(tmp_path / "pitch", ("pitch",), "{parent}/{track}"))
     do([song], Order(tmp_path / "given", contours=tmp_path / "pitch"))
     do([song], Order(tmp_path / "found"))
-    followed, found = (audio_io.read(tmp_path / way / "song" / "vocals.wav")[0].samples for way in ("given", "found"))
+    followed, found = (reading.read(tmp_path / way / "song" / "vocals.wav")[0].samples for way in ("given", "found"))
     np.testing.assert_allclose(followed, found, atol=1e-3)  # full scale; the file holds 4 to 6 decimals
 
 
@@ -644,7 +644,7 @@ def test_what_was_interrupted_is_made_by_the_next_run(tmp_path, monkeypatch, n_w
         replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(audio_io.os, "replace", stop_at)
+        patch.setattr(atomic.os, "replace", stop_at)
         with pytest.raises(KeyboardInterrupt):
             do([song], order)
     left = files_below(tmp_path / "out")
@@ -657,7 +657,7 @@ def test_what_was_interrupted_is_made_by_the_next_run(tmp_path, monkeypatch, n_w
 
 def test_what_a_stopped_process_left_is_removed(tmp_path):
     song = make_song(tmp_path / "song.wav")
-    with audio_io.whole_file(tmp_path / "out" / "song" / "vocals.wav") as part:
+    with atomic.whole_file(tmp_path / "out" / "song" / "vocals.wav") as part:
         part.write_bytes(b"half")
     left = part.with_name(part.name.replace(str(os.getpid()), "1"))  # of another process
     (tmp_path / "out" / "song" / "vocals.wav").rename(left)
@@ -671,7 +671,7 @@ def test_a_full_disk_fails_the_file_in_one_line(tmp_path, monkeypatch):
     def full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(audio_io.os, "fsync", full)
+    monkeypatch.setattr(atomic.os, "fsync", full)
     [outcome] = do([song], Order(tmp_path / "out"))
     assert outcome.status == "failed"
     assert "no space left on device" in outcome.message

@@ -12,8 +12,8 @@ import pytest
 from sounds import cents, nmf_model, noise, sdr_db, silence, voice
 
 from karaoke_sep import load_config, separate
+from karaoke_sep.files import contours
 from karaoke_sep.pipeline import find_pitch
-from karaoke_sep.pitch import given
 from karaoke_sep.types import Audio, PitchTrack
 
 BACKENDS = [f.name for f in fields(load_config().pitch) if f.name != "backend"]
@@ -43,7 +43,7 @@ def config_with(tmp_path_factory):
     """The default config with another pitch backend or accompaniment model; ``given`` reads the true melody."""
     path = tmp_path_factory.mktemp("contour") / "contour.csv"
     times_s = 0.01 * np.arange(81)
-    given.write(path, PitchTrack(times_s, melody_hz(times_s), np.ones(81)))
+    contours.write(path, PitchTrack(times_s, melody_hz(times_s), np.ones(81)))
     model = nmf_model(path.with_name("model.npz"))
 
     def make(section, name):

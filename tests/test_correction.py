@@ -10,8 +10,8 @@ from sounds import energy_db, sdr_db
 
 from karaoke_sep import load_config, separate, separate_corrected
 from karaoke_sep.cli.main import main
+from karaoke_sep.files import contours
 from karaoke_sep.pipeline import find_pitch
-from karaoke_sep.pitch import given
 from karaoke_sep.types import PitchTrack
 
 RATE_HZ = 16000
@@ -59,8 +59,8 @@ def test_the_loop_of_the_command_line_changes_two_seconds_and_nothing_else(demo,
 def test_a_contour_given_back_as_it_was_changes_nothing(demo, tmp_path):
     song, config = demo(RATE_HZ, 3.0).mixture, load_config("fast")
     result = separate(song, config=config)
-    given.write(tmp_path / "pitch.csv", result.track)
-    again = separate_corrected(song, config=config, track=given.read(tmp_path / "pitch.csv"))
+    contours.write(tmp_path / "pitch.csv", result.track)
+    again = separate_corrected(song, config=config, track=contours.read(tmp_path / "pitch.csv"))
     np.testing.assert_array_equal(again.vocals.samples, result.vocals.samples)
     np.testing.assert_array_equal(again.accompaniment.samples, result.accompaniment.samples)
 
@@ -97,7 +97,7 @@ def test_a_voice_whose_pitch_was_lost_is_heard_as_if_it_had_been_found(demo, tmp
     song = demo(RATE_HZ, 12.0)
     lost = (song.track.times_s >= 7) & (song.track.times_s < 9)
     half_sure = replace(song.track, voicing=np.where(lost, 0.5, song.track.voicing))
-    given.write(tmp_path / "lost.csv", replace(song.track, f0_hz=np.where(lost, np.nan, song.track.f0_hz)))
+    contours.write(tmp_path / "lost.csv", replace(song.track, f0_hz=np.where(lost, np.nan, song.track.f0_hz)))
     path = f"pitch.given.path={tmp_path}/lost.csv"
     config = load_config("fast", ["pitch.backend=given", path, "pitch_refinement.enabled=false"])
     mended = separate_corrected(song.mixture, config=config, track=half_sure)

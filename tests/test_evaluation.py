@@ -18,8 +18,8 @@ from karaoke_sep.datasets import mir1k, stems
 from karaoke_sep.errors import ConfigError, InputError
 from karaoke_sep.evaluation import oracles, report, scoring
 from karaoke_sep.evaluation.bss_eval import usdr_db
+from karaoke_sep.files import contours
 from karaoke_sep.pipeline import separate
-from karaoke_sep.pitch import given
 from karaoke_sep.types import Audio
 
 RATE_HZ = 16000
@@ -41,7 +41,7 @@ def dataset(tmp_path_factory):
     for seed, name in enumerate(NAMES):
         song = demo_song.make(RATE_HZ, 2.5 + 0.5 * seed, seed)
         write_clip(root / "Wavfile" / f"{name}.wav", song.accompaniment, song.vocals)
-        given.write(root / "PitchLabel" / f"{name}.pv", song.track)
+        contours.write(root / "PitchLabel" / f"{name}.pv", song.track)
     return root
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from karaoke_sep.errors import ConfigError, InputError, KaraokeSepError, OutputError
+from karaoke_sep.files import contours
 from karaoke_sep.pitch import given
 from karaoke_sep.types import Audio, PitchTrack
 
@@ -25,21 +26,21 @@ def write_bytes(path, content):
 
 
 def test_a_csv_holds_the_whole_track(tmp_path, contour):
-    given.write(tmp_path / "a.csv", contour)
-    again = given.read(tmp_path / "a.csv")
+    contours.write(tmp_path / "a.csv", contour)
+    again = contours.read(tmp_path / "a.csv")
     np.testing.assert_allclose(again.times_s, contour.times_s, atol=1e-6)
     np.testing.assert_allclose(again.f0_hz, contour.f0_hz, atol=1e-4)
     np.testing.assert_allclose(again.voicing, contour.voicing, atol=1e-6)
 
 
 def test_a_track_that_was_read_is_written_to_the_same_bytes(tmp_path, contour):
-    given.write(tmp_path / "a.csv", contour)
-    given.write(tmp_path / "b.csv", given.read(tmp_path / "a.csv"))
+    contours.write(tmp_path / "a.csv", contour)
+    contours.write(tmp_path / "b.csv", contours.read(tmp_path / "a.csv"))
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
 
 
 def test_row_i_of_a_pv_file_is_the_semitone_at_i_plus_1_times_20_ms(tmp_path):
-    track = given.read(write_bytes(tmp_path / "a.pv", b"69\n0\n57.5\n\n"))
+    track = contours.read(write_bytes(tmp_path / "a.pv", b"69\n0\n57.5\n\n"))
     np.testing.assert_allclose(track.times_s, [0.02, 0.04, 0.06])
     np.testing.assert_allclose(track.f0_hz, [440, np.nan, 440 * 2 ** (-11.5 / 12)])
     np.testing.assert_array_equal(track.voicing, [1, 0, 1])
@@ -47,14 +48,14 @@ def test_row_i_of_a_pv_file_is_the_semitone_at_i_plus_1_times_20_ms(tmp_path):
 
 def test_a_pv_file_keeps_the_frames_that_are_more_likely_sung_than_not(tmp_path):
     track = PitchTrack(0.02 * np.arange(1, 5), np.array([220, 330, np.nan, 440.0]), np.array([0.9, 0.4, 0, 0.5]))
-    given.write(tmp_path / "a.pv", track)
+    contours.write(tmp_path / "a.pv", track)
     assert (tmp_path / "a.pv").read_text().split() == ["57.0000", "0.0000", "0.0000", "69.0000"]
 
 
 def test_a_pv_file_that_was_read_is_written_to_the_same_rows(tmp_path):
     rows = "".join(f"{semitone:.4f}\n" for semitone in (0, 57, 57.25, 0, 0, 61.1234, 60))
-    track = given.read(write_bytes(tmp_path / "a.pv", rows.encode()))
-    given.write(tmp_path / "b.pv", track)
+    track = contours.read(write_bytes(tmp_path / "a.pv", rows.encode()))
+    contours.write(tmp_path / "b.pv", track)
     assert (tmp_path / "b.pv").read_text() == rows
 
 
@@ -68,14 +69,14 @@ def test_a_pv_file_that_was_read_is_written_to_the_same_rows(tmp_path):
     ids=["plain", "as a spreadsheet writes it", "with spaces and blank lines"],
 )
 def test_a_csv_may_look_different_and_mean_the_same(tmp_path, content):
-    track = given.read(write_bytes(tmp_path / "a.CSV", content))
+    track = contours.read(write_bytes(tmp_path / "a.CSV", content))
     np.testing.assert_array_equal(track.times_s, [0, 0.01, 0.02])
     np.testing.assert_array_equal(track.f0_hz, [220, np.nan, 230])
     np.testing.assert_array_equal(track.voicing, [1, 0, 0.5])
 
 
 def test_without_a_voicing_column_every_pitch_is_sung(tmp_path):
-    track = given.read(write_bytes(tmp_path / "a.csv", b"time_s,f0_hz\n0,220\n0.01,0\n"))
+    track = contours.read(write_bytes(tmp_path / "a.csv", b"time_s,f0_hz\n0,220\n0.01,0\n"))
     np.testing.assert_array_equal(track.voicing, [1, 0])
 
 
@@ -108,7 +109,7 @@ BAD_FILES = {
 def test_a_file_that_is_no_contour_gives_one_line_with_its_name(tmp_path, name):
     content, message = BAD_FILES[name]
     with pytest.raises(InputError, match=message) as error:
-        given.read(write_bytes(tmp_path / name, content))
+        contours.read(write_bytes(tmp_path / name, content))
     assert str(error.value).startswith(f"{tmp_path / name}: ")
     assert len(str(error.value).splitlines()) == 1
 
@@ -122,21 +123,21 @@ def test_what_is_not_there_or_is_no_file_is_not_waited_for(tmp_path):
         ("pipe.csv", "is not a file"),
     ):
         with pytest.raises(InputError, match=f"{name}: {says}"):
-            given.read(tmp_path / name)
+            contours.read(tmp_path / name)
 
 
 def test_a_file_far_too_large_for_a_contour_is_not_read(tmp_path):
     path = tmp_path / "large.csv"
     with path.open("wb") as file:
-        file.truncate(given.MAX_BYTES + 1)  # sparse: takes no space
+        file.truncate(contours.MAX_BYTES + 1)  # sparse: takes no space
     with pytest.raises(InputError, match=r"large\.csv: 200 MB is too large"):
-        given.read(path)
+        contours.read(path)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "missing/a.csv"])
 def test_a_contour_that_cannot_be_written_gives_one_line(tmp_path, contour, name):
     with pytest.raises(OutputError, match=rf"^{tmp_path / name}: [^\n]*$"):
-        given.write(tmp_path / name, contour)
+        contours.write(tmp_path / name, contour)
 
 
 def test_the_backend_needs_a_file():
@@ -148,7 +149,7 @@ def test_the_backend_needs_a_file():
 def test_scrambled_bytes_are_read_or_refused(tmp_path, contour, seed):
     """Nothing but the package's own errors reaches the caller."""
     rng = np.random.default_rng(seed)
-    content = bytearray(given.format_csv(contour).encode())
+    content = bytearray(contours.format_csv(contour).encode())
     for place in rng.integers(0, len(content), 3):
         content[place] = rng.integers(0, 256)
     outcome = read_or_error(write_bytes(tmp_path / "a.csv", bytes(content)))
@@ -157,6 +158,6 @@ def test_scrambled_bytes_are_read_or_refused(tmp_path, contour, seed):
 
 def read_or_error(path):
     try:
-        return given.read(path)
+        return contours.read(path)
     except KaraokeSepError as error:
         return error

@@ -20,10 +20,9 @@ from click.testing import CliRunner
 
 from karaoke_sep import __version__, batch
 from karaoke_sep.cli.main import main
-from karaoke_sep.files import audio_io
-from karaoke_sep.pitch import given
+from karaoke_sep.files import contours, reading, writing
 from karaoke_sep.report import page as listening
-from karaoke_sep.types import PitchTrack
+from karaoke_sep.types import Audio, PitchTrack
 
 RATE_HZ, SECONDS = 16000, 12.0
 NASTY = """<img src=x onerror="alert(1)"> & 'q' #1 50% ö"""
@@ -51,8 +50,8 @@ def made(tmp_path_factory, demo):
     products = ["--save-pitch", "--save-midi", "--config", "fast", "--set", "wiener.exponent=1.5"]
     assert call("separate", folder / "in", "--output", folder / "out", *products)[0] == 0
     for stem in batch.STEMS:
-        audio_io.write(folder / "true" / "a song" / f"{stem}.wav", getattr(song, stem).samples, RATE_HZ, "wav", "FLOAT")
-    given.write(folder / "true" / "a song" / "pitch.csv", song.track)
+        writing.write(folder / "true" / "a song" / f"{stem}.wav", getattr(song, stem).samples, RATE_HZ, "wav", "FLOAT")
+    contours.write(folder / "true" / "a song" / "pitch.csv", song.track)
     for result in batch.results(folder / "out")[0]:
         (result.sidecar.parent / "picture.png").write_bytes(PNG)
         record = json.loads(result.sidecar.read_text())
@@ -135,7 +134,7 @@ def test_references_give_figures_and_a_picture_of_what_has_them(made):
 
 def test_true_stems_of_another_length_cost_one_line_and_the_page_is_written(made, tmp_path):
     for stem in batch.STEMS:
-        audio_io.write(tmp_path / "true" / "a song" / f"{stem}.wav", np.zeros((2, 8000)), RATE_HZ, "wav", "FLOAT")
+        writing.write(tmp_path / "true" / "a song" / f"{stem}.wav", np.zeros((2, 8000)), RATE_HZ, "wav", "FLOAT")
     code, out, err = call("report", made / "out", "--references", tmp_path / "true", "-o", tmp_path / "page.html")
     assert (code, len(out), len(err)) == (1, 1, 1)
     assert "a song" in err[0]
@@ -148,17 +147,17 @@ def test_an_embedding_page_holds_all_of_its_sounds(made, tmp_path):
     sounds = json.loads(page.all("article")[0]["data-sounds"])
     assert list(sounds) == ["mixture", "vocals", "accompaniment"]
     (tmp_path / "sound.mp3").write_bytes(base64.b64decode(sounds["mixture"].partition(",")[2]))
-    mixture = audio_io.read(tmp_path / "sound.mp3")[0]
-    truth = audio_io.read(made / "in" / "a song.flac")[0]
+    mixture = reading.read(tmp_path / "sound.mp3")[0]
+    truth = reading.read(made / "in" / "a song.flac")[0]
     assert mixture.duration_s == pytest.approx(SECONDS, abs=0.1)
     assert np.corrcoef(mixture.samples[0, : truth.n_samples], truth.samples[0, : mixture.n_samples])[0, 1] > 0.98
 
 
 @pytest.mark.parametrize("n_channels", [1, 6])
 def test_any_rate_and_number_of_channels_can_be_embedded(tmp_path, n_channels):
-    sound = audio_io.Audio(0.1 * np.random.default_rng(0).standard_normal((n_channels, 96000)), 96000)
-    (tmp_path / "sound.mp3").write_bytes(audio_io.mp3(sound))
-    assert audio_io.read(tmp_path / "sound.mp3")[0].duration_s == pytest.approx(1.0, abs=0.1)
+    sound = Audio(0.1 * np.random.default_rng(0).standard_normal((n_channels, 96000)), 96000)
+    (tmp_path / "sound.mp3").write_bytes(writing.mp3(sound))
+    assert reading.read(tmp_path / "sound.mp3")[0].duration_s == pytest.approx(1.0, abs=0.1)
 
 
 def test_a_track_without_its_song_or_a_stem_is_shown_with_what_is_left(made, tmp_path):
@@ -209,7 +208,7 @@ def test_a_folder_without_results_is_refused_in_one_line(tmp_path, what):
 def test_a_contour_is_drawn_where_sung(tmp_path):
     times_s = np.arange(0, 4.001, 0.01)
     f0_hz = np.where(times_s < 2, 200.0, 400.0)
-    given.write(tmp_path / "pitch.csv", PitchTrack(times_s, f0_hz, (np.abs(times_s - 2) > 0.5).astype(float)))
+    contours.write(tmp_path / "pitch.csv", PitchTrack(times_s, f0_hz, (np.abs(times_s - 2) > 0.5).astype(float)))
     result = batch.Result(tmp_path / "s.json", {"pitch": tmp_path / "pitch.csv"}, tmp_path / "s", 4.0, {}, "", {}, {})
     listening.write(tmp_path / "page.html", [result], "page")
     [path] = Page(tmp_path / "page.html").all("path")

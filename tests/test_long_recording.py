@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from karaoke_sep import batch, load_config, long_recording, parts
 from karaoke_sep.batch import Order
 from karaoke_sep.errors import InputError
-from karaoke_sep.files.audio_io import SampleFile
+from karaoke_sep.files.samples_on_disk import SampleFile
 
 ON_DISK = ["parts.from_s=1", "parts.part_s=16"]
 IN_MEMORY = ["parts.from_s=100000"]

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from karaoke_sep import demo_song
 from karaoke_sep.cli.main import main
-from karaoke_sep.notes import Note, Params, midi, segment, ultrastar
-from karaoke_sep.types import Audio, PitchTrack
+from karaoke_sep.files import midi, ultrastar
+from karaoke_sep.notes import Params, segment
+from karaoke_sep.types import Audio, Note, PitchTrack
 
 RATE_HZ = 8000
 
@@ -174,7 +175,7 @@ def test_a_setting_out_of_its_range_is_refused(name, value):
 
 def test_a_midi_file_is_what_the_standard_says():
     """One second of A4: format 0, one track, 480 ticks in a quarter note, 120 of those a minute."""
-    file = midi([Note(onset_s=0.5, offset_s=1.5, key=69, pitch=69.0, velocity=100)])
+    file = midi.encode([Note(onset_s=0.5, offset_s=1.5, key=69, pitch=69.0, velocity=100)])
     assert file == bytes.fromhex(
         "4D546864 00000006 0000 0001 01E0"  # MThd
         "4D54726B 00000030"  # MTrk
@@ -214,7 +215,7 @@ def test_the_notes_can_be_read_back_from_the_midi_file_to_a_millisecond():
     song = demo_song.make(RATE_HZ)
     notes = segment(song.track, song.vocals)
     for track in (None, song.track):
-        read = messages(midi(notes, track))
+        read = messages(midi.encode(notes, track))
         ons = [(time_s, *data) for time_s, status, data in read if status == 0x90]
         offs = [(time_s, data[0]) for time_s, status, data in read if status == 0x80]
         np.testing.assert_allclose(ons, [(note.onset_s, note.key, note.velocity) for note in notes], atol=0.001, rtol=0)
@@ -239,23 +240,23 @@ def test_the_midi_file_of_the_demo_song_holds_its_notes(demo, tmp_path):
 def test_bends_follow_the_contour_within_two_semitones():
     track = track_of(np.concatenate([line((0.5, 60), (0.5, 61.0), (0.2, 66), (0.2, np.nan))]))
     note = Note(onset_s=0.0025, offset_s=1.3, key=60, pitch=60.0, velocity=64)
-    read = messages(midi([note], track))
+    read = messages(midi.encode([note], track))
     bends = [(time_s, data[0] + 128 * data[1]) for time_s, status, data in read if status == 0xE0]
     np.testing.assert_allclose(bends, [(0.0025, 8192), (0.5, 8192 + 4096), (1.0, 16383)], atol=0.001)
     assert [status for _, status, _ in read].index(0xE0) < [status for _, status, _ in read].index(0x90)
-    assert not [status for _, status, _ in messages(midi([note])) if status == 0xE0]
+    assert not [status for _, status, _ in messages(midi.encode([note])) if status == 0xE0]
 
 
 def test_one_note_ends_before_the_next_is_bent_and_begins():
     track = track_of(line((0.5, 60.5), (0.5, 62.5)))
     notes = [Note(0.0, 0.5, 60, 60.5, 64), Note(0.5, 1.0, 62, 62.5, 64)]
-    at_change = [status for time_s, status, _ in messages(midi(notes, track)) if time_s == 0.5]
+    at_change = [status for time_s, status, _ in messages(midi.encode(notes, track)) if time_s == 0.5]
     assert at_change == [0x80, 0xE0, 0x90]
 
 
 def test_ultrastar_lines_hold_beats_of_50_ms_and_semitones_from_middle_c():
     notes = [Note(1.0, 1.5, 64, 64.0, 64), Note(1.5, 1.51, 59, 59.0, 64), Note(2.5, 3.0, 60, 60.0, 64)]
-    assert ultrastar(notes, title="A\nsong ", artist="Somebody", audio_name="song.ogg") == (
+    assert ultrastar.encode(notes, title="A\nsong ", artist="Somebody", audio_name="song.ogg") == (
         "#VERSION:1.0.0\n#TITLE:A song\n#ARTIST:Somebody\n#MP3:song.ogg\n#BPM:300\n#GAP:0\n"
         ": 20 10 4 ~\n: 30 1 -1 ~\n- 31\n: 50 10 0 ~\nE\n"
     )
@@ -265,7 +266,7 @@ def test_ultrastar_notes_never_overlap():
     rng = np.random.default_rng(0)
     edges_s = np.cumsum(rng.uniform(0.01, 0.2, 101))
     notes = [Note(on, off, 60, 60.0, 64) for on, off in pairwise(edges_s)]
-    lines = [line.split() for line in ultrastar(notes, "t", "a", "s.wav").splitlines() if line.startswith(":")]
+    lines = [line.split() for line in ultrastar.encode(notes, "t", "a", "s.wav").splitlines() if line.startswith(":")]
     starts, lengths = np.array([(int(words[1]), int(words[2])) for words in lines]).T
     assert len(starts) == 100
     assert (lengths >= 1).all()
@@ -273,5 +274,5 @@ def test_ultrastar_notes_never_overlap():
 
 
 def test_a_song_without_notes_gives_files_without_notes():
-    assert [status for _, status, _ in messages(midi([])) if status in (0x80, 0x90)] == []
-    assert ultrastar([], "t", "a", "s.wav").splitlines()[-2:] == ["#GAP:0", "E"]
+    assert [status for _, status, _ in messages(midi.encode([])) if status in (0x80, 0x90)] == []
+    assert ultrastar.encode([], "t", "a", "s.wav").splitlines()[-2:] == ["#GAP:0", "E"]

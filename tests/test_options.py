@@ -13,7 +13,7 @@ from sounds import activity_model, nmf_model, sdr_db
 from karaoke_sep import load_config, separate
 from karaoke_sep.config import Config
 from karaoke_sep.errors import ConfigError
-from karaoke_sep.pitch import given
+from karaoke_sep.files import contours
 from karaoke_sep.types import PitchTrack
 
 # Another value of each setting, or each other value if there are few: as far from the default as makes sense, so that
@@ -186,8 +186,8 @@ def stems(demo, tmp_path_factory):
     """Vocals of an excerpt of the demo song with some settings, each computed once."""
     folder = tmp_path_factory.mktemp("contours")
     times_s, f0_hz = 0.01 * np.arange(301), np.full(301, 330.0)
-    given.write(folder / "contour.csv", PitchTrack(times_s, f0_hz, np.ones(301)))
-    given.write(folder / "other.csv", PitchTrack(times_s, 1.03 * f0_hz, np.ones(301)))
+    contours.write(folder / "contour.csv", PitchTrack(times_s, f0_hz, np.ones(301)))
+    contours.write(folder / "other.csv", PitchTrack(times_s, 1.03 * f0_hz, np.ones(301)))
     nmf_model(folder / "model.npz")
     activity_model(folder / "activity.npz")
     activity_model(folder / "other_activity.npz", seed=1)

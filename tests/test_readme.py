@@ -12,7 +12,7 @@ import soundfile
 
 from karaoke_sep.cli.main import main
 from karaoke_sep.config import load_config
-from karaoke_sep.files import audio_io
+from karaoke_sep.files import reading
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -80,7 +80,7 @@ def test_the_python_example_writes_stems_that_add_up_to_the_song(tmp_path, monke
     soundfile.write("song.wav", mixture.samples.T, mixture.rate_hz, "PCM_16")
     exec(compile(text, "README.md", "exec"), {})
     song, vocals, accompaniment = (
-        audio_io.read(Path(f"{name}.wav"))[0].samples for name in ("song", "vocals", "accompaniment")
+        reading.read(Path(f"{name}.wav"))[0].samples for name in ("song", "vocals", "accompaniment")
     )
     step = 2**-15  # both stems are rounded to 16 bits
     assert np.abs(vocals).max() > 1000 * step

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from ..errors import InputError
-from ..files import audio_io
+from ..files import sound_info
 from .jobs import Job
 from .sidecar import SIDECAR
 
@@ -56,7 +56,7 @@ def _search(folder: Path, output: Path) -> Iterator[Path]:
             continue
         seen.add(real_path(here))
         yield from (
-            Path(here, name) for name in names if Path(name).suffix.lower() in audio_io.SUFFIXES and name[0] != "."
+            Path(here, name) for name in names if Path(name).suffix.lower() in sound_info.SUFFIXES and name[0] != "."
         )
 
 

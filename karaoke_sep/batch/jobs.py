@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import backing
-from ..files.audio_io import SoundInfo
+from ..files.sound_info import SoundInfo
 from ..types import PitchTrack
 
 STEMS = ("vocals", "accompaniment")
@@ -31,7 +31,7 @@ class Order:
     subtype : str, optional
         Sample format; that of the input by default.
     clip : {"clamp", "rescale", "float"}
-        See `audio_io.fit_stems`.
+        See `stem_rounding.fit_stems`.
     layout : {"mixture", "mir1k"}
         "mir1k": accompaniment left, voice right; their sum is separated.
     contour_suffix : {".csv", ".pv"}

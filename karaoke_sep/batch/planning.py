@@ -9,8 +9,7 @@ from pathlib import Path, PurePath
 from .. import backing, pipeline
 from ..config import Config
 from ..errors import ConfigError, InputError
-from ..files import audio_io
-from ..pitch import given
+from ..files import contours, sound_info, writing
 from .inputs import contour_of, find_inputs
 from .jobs import SOUNDS, Job, Order, Plan
 from .names import check_name, collisions, targets_of
@@ -103,7 +102,7 @@ def _job(
     config: Config,
     overwrite: bool,
 ) -> Job:
-    info = audio_io.probe(source)
+    info = sound_info.probe(source)
     try:
         # A sound whose header does not tell its length may be long enough.
         pipeline.check_form(info if info.n_samples is not None else replace(info, n_samples=info.rate_hz))
@@ -118,7 +117,7 @@ def _job(
     settings = [fingerprint_of(config), order.container, order.clip, order.layout, *pipeline.model_marks(config)]
     if order.sounds:
         try:
-            settings.append(audio_io.output_subtype(info, order.container, order.subtype))
+            settings.append(writing.output_subtype(info, order.container, order.subtype))
         except InputError as err:
             raise InputError(f"{source}: {err}") from None
     if "notes" in order.products and not order.bends:
@@ -126,7 +125,7 @@ def _job(
     if "karaoke" in order.products:
         settings.append(repr(order.karaoke))
     if contour:
-        track = given.read(contour)
+        track = contours.read(contour)
         settings.append(hashlib.sha256(contour.read_bytes()).hexdigest())
     digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     job = Job(source, info, targets, sidecar if order.sounds else None, digest, track if contour else None)

@@ -12,8 +12,7 @@ import numpy as np
 from .. import backing, correction, long_recording, notes, pipeline
 from ..config import Config
 from ..errors import InputError
-from ..files import audio_io
-from ..pitch import given
+from ..files import atomic, contours, midi, reading, samples_on_disk, stem_rounding, ultrastar, writing
 from ..types import Audio, PitchTrack, Separation
 from .jobs import Job, Order, Outcome
 from .sidecar import story, write_sidecar
@@ -56,7 +55,7 @@ class _Found:
 
 
 def _find(job: Job, order: Order, config: Config, progress, files: ExitStack) -> _Found:
-    audio, warnings = audio_io.read(job.source, max_samples(job, order, config)[0])
+    audio, warnings = reading.read(job.source, max_samples(job, order, config)[0])
     if order.layout == "mir1k":
         audio = Audio(audio.samples.sum(axis=0, keepdims=True), audio.rate_hz)
     if not order.sounds:
@@ -78,12 +77,12 @@ def _find(job: Job, order: Order, config: Config, progress, files: ExitStack) ->
 
 def _find_on_disk(job: Job, order: Order, config: Config, progress, files: ExitStack) -> _Found:
     folder = next(iter(job.targets.values())).parent
-    song, warnings = audio_io.read_to_disk(job.source, folder, max_samples(job, order, config)[0])
+    song, warnings = reading.read_to_disk(job.source, folder, max_samples(job, order, config)[0])
     files.enter_context(song)
     if not order.sounds:
         track, blocks = long_recording.find_pitch(song, config, progress), lambda: iter(())
     else:
-        voice = files.enter_context(audio_io.SampleFile(folder, song.rate_hz, song.n_channels, np.float32))
+        voice = files.enter_context(samples_on_disk.SampleFile(folder, song.rate_hz, song.n_channels, np.float32))
         track, gain = long_recording.separate(song, voice, config, progress)
 
         def blocks():
@@ -99,8 +98,8 @@ def _write(job: Job, order: Order, config: Config, found: _Found) -> Outcome:
     if job.sidecar:
         write_sidecar(job, job.sidecar, {}, {})
     if "pitch" in job.targets:
-        with audio_io.whole_file(job.targets["pitch"]) as part:
-            given.write(part, found.track)
+        with atomic.whole_file(job.targets["pitch"]) as part:
+            contours.write(part, found.track)
     _write_notes(job, order, found.track, found.vocals)
     if found.audio and found.vocals and "picture" in job.targets:
         _write_picture(job.targets["picture"], found.audio, found.vocals, found.track, config)
@@ -136,7 +135,7 @@ def _write_sounds(job: Job, order: Order, found: _Found) -> tuple[dict[str, floa
                 mixture, vocals = track, np.zeros_like(track)
             yield mixture, vocals
 
-    fit = audio_io.fit_for(blocks(), audio_io.output_subtype(job.info, order.container, order.subtype), order.clip)
+    fit = stem_rounding.fit_for(blocks(), writing.output_subtype(job.info, order.container, order.subtype), order.clip)
     levels_db = {}
     for name in order.sounds:
         squares: list[float] = []
@@ -148,7 +147,7 @@ def _write_sounds(job: Job, order: Order, found: _Found) -> tuple[dict[str, floa
                 yield samples
 
         shape = (found.n_channels, round(found.n_samples / order.karaoke.tempo_ratio))
-        audio_io.write_blocks(
+        writing.write_blocks(
             job.targets[name], pieces(), shape, found.rate_hz, order.container, fit.subtype, job.info.tags
         )
         levels_db[name] = float(10 * np.log10(sum(squares) / max(math.prod(shape), 1) + 1e-20))
@@ -161,12 +160,12 @@ def _write_notes(job: Job, order: Order, track: PitchTrack, vocals: Audio | None
         return
     found = notes.segment(track, vocals)
     if path := job.targets.get("notes"):
-        with audio_io.whole_file(path) as part:
-            part.write_bytes(notes.midi(found, track if order.bends else None))
+        with atomic.whole_file(path) as part:
+            part.write_bytes(midi.encode(found, track if order.bends else None))
     if path := job.targets.get("ultrastar"):
         tags = {"title": job.source.stem, "artist": "unknown"} | job.info.tags
-        text = notes.ultrastar(found, tags["title"], tags["artist"], job.source.name)
-        with audio_io.whole_file(path) as part:
+        text = ultrastar.encode(found, tags["title"], tags["artist"], job.source.name)
+        with atomic.whole_file(path) as part:
             part.write_bytes(text.encode("utf-8", "surrogateescape"))  # names of files may be no UTF-8
 
 
@@ -175,14 +174,14 @@ def _write_picture(path: Path, audio: Audio, vocals: Audio, track: PitchTrack, c
 
     accompaniment = Audio(audio.samples - vocals.samples, audio.rate_hz)
     picture = plots.separation(vocals, accompaniment, track, config.harmonic_mask, config.stft)
-    with audio_io.whole_file(path) as part:
+    with atomic.whole_file(path) as part:
         part.write_bytes(plots.png(picture))
 
 
 def remove_parts(job: Job) -> None:
     """Remove what stopped processes left of the outputs of a job."""
     for path in filter(None, (*job.targets.values(), job.sidecar)):
-        audio_io.remove_parts(path)
+        atomic.remove_parts(path)
 
 
 def _energy(samples: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from functools import partial
 
 from ..config import Config
 from ..errors import ConfigError, KaraokeSepError
-from ..files.audio_io import SoundInfo
+from ..files.sound_info import SoundInfo
 from ..processes import memory, workers
 from ..processes.threads import one_thread
 from .jobs import Job, Order, Outcome, Plan

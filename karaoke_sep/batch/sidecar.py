@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from ..config import Config, changes, fingerprint
 from ..errors import ConfigError, InputError
-from ..files import audio_io
+from ..files import atomic
 from .jobs import SOUNDS, Job
 
 SIDECAR = "karaoke-sep"
@@ -156,5 +156,5 @@ def write_sidecar(job: Job, sidecar: Path, outputs: dict[str, int], story: dict[
         "outputs": outputs,
         **story,
     }
-    with audio_io.whole_file(sidecar) as part:
+    with atomic.whole_file(sidecar) as part:
         part.write_text(json.dumps(record, indent=1) + "\n")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..config import Config
 from ..errors import ConfigError
-from ..files import audio_io
-from ..files.audio_io import SoundInfo
+from ..files import sample_formats, writing
+from ..files.sound_info import SoundInfo
 from .jobs import STEMS, Job, Order
 
 _BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
@@ -29,13 +29,13 @@ def max_samples(job: Job, order: Order, config: Config) -> tuple[float, str]:
 
 def stem_bytes(job: Job, order: Order) -> int:
     """Size of a sample in all stems together, at most."""
-    subtype = audio_io.output_subtype(job.info, order.container, order.subtype)
-    return len(order.sounds) * (1 if order.container in ("mp3", "ogg") else audio_io.sample_bytes(subtype))
+    subtype = writing.output_subtype(job.info, order.container, order.subtype)
+    return len(order.sounds) * (1 if order.container in ("mp3", "ogg") else sample_formats.sample_bytes(subtype))
 
 
 def scratch_bytes(info: SoundInfo, order: Order) -> int:
     """Size of a sample in what a long recording keeps on the disk while it is worked on: itself, and the voice."""
-    return max(4, audio_io.sample_bytes(info.subtype)) + (4 if order.sounds else 0)
+    return max(4, sample_formats.sample_bytes(info.subtype)) + (4 if order.sounds else 0)
 
 
 def n_values(info: SoundInfo) -> int:

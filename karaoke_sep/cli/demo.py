@@ -18,23 +18,22 @@ def demo(output, source, backend, overrides):
     from .. import batch, demo_song
     from ..batch import STEMS, Order
     from ..evaluation.bss_eval import usdr_db
-    from ..files import audio_io
-    from ..pitch import given
+    from ..files import atomic, contours, reading, writing
 
     config, _ = load_settings(source, backend, overrides)
     song = demo_song.make()
     truth = {"vocals": song.vocals, "accompaniment": song.accompaniment}
     mixture = output / "demo_song.wav"
     for path, sound in {mixture: song.mixture, **{output / "true" / f"{s}.wav": truth[s] for s in STEMS}}.items():
-        audio_io.write(path, sound.samples, sound.rate_hz, "wav", "FLOAT")
-    with audio_io.whole_file(output / "true" / "pitch.csv") as part:
-        given.write(part, song.track)
+        writing.write(path, sound.samples, sound.rate_hz, "wav", "FLOAT")
+    with atomic.whole_file(output / "true" / "pitch.csv") as part:
+        contours.write(part, song.track)
     order = Order(output, (*STEMS, "pitch"))
     [outcome] = batch.run(batch.plan([mixture], order, config, overwrite=True), order, config)
     if outcome.status == "failed":
         raise KaraokeSepError(outcome.message)
     result_line(mixture)
     for stem, path in zip(STEMS, outcome.paths, strict=False):
-        found = audio_io.read(path)[0].samples
+        found = reading.read(path)[0].samples
         gain_db = usdr_db(truth[stem].samples, found) - usdr_db(truth[stem].samples, song.mixture.samples)
         result_line(f"{path}\tSDR gain {gain_db:.1f} dB")

@@ -25,11 +25,11 @@ def info(model):
     from platform import platform, python_version
 
     from ..config import shipped_names
-    from ..files import audio_io
+    from ..files import sound_info
 
     rows = {"karaoke-sep": __version__, "python": python_version(), "platform": platform()}
     libraries = ("numpy", "scipy", "librosa", "numba", "soundfile", "soxr", "joblib", "threadpoolctl")
-    rows |= {name: version(name) for name in libraries} | audio_io.codecs()
+    rows |= {name: version(name) for name in libraries} | sound_info.codecs()
     extras = {"plots": "matplotlib", "stretch": "python-stretch", "dask": "distributed", "ray": "ray"}
     for extra, library in extras.items():
         try:

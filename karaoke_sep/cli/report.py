@@ -38,7 +38,7 @@ def report(folder, output, references, embed, title):
 
 def _compared(results, truths):
     """Figures of tracks by their sidecars, with pictures beside those, and a line for each that cannot be compared."""
-    from ..files import audio_io
+    from ..files import atomic
     from ..report import page as listening
 
     figures, faults = {}, []
@@ -48,7 +48,7 @@ def _compared(results, truths):
         try:
             figures[result.sidecar], picture = listening.compare(result, truth)
             if picture:
-                with audio_io.whole_file(listening.comparison_path(result)) as part:
+                with atomic.whole_file(listening.comparison_path(result)) as part:
                     part.write_bytes(picture)
         except KaraokeSepError as err:
             faults.append(str(err))

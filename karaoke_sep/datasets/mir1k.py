@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError, InputError
-from ..files import audio_io
-from ..pitch import given
+from ..files import contours, reading
 from ..types import Audio, PitchTrack
 
 DEV_SINGERS = ("abjones", "amy")
@@ -118,7 +117,7 @@ def load(clip: Clip, snr_db: float = 0.0) -> Track:
     InputError
         If the file has not two channels.
     """
-    audio, _ = audio_io.read(clip.path)
+    audio, _ = reading.read(clip.path)
     if audio.n_channels != 2:
         raise InputError(
             f"{clip.path}: {audio.n_channels} channel(s), but a MIR-1K clip has 2, accompaniment left and voice right"
@@ -130,7 +129,7 @@ def load(clip: Clip, snr_db: float = 0.0) -> Track:
     def mono(samples):
         return Audio((gain * samples)[None].astype(np.float32), audio.rate_hz)
 
-    pitch = given.read(clip.pitch_path) if clip.pitch_path else None
+    pitch = contours.read(clip.pitch_path) if clip.pitch_path else None
     return Track(clip.name, clip.singer, mono(voice), mono(accompaniment), mono(voice + accompaniment), pitch)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError, InputError
-from ..files import audio_io
+from ..files import reading, sound_info
 from ..types import Audio
 
 ACCOMPANIMENTS = (("accompaniment",), ("instrumental",), ("no_vocals",), ("bass", "drums", "other"))
@@ -103,7 +103,7 @@ def find_tracks(root: Path) -> dict[str, StemFiles]:
             continue
         place = vocals.parent.relative_to(root).as_posix()
         beside = {
-            path.stem: path for path in sorted(vocals.parent.iterdir()) if path.suffix.lower() in audio_io.SUFFIXES
+            path.stem: path for path in sorted(vocals.parent.iterdir()) if path.suffix.lower() in sound_info.SUFFIXES
         }
         parts = next((parts for parts in ACCOMPANIMENTS if beside.keys() >= set(parts)), None)
         if parts is None:
@@ -122,16 +122,16 @@ def sound_files(root: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(os.path.realpath(here))
-        found += [Path(here, name) for name in names if Path(name).suffix.lower() in audio_io.SUFFIXES]
+        found += [Path(here, name) for name in names if Path(name).suffix.lower() in sound_info.SUFFIXES]
     return sorted(found)
 
 
 def _differences(pair) -> list[str]:
     """What speaks against comparing the files of a pair, from their headers."""
-    true = audio_io.probe(pair.reference.vocals[0])
+    true = sound_info.probe(pair.reference.vocals[0])
     faults = []
     for path in pair.paths:
-        info = audio_io.probe(path)
+        info = sound_info.probe(path)
         if info.rate_hz != true.rate_hz:
             faults.append(f"{path}: {info.rate_hz} Hz, but {pair.reference.vocals[0]} has {true.rate_hz}; resample it")
         elif info.n_channels != true.n_channels:
@@ -142,7 +142,7 @@ def _differences(pair) -> list[str]:
 
 
 def _sum(paths):
-    sounds = [audio_io.read(path)[0] for path in paths]
+    sounds = [reading.read(path)[0] for path in paths]
     if len({sound.n_samples for sound in sounds}) > 1:
         raise InputError(f"{paths[0].parent}: bass, drums and other are not of one length; write them again")
     return Audio(np.sum([sound.samples for sound in sounds], axis=0), sounds[0].rate_hz)

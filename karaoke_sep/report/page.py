@@ -26,8 +26,7 @@ from ..datasets import stems
 from ..errors import InputError
 from ..evaluation import scoring
 from ..evaluation.melody import melody_figures
-from ..files import audio_io
-from ..pitch import given
+from ..files import atomic, contours, reading, sound_info, writing
 from ..types import Audio, PitchTrack
 
 _SOUNDS = (*STEMS, "karaoke")
@@ -93,7 +92,7 @@ def compare(result: Result, truth: Truth) -> tuple[dict[str, float | None], byte
     figures: dict[str, float | None] = dict(
         scoring.figures(scoring.prepare(true_vocals, true_rest, ("v2",)), *estimates)
     )
-    track, pitch = _track(result), given.read(truth.pitch) if truth.pitch else None
+    track, pitch = _track(result), contours.read(truth.pitch) if truth.pitch else None
     if track and pitch:
         figures |= asdict(melody_figures(pitch, track))
     try:
@@ -145,7 +144,7 @@ def write(
     count = f"{len(rows)} track{'s' * (len(rows) != 1)}, {minutes:.1f} min"
     parts = {"title": _text(title), "summary": f"{count}; karaoke-sep {__version__}", "tracks": "\n".join(rows)}
     page = resources.files(__package__).joinpath("page.html").read_text("utf-8")
-    with audio_io.whole_file(path) as part:
+    with atomic.whole_file(path) as part:
         part.write_text(_filled(page, parts), "utf-8")
     return faults
 
@@ -204,11 +203,11 @@ def _strip(name: str) -> str:
 def _seconds(result: Result) -> float:
     """Length of what is played: a backing track may have another tempo than the song."""
     sounds = [result.files[name] for name in _SOUNDS if name in result.files]
-    return (audio_io.probe(sounds[0]).duration_s if sounds else None) or result.seconds
+    return (sound_info.probe(sounds[0]).duration_s if sounds else None) or result.seconds
 
 
 def _track(result: Result) -> PitchTrack | None:
-    return given.read(result.files["pitch"]) if "pitch" in result.files else None
+    return contours.read(result.files["pitch"]) if "pitch" in result.files else None
 
 
 def _contour(result: Result) -> str:
@@ -335,7 +334,7 @@ def _embedded(*paths: Path) -> str:
     if paths[0].suffix == ".png":
         kind, data = "image/png", paths[0].read_bytes()
     else:
-        sounds = [audio_io.read(path)[0] for path in paths]
+        sounds = [reading.read(path)[0] for path in paths]
         total = Audio(np.sum([sound.samples for sound in sounds], axis=0), sounds[0].rate_hz)
-        kind, data = "audio/mpeg", audio_io.mp3(total)
+        kind, data = "audio/mpeg", writing.mp3(total)
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 from ..config import Config, load_config
 from ..datasets import mir1k
 from ..errors import ConfigError, InputError
+from ..files import contours
 from ..pipeline import hear_activity, mono
-from ..pitch import given
 from ..processes import memory
 from ..processes.workers import open_workers
 from ..trained import frame_classes as trained_activity
@@ -120,7 +120,7 @@ def classes_of(piece: Piece) -> np.ndarray:
 
 def median_pitch_hz(piece: Piece) -> float:
     """By its labels; NaN without any."""
-    f0_hz = given.read(piece.clip.pitch_path).f0_hz if piece.clip and piece.clip.pitch_path else np.zeros(0)
+    f0_hz = contours.read(piece.clip.pitch_path).f0_hz if piece.clip and piece.clip.pitch_path else np.zeros(0)
     known_hz = f0_hz[np.isfinite(f0_hz)]
     return float(np.median(known_hz)) if len(known_hz) else np.nan
 

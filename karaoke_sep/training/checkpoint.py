@@ -19,7 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import __version__
-from ..files import audio_io
+from ..files import atomic
 from ..trained import models
 from .dataset import Piece
 from .nmf import Settings, State, advance
@@ -65,7 +65,7 @@ def train(
 
 def write(path: Path, model: models.Model) -> None:
     """The model under its name, when it is whole."""
-    with audio_io.whole_file(path) as part:
+    with atomic.whole_file(path) as part:
         part.write_bytes(models.to_bytes(model))
 
 
@@ -96,7 +96,7 @@ def _write(place: Path, mark: str, state: State) -> None:
     file = io.BytesIO()
     about = json.dumps({"mark": mark, **{k: v for k, v in vars(state).items() if k != "statistic_KF"}})
     np.savez(file, about=np.array(about), statistic_KF=state.statistic_KF)
-    with audio_io.whole_file(place) as part:
+    with atomic.whole_file(place) as part:
         part.write_bytes(file.getvalue())
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..datasets import mir1k, stems
 from ..errors import ConfigError, InputError
-from ..files import audio_io
+from ..files import reading
 from ..types import Audio
 
 SIDES = ("voice", "accompaniment")
@@ -120,5 +120,5 @@ def _read_stems(files: stems.StemFiles):
 
 
 def _read_one(path: Path, only: str):
-    audio, _ = audio_io.read(path)
+    audio, _ = reading.read(path)
     return (audio, None) if only == "voice" else (None, audio)

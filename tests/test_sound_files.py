@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karaoke_sep.errors import ConfigError, InputError, OutputError
-from karaoke_sep.files import audio_io
+from karaoke_sep.files import atomic, reading, sound_info, stem_rounding, writing
 
 AWKWARD = Path(__file__).parent.parent.parent / "shared" / "data" / "awkward"
 INTEGERS = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
@@ -27,11 +27,11 @@ def noise(n_channels=2, n_samples=4000, level=0.2, seed=0):
 
 def write_stems(folder, mixture, vocals, info, clip="clamp", container="wav", subtype=None):
     """Both stems, written as the batch does it and read again; and the note."""
-    subtype = audio_io.output_subtype(info, container, subtype)
-    stems, subtype, note = audio_io.fit_stems(mixture, vocals, subtype, clip)
+    subtype = writing.output_subtype(info, container, subtype)
+    stems, subtype, note = stem_rounding.fit_stems(mixture, vocals, subtype, clip)
     for stem, samples in stems.items():
-        audio_io.write(folder / f"{stem}.{container}", samples, info.rate_hz, container, subtype)
-    return {stem: audio_io.read(folder / f"{stem}.{container}")[0] for stem in stems}, note
+        writing.write(folder / f"{stem}.{container}", samples, info.rate_hz, container, subtype)
+    return {stem: reading.read(folder / f"{stem}.{container}")[0] for stem in stems}, note
 
 
 @pytest.mark.parametrize("subtype", [*INTEGERS, "FLOAT", "DOUBLE"])
@@ -39,12 +39,12 @@ def write_stems(folder, mixture, vocals, info, clip="clamp", container="wav", su
 def test_stems_add_up_to_the_input_and_keep_its_form(tmp_path, subtype, n_channels, rate_hz):
     path = tmp_path / "song.wav"
     soundfile.write(path, np.clip(noise(n_channels).T, -1, 1 - 2**-7), rate_hz, subtype)
-    audio, warnings = audio_io.read(path)
+    audio, warnings = reading.read(path)
     vocals = 0.6 * audio.samples + noise(n_channels, level=0.01, seed=1)
-    stems, _ = write_stems(tmp_path, audio.samples, vocals, audio_io.probe(path))
+    stems, _ = write_stems(tmp_path, audio.samples, vocals, sound_info.probe(path))
     for stem, sound in stems.items():
         assert sound.samples.shape == audio.samples.shape
-        assert audio_io.probe(tmp_path / f"{stem}.wav").subtype == subtype
+        assert sound_info.probe(tmp_path / f"{stem}.wav").subtype == subtype
         assert sound.rate_hz == rate_hz
     rounding = {"FLOAT": 2**-23, "DOUBLE": 2**-52}.get(subtype, 0)  # full scale
     total = stems["vocals"].samples + stems["accompaniment"].samples
@@ -54,7 +54,7 @@ def test_stems_add_up_to_the_input_and_keep_its_form(tmp_path, subtype, n_channe
 
 @pytest.mark.parametrize("subtype", INTEGERS)
 def test_vocals_are_rounded_to_the_nearest_step(tmp_path, subtype):
-    info = audio_io.SoundInfo(16000, 1, 4000, subtype, "libsndfile")
+    info = sound_info.SoundInfo(16000, 1, 4000, subtype, "libsndfile")
     mixture, vocals = noise(1), 0.5 * noise(1)
     stems, _ = write_stems(tmp_path, mixture, vocals, info)
     step = 2.0 ** (1 - INTEGERS[subtype])
@@ -63,7 +63,7 @@ def test_vocals_are_rounded_to_the_nearest_step(tmp_path, subtype):
 
 @pytest.mark.parametrize("subtype", INTEGERS)
 def test_clamped_stems_stay_within_full_scale_and_add_up(tmp_path, subtype):
-    info = audio_io.SoundInfo(16000, 1, 4000, subtype, "libsndfile")
+    info = sound_info.SoundInfo(16000, 1, 4000, subtype, "libsndfile")
     step = 2.0 ** (1 - INTEGERS[subtype])
     mixture = np.rint(np.clip(noise(1, level=0.5), -1, 1 - step) / step) * step
     stems, note = write_stems(tmp_path, mixture, mixture + noise(1, level=0.8, seed=2), info)
@@ -72,7 +72,7 @@ def test_clamped_stems_stay_within_full_scale_and_add_up(tmp_path, subtype):
 
 
 def test_rescaled_stems_add_up_to_the_mixture_turned_down(tmp_path):
-    info = audio_io.SoundInfo(16000, 1, 4000, "PCM_16", "libsndfile")
+    info = sound_info.SoundInfo(16000, 1, 4000, "PCM_16", "libsndfile")
     mixture, vocals = noise(1, level=0.3), 2.5 * noise(1, level=0.3)
     stems, note = write_stems(tmp_path, mixture, vocals, info, "rescale")
     peak = max(np.abs(mixture).max(), np.abs(vocals).max(), np.abs(mixture - vocals).max())
@@ -82,21 +82,21 @@ def test_rescaled_stems_add_up_to_the_mixture_turned_down(tmp_path):
 
 
 def test_float_rule_keeps_what_passes_full_scale(tmp_path):
-    info = audio_io.SoundInfo(16000, 1, 4000, "PCM_16", "libsndfile")
+    info = sound_info.SoundInfo(16000, 1, 4000, "PCM_16", "libsndfile")
     mixture = noise(1, level=0.3)
     stems, note = write_stems(tmp_path, mixture, 4 * mixture, info, "float")
     np.testing.assert_allclose(stems["vocals"].samples, 4 * mixture, rtol=1e-6)
-    assert audio_io.probe(tmp_path / "vocals.wav").subtype == "FLOAT"
+    assert sound_info.probe(tmp_path / "vocals.wav").subtype == "FLOAT"
     assert "float" in note
 
 
-@pytest.mark.parametrize("clip", audio_io.CLIP_RULES)
+@pytest.mark.parametrize("clip", ["clamp", "rescale", "float"])
 def test_nothing_is_done_about_clipping_where_nothing_clips(tmp_path, clip):
-    info = audio_io.SoundInfo(16000, 1, 4000, "PCM_16", "libsndfile")
+    info = sound_info.SoundInfo(16000, 1, 4000, "PCM_16", "libsndfile")
     mixture = noise(1, level=0.1)
     stems, note = write_stems(tmp_path, mixture, 0.5 * mixture, info, clip)
     np.testing.assert_allclose(stems["vocals"].samples, 0.5 * mixture, atol=2**-16)  # half a step
-    assert (note, audio_io.probe(tmp_path / "vocals.wav").subtype) == ("", "PCM_16")
+    assert (note, sound_info.probe(tmp_path / "vocals.wav").subtype) == ("", "PCM_16")
 
 
 @settings(max_examples=60, deadline=None)
@@ -104,7 +104,7 @@ def test_nothing_is_done_about_clipping_where_nothing_clips(tmp_path, clip):
     n_channels=st.integers(1, 3),
     n_samples=st.integers(0, 70),
     subtype=st.sampled_from([*INTEGERS, "FLOAT", "DOUBLE"]),
-    clip=st.sampled_from(audio_io.CLIP_RULES),
+    clip=st.sampled_from(("clamp", "rescale", "float")),
     mixture_level=st.sampled_from([0, 1e-9, 0.1, 1, 30]),
     vocals_level=st.sampled_from([0, 1e-9, 0.1, 1, 30]),
 )
@@ -113,7 +113,7 @@ def test_any_sound_fits_and_the_stems_add_up_to_what_the_rule_says(
 ):
     mixture = noise(n_channels, n_samples, mixture_level)
     vocals = noise(n_channels, n_samples, vocals_level, seed=1)
-    stems, written, _ = audio_io.fit_stems(mixture, vocals, subtype, clip)
+    stems, written, _ = stem_rounding.fit_stems(mixture, vocals, subtype, clip)
     full_scale = 2.0**31 if written in INTEGERS else 1.0
     total = sum(stem.astype(float) for stem in stems.values()) / full_scale
     step = 2.0 ** (1 - INTEGERS[written]) if written in INTEGERS else 1e-5
@@ -141,13 +141,13 @@ def test_any_sound_fits_and_the_stems_add_up_to_what_the_rule_says(
     ],
 )
 def test_sample_format_follows_the_input_as_far_as_the_container_can(source, container, expected):
-    info = audio_io.SoundInfo(44100, 2, 100, source, "libsndfile")
-    assert audio_io.output_subtype(info, container) == expected
+    info = sound_info.SoundInfo(44100, 2, 100, source, "libsndfile")
+    assert writing.output_subtype(info, container) == expected
 
 
-@pytest.mark.parametrize("container", audio_io.FORMATS)
+@pytest.mark.parametrize("container", writing.FORMATS)
 def test_each_container_can_be_written_and_read(tmp_path, container):
-    info = audio_io.SoundInfo(44100, 2, 44100, "PCM_16", "libsndfile")
+    info = sound_info.SoundInfo(44100, 2, 44100, "PCM_16", "libsndfile")
     tone = 0.3 * np.sin(np.arange(44100) * 0.05) * np.ones((2, 1))
     stems, _ = write_stems(tmp_path, tone, 0.5 * tone, info, container=container)
     padding = {"mp3": 4000}.get(container, 0)  # samples; MP3 holds whole frames
@@ -160,8 +160,8 @@ def test_the_same_sound_gives_the_same_bytes_at_any_time(tmp_path):
 
     def write_all():
         for container, subtype in forms:
-            stems, _, _ = audio_io.fit_stems(noise(), 0.5 * noise(), subtype)
-            audio_io.write(tmp_path / subtype, stems["vocals"], 44100, container, subtype, {"title": "PEAK"})
+            stems, _, _ = stem_rounding.fit_stems(noise(), 0.5 * noise(), subtype)
+            writing.write(tmp_path / subtype, stems["vocals"], 44100, container, subtype, {"title": "PEAK"})
         return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     now = write_all()
@@ -183,9 +183,9 @@ def test_the_same_sound_gives_the_same_bytes_at_any_time(tmp_path):
     ],
 )
 def test_what_a_container_cannot_hold_is_refused_before_writing(container, subtype, rate_hz, n_channels, error, match):
-    info = audio_io.SoundInfo(rate_hz, n_channels, 100, "PCM_16", "libsndfile")
+    info = sound_info.SoundInfo(rate_hz, n_channels, 100, "PCM_16", "libsndfile")
     with pytest.raises(error, match=match):
-        audio_io.output_subtype(info, container, subtype)
+        writing.output_subtype(info, container, subtype)
 
 
 def wav_bytes(samples, claimed_bytes=None):
@@ -200,7 +200,7 @@ def wav_bytes(samples, claimed_bytes=None):
 def test_a_sound_that_ends_early_is_read_with_a_warning(tmp_path):
     path = tmp_path / "cut.wav"
     path.write_bytes(wav_bytes(np.ones(16000), claimed_bytes=64000))
-    audio, [warning] = audio_io.read(path)
+    audio, [warning] = reading.read(path)
     assert audio.n_samples == 16000
     assert "1.00 s of 2.00 s" in warning
 
@@ -209,7 +209,7 @@ def test_a_sound_that_ends_early_is_read_with_a_warning(tmp_path):
 def test_a_streamed_header_without_length_is_no_fault(tmp_path, claimed_bytes):
     path = tmp_path / "streamed.wav"
     path.write_bytes(wav_bytes(np.ones(16000), claimed_bytes))
-    audio, warnings = audio_io.read(path)
+    audio, warnings = reading.read(path)
     assert (audio.n_samples, warnings) == (16000, ())
 
 
@@ -219,8 +219,8 @@ def test_a_flac_header_that_claims_terabytes_costs_no_memory(tmp_path):
     data = bytearray(path.read_bytes())
     data[21] |= 0x0F  # the upper bits of the 36-bit sample count in STREAMINFO
     path.write_bytes(data)
-    assert audio_io.probe(path).n_samples > 2**35
-    audio, [warning] = audio_io.read(path)
+    assert sound_info.probe(path).n_samples > 2**35
+    audio, [warning] = reading.read(path)
     assert audio.n_samples <= 16000
     assert str(path) in warning
 
@@ -228,9 +228,9 @@ def test_a_flac_header_that_claims_terabytes_costs_no_memory(tmp_path):
 def test_a_sound_that_is_longer_than_allowed_is_refused_before_it_is_all_read(tmp_path):
     path = tmp_path / "long.wav"
     soundfile.write(path, np.zeros(100_000), 16000)
-    assert audio_io.read(path, max_samples=100_000)[0].n_samples == 100_000
+    assert reading.read(path, max_samples=100_000)[0].n_samples == 100_000
     with pytest.raises(InputError, match="longer than the 3 s"):
-        audio_io.read(path, max_samples=50_000)
+        reading.read(path, max_samples=50_000)
 
 
 def test_an_mp3_without_length_is_read_to_its_end(tmp_path):
@@ -244,8 +244,8 @@ def test_an_mp3_without_length_is_read_to_its_end(tmp_path):
         parts.append(data[data.index(data[:2], 100) :])  # without the first frame, which only tells the length
     path = tmp_path / "whole.mp3"
     path.write_bytes(b"".join(parts))
-    guessed_s = audio_io.probe(path).duration_s
-    audio, warnings = audio_io.read(path)
+    guessed_s = sound_info.probe(path).duration_s
+    audio, warnings = reading.read(path)
     assert guessed_s < 8
     assert audio.duration_s == pytest.approx(10, abs=0.2)  # s, a few frames of 26 ms
     assert warnings == ()
@@ -265,28 +265,28 @@ def test_a_flac_that_changes_its_rate_midway_is_refused(tmp_path, rate_hz):
     paths = [tmp_path / f"{name}.flac" for name in ("first", "second", "both")]
     for path, rate in zip(paths, (44100, rate_hz), strict=False):
         soundfile.write(path, noise(1, 50_000, 0.3).T, rate)
-        assert audio_io.read(path)[0].n_samples == 50_000
+        assert reading.read(path)[0].n_samples == 50_000
     first, second = (path.read_bytes() for path in paths[:2])
     length_unknown = first[:21] + bytes([first[21] & 0xF0]) + bytes(4) + first[26:]
     paths[2].write_bytes(length_unknown + flac_frames(second))
     with pytest.raises(InputError, match=f"from 44100 to {rate_hz} Hz midway"):
-        audio_io.read(paths[2])
+        reading.read(paths[2])
 
 
 def test_sounds_joined_in_one_ogg_file_are_not_cut_to_the_first(tmp_path):
     path = tmp_path / "song.ogg"
     soundfile.write(path, noise(1, 50_000, 0.3).T, 16000)
-    assert audio_io.read(path)[0].n_samples == 50_000
+    assert reading.read(path)[0].n_samples == 50_000
     path.write_bytes(2 * path.read_bytes())
     with pytest.raises(InputError, match="several sounds"):
-        audio_io.read(path)
+        reading.read(path)
 
 
 def test_of_a_flac_that_breaks_off_what_is_there_is_read_with_a_warning(tmp_path):
     path = tmp_path / "cut.flac"
     soundfile.write(path, noise(1, 16_000, 0.3).T, 16000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    audio, [warning] = audio_io.read(path)
+    audio, [warning] = reading.read(path)
     assert 3000 < audio.n_samples < 8000
     assert "breaks off" in warning
 
@@ -296,33 +296,33 @@ def test_an_mp3_behind_other_data_is_read(tmp_path):
     path = tmp_path / "song.mp3"
     soundfile.write(path, noise(1, 32_000, 0.3).T, 16000)
     path.write_bytes(bytes(range(200)) * 20 + path.read_bytes())
-    assert audio_io.read(path)[0].n_samples >= 32_000
+    assert reading.read(path)[0].n_samples >= 32_000
 
 
 TITLES = {"title": "Größe 歌", "artist": "Somebody", "album": "Songs", "date": "2024", "genre": "Folk"}
 
 
-@pytest.mark.parametrize("container", audio_io.FORMATS)
+@pytest.mark.parametrize("container", writing.FORMATS)
 def test_tags_are_kept(tmp_path, container):
     path = tmp_path / f"song.{container}"
-    subtype = soundfile.default_subtype(audio_io.FORMATS[container])
-    audio_io.write(path, np.zeros((1, 4000), np.float32), 16000, container, subtype, TITLES)
-    assert audio_io.probe(path).tags == TITLES
+    subtype = soundfile.default_subtype(writing.FORMATS[container])
+    writing.write(path, np.zeros((1, 4000), np.float32), 16000, container, subtype, TITLES)
+    assert sound_info.probe(path).tags == TITLES
 
 
 @needs_ffmpeg
 @needs_awkward
 def test_tags_come_from_ffmpeg_too():
-    assert audio_io.probe(AWKWARD / "has-tags.m4a").tags == {"artist": "Test Artist"}
+    assert sound_info.probe(AWKWARD / "has-tags.m4a").tags == {"artist": "Test Artist"}
 
 
 def test_tags_in_no_known_encoding_do_no_harm(tmp_path):
     path = tmp_path / "song.wav"
-    audio_io.write(path, np.zeros((1, 4000), np.float32), 16000, "wav", "FLOAT", {"title": "AEIOU"})
+    writing.write(path, np.zeros((1, 4000), np.float32), 16000, "wav", "FLOAT", {"title": "AEIOU"})
     path.write_bytes(path.read_bytes().replace(b"AEIOU", b"\xc4\xff\xfe\xd6\xdc"))
-    tags = audio_io.probe(path).tags
-    audio_io.write(tmp_path / "again.wav", np.zeros((1, 4000), np.float32), 16000, "wav", "FLOAT", tags)
-    assert audio_io.probe(tmp_path / "again.wav").tags == tags
+    tags = sound_info.probe(path).tags
+    writing.write(tmp_path / "again.wav", np.zeros((1, 4000), np.float32), 16000, "wav", "FLOAT", tags)
+    assert sound_info.probe(tmp_path / "again.wav").tags == tags
 
 
 def make_fifo(path):
@@ -345,7 +345,7 @@ def test_what_is_no_sound_gets_one_line_that_says_so(tmp_path, make, says):
     path = tmp_path / "song.wav"
     make(path)
     with pytest.raises(InputError, match=says) as caught:
-        audio_io.read(path)
+        reading.read(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -355,7 +355,7 @@ def test_without_ffmpeg_the_line_says_what_to_install(tmp_path, monkeypatch):
     path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="install ffmpeg"):
-        audio_io.probe(path)
+        sound_info.probe(path)
 
 
 @needs_ffmpeg
@@ -370,7 +370,7 @@ def test_without_ffmpeg_the_line_says_what_to_install(tmp_path, monkeypatch):
     ],
 )
 def test_ffmpeg_reads_what_libsndfile_cannot(name, n_channels, rate_hz, seconds):
-    audio, warnings = audio_io.read(AWKWARD / name)
+    audio, warnings = reading.read(AWKWARD / name)
     assert (audio.n_channels, audio.rate_hz) == (n_channels, rate_hz)
     assert audio.duration_s == pytest.approx(seconds, abs=0.05)  # s, two codec frames
     assert warnings == ()
@@ -382,7 +382,7 @@ def test_ffmpeg_reads_what_libsndfile_cannot(name, n_channels, rate_hz, seconds)
 def test_a_file_name_is_never_an_option_or_an_address(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     shutil.copy(AWKWARD / "has-tags.m4a", f"./{name}")
-    assert audio_io.read(Path(name))[0].duration_s > 3
+    assert reading.read(Path(name))[0].duration_s > 3
 
 
 @needs_ffmpeg
@@ -390,7 +390,7 @@ def test_a_playlist_cannot_make_ffmpeg_open_an_address(tmp_path):
     path = tmp_path / "song.m4a"
     path.write_text("#EXTM3U\n#EXTINF:5,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n")
     with pytest.raises(InputError):
-        audio_io.read(path)
+        reading.read(path)
 
 
 @needs_awkward
@@ -404,7 +404,7 @@ def test_every_awkward_file_is_read_or_named_in_one_line(path):
 def complaint(path):
     """The line with which a file is refused; empty when it is read."""
     try:
-        audio_io.read(path)
+        reading.read(path)
     except InputError as err:
         return str(err)
     return ""
@@ -415,7 +415,7 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one_and_nothing_else(tmp_
     path.write_bytes(b"old")
 
     def write_half():
-        with audio_io.whole_file(path) as part:
+        with atomic.whole_file(path) as part:
             part.write_bytes(b"half")
             raise OSError(28, "No space left on device")
 
@@ -427,4 +427,4 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one_and_nothing_else(tmp_
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match=r"vocals\.wav: cannot be written"):
-        audio_io.write(tmp_path / "file" / "vocals.wav", np.zeros((1, 10), np.float32), 16000, "wav", "FLOAT")
+        writing.write(tmp_path / "file" / "vocals.wav", np.zeros((1, 10), np.float32), 16000, "wav", "FLOAT")

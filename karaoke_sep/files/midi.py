@@ -1,0 +1,74 @@
+"""Standard MIDI files.
+
+Written by hand: a format 0 file is a list of a few kinds of message, shorter than the code that would drive a library,
+and no dependency is needed for it.
+
+References
+----------
+MIDI Manufacturers Association (1996). The complete MIDI 1.0 detailed specification; Standard MIDI files 1.0.
+"""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..types import Note, PitchTrack
+
+_TICKS_PER_S = 960  # of a MIDI file: 480 in a quarter note, and 120 of those a minute
+_BEND_SEMITONES = 2  # what a synthesiser does unless told otherwise, and what the file asks for
+_VOICE_OOHS = 53  # General MIDI: a sustained sound, on which bends can be heard
+
+
+def encode(notes: Sequence[Note], track: PitchTrack | None = None) -> bytes:
+    """Return the bytes of a standard MIDI file (format 0).
+
+    Parameters
+    ----------
+    notes : sequence of Note
+        In order of time.
+    track : PitchTrack, optional
+        With it, pitch bends follow the contour within each note, as far as two semitones; without it, all is in tune.
+    """
+    # (time, order among events at that time, bytes): a note ends before the next is bent, and is bent before it begins.
+    events = []
+    for note in notes:
+        events.append((note.offset_s, 0, bytes([0x80, note.key, 0])))
+        events.append((note.onset_s, 2, bytes([0x90, note.key, note.velocity])))
+        if track is not None:
+            events += [(time_s, 1, bend) for time_s, bend in _bends(note, track)]
+    setup = [bytes([0xC0, _VOICE_OOHS])]
+    # Registered parameter 0 is the range of the bend in semitones and cents; 127, 127 closes it.
+    setup += [
+        bytes([0xB0, *pair]) for pair in ((101, 0), (100, 0), (6, _BEND_SEMITONES), (38, 0), (101, 127), (100, 127))
+    ]
+    body = b"\x00\xff\x51\x03" + (500_000).to_bytes(3, "big")  # us in a quarter note
+    body += b"".join(b"\x00" + message for message in setup)
+    now = 0
+    for tick, _, message in sorted((round(time_s * _TICKS_PER_S), order, message) for time_s, order, message in events):
+        body += _variable_length(tick - now) + message
+        now = tick
+    body += b"\x00\xff\x2f\x00"
+    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, _TICKS_PER_S // 2) + b"MTrk" + struct.pack(">I", len(body)) + body
+
+
+def _bends(note: Note, track: PitchTrack) -> list[tuple[float, bytes]]:
+    """Times and messages: a bend at the onset, then one for each frame in which the bend changes."""
+    inside = (track.times_s >= note.onset_s) & (track.times_s < note.offset_s) & np.isfinite(track.f0_hz)
+    semitones = 69 + 12 * np.log2(track.f0_hz[inside] / 440) - note.key
+    values = np.clip(np.rint(8192 + 8192 * semitones / _BEND_SEMITONES), 0, 16383).astype(int)
+    times_s = track.times_s[inside]
+    times_s[:1] = note.onset_s
+    changed = np.diff(values, prepend=-1) != 0
+    return [
+        (time_s, bytes([0xE0, value & 127, value >> 7]))
+        for time_s, value in zip(times_s[changed].tolist(), values[changed].tolist(), strict=True)
+    ]
+
+
+def _variable_length(number: int) -> bytes:
+    """Seven bits a byte, the highest first; all but the last have the top bit set."""
+    groups = [number & 127]
+    while number := number >> 7:
+        groups.append(number & 127 | 128)
+    return bytes(reversed(groups))

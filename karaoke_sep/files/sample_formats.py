@@ -1,0 +1,22 @@
+"""Sample formats, as libsndfile names them, and what is true of each."""
+
+import re
+
+INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+EVEN = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+LOSSY = re.compile("VORBIS|OPUS|MPEG")
+
+
+def sample_bytes(subtype: str) -> int:
+    """Return the bytes that one sample takes, in memory or in a WAV file; 4 for what is decoded to float."""
+    return INTEGER_BITS.get(subtype, 64 if subtype == "DOUBLE" else 32) // 8
+
+
+def is_wide(subtype: str) -> bool:
+    """Return whether float32 does not hold every value of a format."""
+    return subtype in ("PCM_32", "ALAC_32", "DOUBLE")
+
+
+def is_uneven(subtype: str) -> bool:
+    """Return whether the steps of a format are uneven, as those of A-law, u-law and ADPCM are."""
+    return subtype not in EVEN and not LOSSY.search(subtype)

@@ -1,0 +1,67 @@
+"""Samples of a long recording, on the disk instead of in memory."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import OutputError
+from ..types import Audio
+
+
+class SampleFile:
+    """Samples on the disk instead of in memory, in a file without a name, which goes when it is closed.
+
+    Attributes
+    ----------
+    rate_hz, n_channels, n_samples : int
+    """
+
+    def __init__(self, folder: Path, rate_hz: int, n_channels: int, dtype: type):
+        self.rate_hz, self.n_channels, self.n_samples = rate_hz, n_channels, 0
+        self._folder, self._dtype = folder, np.dtype(dtype)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, it is closed by __exit__
+        except OSError as err:
+            raise self._failure(err) from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def excerpt(self, start: int, stop: int) -> Audio:
+        """Samples from ``start`` to before ``stop``, both within what is there."""
+        self._file.seek(start * self._frame_bytes)
+        data = self._file.read((stop - start) * self._frame_bytes)
+        return Audio(np.frombuffer(data, self._dtype).reshape(-1, self.n_channels).T, self.rate_hz)
+
+    def append(self, samples: np.ndarray) -> None:
+        """Samples, shape (C, n), after the last."""
+        self._put(self.n_samples, samples)
+
+    def add(self, start: int, samples: np.ndarray) -> None:
+        """Add samples, shape (C, n), to those from ``start`` on; ``start`` is not beyond the end."""
+        n_there = min(self.n_samples - start, samples.shape[1])
+        samples = samples.astype(self._dtype)
+        samples[:, :n_there] += self.excerpt(start, start + n_there).samples
+        self._put(start, samples)
+
+    def _failure(self, err: OSError) -> OutputError:
+        reason = (err.strerror or "").lower()
+        return OutputError(f"{self._folder}: the samples of a long recording cannot be kept there ({reason})")
+
+    @property
+    def _frame_bytes(self) -> int:
+        return self._dtype.itemsize * self.n_channels
+
+    def _put(self, start: int, samples: np.ndarray) -> None:
+        try:
+            self._file.seek(start * self._frame_bytes)
+            self._file.write(samples.T.astype(self._dtype).tobytes())
+            self._file.flush()
+        except OSError as err:
+            raise self._failure(err) from None
+        self.n_samples = max(self.n_samples, start + samples.shape[1])

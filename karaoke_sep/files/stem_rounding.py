@@ -1,0 +1,115 @@
+"""Round stems to the steps of a sample format, so that they add up to the input.
+
+- Integer formats: samples are rounded to the nearest step without dither, the vocals first; the accompaniment is the
+  rounded mixture minus the rounded vocals. So the stems add up to the input exactly.
+- Float formats: the accompaniment is the mixture minus the vocals, in that format.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .sample_formats import INTEGER_BITS
+
+
+def fit_stems(
+    mixture: np.ndarray, vocals: np.ndarray, subtype: str, clip: str = "clamp"
+) -> tuple[dict[str, np.ndarray], str, str]:
+    """Both stems in the steps of a sample format, so that they add up to the mixture in it.
+
+    Parameters
+    ----------
+    mixture, vocals : ndarray, shape (C, N), full scale 1.0
+    subtype : str
+        Sample format. Float formats have no limit, and ``clip`` does not concern them.
+    clip : {"clamp", "rescale", "float"}
+        What happens when a stem passes full scale. "clamp": the vocals are held where both stems stay within it;
+        the overshoot of one goes to the other, and the sum stays exact (a mixture that itself passes full scale is
+        limited first). "rescale": turned down by one gain, and add up to the mixture times that gain.
+        "float": both are written as 32-bit float, unchanged.
+
+    Returns
+    -------
+    stems : dict of ndarray, shape (C, N)
+        ``vocals`` and ``accompaniment``: int32, scaled to fill the 32 bits, for integer formats; float otherwise.
+    subtype : str
+        ``FLOAT`` when the rule is "float" and had to act.
+    note : str
+        What was done about clipping; empty when nothing had to be.
+    """
+    fit = fit_for([(mixture, vocals)], subtype, clip)
+    return fit.stems(mixture, vocals), fit.subtype, fit.note
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the stems of a whole recording are fitted into a sample format, to be done block by block.
+
+    Attributes
+    ----------
+    subtype, note : str
+        As `fit_stems` gives them.
+    gain : float, optional
+        All is turned down by it.
+    """
+
+    subtype: str
+    note: str = ""
+    gain: np.floating | None = None
+
+    def stems(self, mixture: np.ndarray, vocals: np.ndarray) -> dict[str, np.ndarray]:
+        """The stems of a block, as `fit_stems` gives them."""
+        if self.subtype in ("FLOAT", "DOUBLE"):
+            return _float_stems(mixture, vocals, self.subtype)
+        if self.gain is not None:
+            mixture, vocals = mixture * self.gain, vocals * self.gain
+        if self.subtype in INTEGER_BITS:
+            return _integer_stems(mixture, vocals, INTEGER_BITS[self.subtype])
+        mixture = np.clip(mixture, -1, 1)
+        vocals = np.clip(vocals, np.maximum(-1, mixture - 1), np.minimum(1, mixture + 1))
+        return _float_stems(mixture, vocals, "FLOAT")
+
+
+def fit_for(blocks: Iterable[tuple[np.ndarray, np.ndarray]], subtype: str, clip: str) -> Fit:
+    """The fit that suits all blocks of a recording, (mixture, vocals) each; the rest as for `fit_stems`."""
+    if subtype in ("FLOAT", "DOUBLE"):
+        return Fit(subtype)
+    top = 1 - 2.0 ** (1 - INTEGER_BITS[subtype]) if subtype in INTEGER_BITS else 1.0
+    n_over, peaks = 0, []
+    for mixture, vocals in blocks:
+        sounds = (mixture, vocals, mixture - vocals)
+        n_over += int(np.count_nonzero(np.logical_or.reduce([_beyond(samples, top) for samples in sounds])))
+        peaks.append(max(np.abs(samples).max(initial=0) for samples in sounds))
+    if not n_over:
+        return Fit(subtype)
+    if clip == "float":
+        return Fit("FLOAT", f"{n_over} samples pass full scale; written as 32-bit float")
+    if clip == "rescale":
+        gain = top / max(peaks)
+        return Fit(subtype, f"{n_over} samples pass full scale; turned down by {-20 * np.log10(gain):.2f} dB", gain)
+    return Fit(subtype, f"{n_over} samples pass full scale and are clamped; --clip rescale or float keeps them")
+
+
+def _beyond(samples: np.ndarray, top: float) -> np.ndarray:
+    return (samples > top) | (samples < -1)
+
+
+def _float_stems(mixture: np.ndarray, vocals: np.ndarray, subtype: str) -> dict[str, np.ndarray]:
+    dtype = np.float64 if subtype == "DOUBLE" else np.float32
+    vocals = vocals.astype(dtype)
+    return {"vocals": vocals, "accompaniment": mixture.astype(dtype) - vocals}
+
+
+def _integer_stems(mixture: np.ndarray, vocals: np.ndarray, n_bits: int) -> dict[str, np.ndarray]:
+    low, high = -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
+    mixture, vocals = (
+        np.clip(np.rint(samples * 2.0 ** (n_bits - 1)), low, high).astype(np.int64 if n_bits == 32 else np.int32)
+        for samples in (mixture, vocals)
+    )
+    vocals = np.clip(vocals, np.maximum(low, mixture - high), np.minimum(high, mixture - low))
+    to_32_bits = 32 - n_bits
+    return {
+        "vocals": (vocals << to_32_bits).astype(np.int32),
+        "accompaniment": ((mixture - vocals) << to_32_bits).astype(np.int32),
+    }
