@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from ..errors import ConfigError
+from .options import PATH, NamedPath, Number
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE = NamedPath(dir_okay=False, path_type=Path)
 
 
 def _outputs(command):
@@ -39,12 +40,19 @@ def evaluate():
 
 
 @evaluate.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @click.option("--split", type=click.Choice(["dev", "test", "all"]), default="all", show_default=True)
 @click.option("--singers", metavar="NAME,...", default="", help="Only these.")
 @click.option("--every", default=1, type=click.IntRange(1), metavar="K", help="Only every K-th clip.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N of these.")
-@click.option("--snr", "snr_db", default=0.0, show_default=True, help="Voice over accompaniment, dB: -5, 0 or 5.")
+@click.option(
+    "--snr",
+    "snr_db",
+    default=0.0,
+    show_default=True,
+    type=Number(-60, 60),
+    help="Voice over accompaniment, dB: -5, 0 or 5.",
+)
 @click.option(
     "--config", "source", metavar="FILE", help="YAML file, or a shipped one: default, fast, classic, trained."
 )
@@ -98,7 +106,7 @@ def mir1k(
 
 
 @evaluate.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @click.option("--model", required=True, type=_FILE, help="A model of karaoke-sep train activity.")
 @click.option("--singers", metavar="NAME,...", default="", help="Only these.")
 @click.option("--every", default=1, type=click.IntRange(1), metavar="K", help="Only every K-th clip.")
@@ -129,8 +137,8 @@ def activity(folder, model, singers, every, jobs):
 
 
 @evaluate.command()
-@click.argument("estimates", type=click.Path(path_type=Path))
-@click.argument("references", type=click.Path(path_type=Path))
+@click.argument("estimates", type=PATH)
+@click.argument("references", type=PATH)
 @_outputs
 def stems(estimates, references, **outputs):
     """Score the stems in ESTIMATES, by whatever tool, against those in REFERENCES.

@@ -4,6 +4,7 @@ import click
 
 from .options import (
     PATH,
+    Number,
     check_contours,
     config_options,
     contours_option,
@@ -36,9 +37,7 @@ def _parse_strength(ctx, param, text: str | None) -> float | None:
 @click.option("-o", "--output", default="karaoke", show_default=True, type=PATH, help="Folder of all backing tracks.")
 @config_options
 @contours_option
-@click.option(
-    "--vocals-level", "level_db", type=click.FloatRange(-60, 0), metavar="DB", help="Keep the voice, so much softer."
-)
+@click.option("--vocals-level", "level_db", type=Number(-60, 0), metavar="DB", help="Keep the voice, so much softer.")
 @click.option(
     "--strength",
     "strength_db",
@@ -47,12 +46,8 @@ def _parse_strength(ctx, param, text: str | None) -> float | None:
     help="gentle spares the music, hard leaves less voice, normal is between; or dB to count the voice louder by "
     "(-6, 6 and 0).  [default: wiener.voice_db of the config]",
 )
-@click.option(
-    "--key", "key_semitones", default=0.0, type=click.FloatRange(-12, 12), help="Semitones higher, below 0 lower."
-)
-@click.option(
-    "--tempo", "tempo_ratio", default=1.0, type=click.FloatRange(0.5, 2), help="Times as fast, below 1 slower."
-)
+@click.option("--key", "key_semitones", default=0.0, type=Number(-12, 12), help="Semitones higher, below 0 lower.")
+@click.option("--tempo", "tempo_ratio", default=1.0, type=Number(0.5, 2), help="Times as fast, below 1 slower.")
 @click.option("--name", default="{parent}/{track} ({stem})", show_default=True, help="Name of the track; also {file}.")
 @format_options
 @running_options

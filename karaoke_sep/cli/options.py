@@ -1,5 +1,7 @@
 """Options that several commands share, and the config that they give."""
 
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,8 +31,33 @@ def _parse_shard(ctx, param, text: str) -> tuple[int, int]:
     return number, count
 
 
+class Number(click.FloatRange):
+    """A finite number within a range; click lets NaN through every range."""
+
+    name = "number"
+
+    def convert(self, value, param, ctx):
+        """Return the number, or fail with one line."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+class NamedPath(click.Path):
+    """A path that is not empty: the path of an empty name would be the current folder."""
+
+    def convert(self, value, param, ctx):
+        """Return the path, or fail with one line."""
+        if not os.fspath(value):
+            self.fail("the name of a file or folder is empty", param, ctx)
+        if "\0" in os.fsdecode(value):
+            self.fail("the name of a file or folder holds a null character", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 # Whether it can be read shows later, so that one file that cannot does not stop the others.
-PATH = click.Path(path_type=Path, readable=False)
+PATH = NamedPath(path_type=Path, readable=False)
 
 
 inputs_argument = click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...")

@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 
 from ..errors import ConfigError
-
-_PATH = click.Path(path_type=Path)
+from .options import PATH, Number
 
 
 def _shared(command):
@@ -18,7 +17,7 @@ def _shared(command):
         click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Same seed, same model."),
         click.option("--test-singers", metavar="NAME,...", default="", help="Singers to keep for a test."),
         click.option("--train-singers", metavar="NAME,...", default="", help="Only these; else all others."),
-        click.option("--model", "path", required=True, type=_PATH, metavar="FILE", help="The model to write, .npz."),
+        click.option("--model", "path", required=True, type=PATH, metavar="FILE", help="The model to write, .npz."),
     ):
         command = option(command)
     return command
@@ -33,15 +32,13 @@ def train():
 
 
 @train.command()
-@click.argument("dataset", type=_PATH)
+@click.argument("dataset", type=PATH)
 @_shared
 @click.option("--only", type=click.Choice(["voice", "accompaniment"]), help="Learn this side alone.")
 @click.option("--bases", "n_bases", default=256, show_default=True, type=click.IntRange(1, 4096), help="Of each side.")
 @click.option("--epochs", "n_epochs", default=6, show_default=True, type=click.IntRange(1), help="Passes over it all.")
-@click.option(
-    "--window-ms", default=192.0, show_default=True, type=click.FloatRange(10, 1000), help="That of the separation."
-)
-@click.option("--hop-ms", default=32.0, show_default=True, type=click.FloatRange(1), help="From frame to frame.")
+@click.option("--window-ms", default=192.0, show_default=True, type=Number(10, 1000), help="That of the separation.")
+@click.option("--hop-ms", default=32.0, show_default=True, type=Number(1), help="From frame to frame.")
 @click.option(
     "--rate-hz",
     default=16000,
@@ -53,7 +50,7 @@ def train():
     "--voice-semitones",
     default=8.0,
     show_default=True,
-    type=click.FloatRange(0, 24),
+    type=Number(0, 24),
     help="Voices are also heard up to so much higher and lower.",
 )
 def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, **settings):
@@ -82,7 +79,7 @@ def nmf(dataset, path, train_singers, test_singers, seed, n_jobs, quiet, only, *
 
 
 @train.command()
-@click.argument("dataset", type=_PATH)
+@click.argument("dataset", type=PATH)
 @_shared
 @click.option("--gaussians", default=8, show_default=True, type=click.IntRange(1, 64), help="In each class.")
 @click.option(
