@@ -1,33 +1,28 @@
-"""Settings: one YAML section for each method file, read strictly.
+"""Settings: one YAML section for each file of the method.
 
-Every method file holds a frozen dataclass ``Params``, with units in the names and range checks in
-``__post_init__``; this file only assembles them. Later wins: defaults, then the YAML file (or a nested
-dict), then ``section.key=value`` overrides.
-
-YAML is read by the type that a setting declares, not by what a value looks like. So ``1e-4`` is a number, and
-``no`` is a word, not ``false``. A key that is unknown or given twice, a value of another type, NaN and infinities,
-tags, anchors and aliases are errors that name the line.
+Every file of the method holds a frozen dataclass ``Params``, with units in the names of its fields and their ranges
+beside their defaults; this file only assembles them. Later sources win: the defaults, then the YAML file (or a nested
+dict), then ``section.key=value`` overrides. All errors of a source are reported at once, each with its line.
 """
 
 import difflib
 import hashlib
 import json
-import math
 import os
 import pkgutil
-import re
+import stat
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, make_dataclass, replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import yaml
 
-from . import accompaniment, pitch
+from . import accompaniment, catalogue, pitch, strict_yaml
 from .activity.song import Params as VocalActivity
 from .dsp.stft import Params as Stft
 from .errors import ConfigError
@@ -42,17 +37,14 @@ from .steps.whitening import Params as Whitening
 from .steps.wiener import Params as Wiener
 
 _MAX_BYTES = 100_000  # ten times a file of every setting; takes PyYAML under 2 s whatever it holds
-_MAX_DEPTH = 10  # section, backend, setting and list make 4
-_FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_NULLS = ("", "~", "null")
+_MAX_ERRORS = 20  # lines that a person reads
 _UNITS = {"hz": "Hz", "s": "s", "ms": "ms", "db": "dB", "cents": "cents", "bins": "bins", "frames": "frames"}
 
 
 def backend_section(name: str, package: types.ModuleType, default: str) -> type:
-    """Dataclass of a section that chooses one of the modules of a package.
+    """Return the dataclass of a section that chooses one of the modules of a package.
 
-    It holds ``backend``, the name of a module, and for each module that is not private its ``Params``.
+    It holds ``backend``, the name of a module, and the ``Params`` of each module that is not private.
     """
     names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
     params = {n: import_module(f"{package.__name__}.{n}").Params for n in names}
@@ -67,7 +59,7 @@ def backend_section(name: str, package: types.ModuleType, default: str) -> type:
     )
 
 
-if TYPE_CHECKING:  # their fields are known when they are made
+if TYPE_CHECKING:  # their fields are only known at run time
     Pitch: TypeAlias = Any
     Accompaniment: TypeAlias = Any
 else:
@@ -77,7 +69,7 @@ else:
 
 @dataclass(frozen=True)
 class Config:
-    """Every setting, one section for each method file, in the order of the data."""
+    """Every setting, one section for each file of the method, in the order of the data."""
 
     stft: Stft = field(default_factory=Stft)
     melody_enhancement: MelodyEnhancement = field(default_factory=MelodyEnhancement)
@@ -104,20 +96,21 @@ class Row(NamedTuple):
 
 
 def load_config(source: str | os.PathLike | Mapping | None = None, overrides: Iterable[str] = ()) -> Config:
-    """Settings from a file, with overrides.
+    """Return the settings of a file, with overrides.
 
     Parameters
     ----------
     source : path, name of a shipped config, nested dict or None
-        What it leaves out keeps its default. A name without separator and extension that is shipped
-        ("default", "fast", "classic") means the shipped one; ``./fast`` means a file.
+        Settings that it leaves out keep their defaults. The name of a shipped config, such as "fast", means that
+        config; ``./fast`` means a file.
     overrides : iterable of str
-        Each "section.key=value", applied in order.
+        Each is "section.key=value"; they are applied in order.
 
     Raises
     ------
     ConfigError
-        Where a setting makes no sense: file and line, key, value and what is wanted.
+        If a setting is unknown, of another type or out of range. The text has a line for each error: file and line,
+        key, value and the accepted values.
     """
     return load_with_origins(source, overrides)[0]
 
@@ -128,7 +121,7 @@ def load_with_origins(
     schema: type = Config,
     options: Mapping[str, Iterable[str]] = types.MappingProxyType({}),
 ) -> tuple[Any, dict[str, str]]:
-    """As `load_config`, and where each setting that is not a default came from.
+    """Return the settings as `load_config` does, and the origin of each setting that is not a default.
 
     Parameters
     ----------
@@ -137,8 +130,8 @@ def load_with_origins(
     schema : type
         Any dataclass tree whose fields all have defaults.
     options : mapping
-        Overrides that options of the command line stand for, such as {"--pitch": ["pitch.backend=peaks"]}, so that a
-        fault names what was written. ``overrides`` win over them.
+        Overrides that options of the command line stand for, such as {"--pitch": ["pitch.backend=peaks"]}, so that an
+        error names the option. ``overrides`` win over them.
 
     Returns
     -------
@@ -146,18 +139,23 @@ def load_with_origins(
     origins : dict
         From dotted key to "file:line", "--set", the name of an option or, for a dict, "config".
     """
-    settings: dict[str, tuple[Any, str]] = {}
+    reading = _Reading({}, [], set())
     if source is not None:
-        node, place = _read_source(source)
-        _collect(node, schema, "", place, settings)
+        with reading.collecting_errors():
+            node, place = _read_source(source)
+            _collect(node, schema, "", place, reading)
     for option, texts in [*options.items(), ("--set", overrides)]:
         for text in texts:
-            _collect(_read_override(text), schema, "", partial(_place_of_option, option), settings)
-    return _build(schema(), "", settings), {key: origin for key, (_, origin) in settings.items()}
+            with reading.collecting_errors():
+                _collect(_read_override(text), schema, "", _Place(option, has_lines=False), reading)
+    config = _build(schema(), "", reading)
+    if reading.errors:
+        raise ConfigError("\n".join(_at_most(_MAX_ERRORS, list(dict.fromkeys(reading.errors)))))
+    return config, {key: origin for key, (_, origin) in reading.settings.items()}
 
 
 def describe(config: Any, origins: Mapping[str, str] = types.MappingProxyType({})) -> list[Row]:
-    """Every effective setting with its unit and where it came from."""
+    """Return every effective setting with its unit and origin."""
     return [
         Row(
             key,
@@ -170,36 +168,26 @@ def describe(config: Any, origins: Mapping[str, str] = types.MappingProxyType({}
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Nested dict of every setting; `load_config` reads it back."""
+    """Return every setting as a nested dict, which `load_config` reads back."""
     return asdict(config)
 
 
 def changes(config: Any) -> dict[str, str]:
-    """Settings that are not as by default, with their values."""
+    """Return the settings that differ from the default config, with their values."""
     default = {row.key: row.value for row in describe(Config())}
     return {row.key: row.value for row in describe(config) if row.value != default[row.key]}
 
 
-def to_yaml(config: Any) -> str:
-    """YAML text of every setting; `load_config` reads it back from a file."""
-    return yaml.safe_dump(to_dict(config), sort_keys=False)
+def to_yaml(config: Config) -> str:
+    """Return every setting as YAML text with the comments of the default config; `load_config` reads it from a file."""
+    template = (catalogue.config_folder() / "default.yaml").read_text(encoding="utf-8")
+    return strict_yaml.fill(template, dict(_leaves(config)))
 
 
 def fingerprint(config: Any) -> str:
-    """16 hexadecimal digits that equal configs share."""
+    """Return 16 hexadecimal digits that are the same for equal configs."""
     settings = json.loads(json.dumps(dict(_leaves(config))), parse_int=float)  # equal configs may hold 50 and 50.0
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def shipped_names() -> list[str]:
-    """Names of the configs that come with the package."""
-    return sorted(path.stem for path in _shipped_dir().glob("*.yaml"))
-
-
-def _shipped_dir() -> Path:
-    package = Path(__file__).parent
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"  # beside the package in a checkout
 
 
 def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -211,84 +199,41 @@ def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + f.name, value
 
 
-# From sources to YAML nodes. `Place` names a place in the source for the user.
-
-Place = Callable[[yaml.Mark], str]
+# From sources to YAML nodes.
 
 
-class _Loader(yaml.SafeLoader):
-    """Composes nodes, with marks, of plain and shallow YAML only."""
+class _Place(NamedTuple):
+    """Name of a source in messages; a file has lines, an option has none."""
 
-    depth = 0
+    name: str
+    has_lines: bool
 
-    def compose_node(self, parent, index):
-        event = self.peek_event()
-        if event.anchor is not None or getattr(event, "tag", None) is not None:
-            problem = "tags, anchors and aliases are not accepted; write the value out"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        if self.depth == _MAX_DEPTH:
-            problem = f"more than {_MAX_DEPTH} levels of nesting; sections hold settings, two or three levels deep"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        self.depth += 1
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
+    def of(self, node: yaml.Node) -> str:
+        return f"{self.name}:{node.start_mark.line + 1}" if self.has_lines else self.name
 
 
-def _place_of_option(option: str, mark: yaml.Mark) -> str:
-    return option
-
-
-def _compose(text: str, name: str, place: Place) -> yaml.Node | None:
-    try:
-        return yaml.compose(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        what = " ".join(", ".join(filter(None, (error.context, error.problem))).split())
-        raise ConfigError(f"{place(error.problem_mark or error.context_mark)}: {what}") from error
-    except yaml.reader.ReaderError as error:
-        raise ConfigError(f"{name}: character {error.position} is not printable") from error
-    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF"
-        raise ConfigError(f"{name}: not valid YAML ({error})") from error
-
-
-def _read_source(source: str | os.PathLike | Mapping) -> tuple[yaml.Node | None, Place]:
+def _read_source(source: str | os.PathLike | Mapping) -> tuple[yaml.Node | None, _Place]:
     if isinstance(source, Mapping):
-        return _node(source), lambda mark: "config"
+        return strict_yaml.as_node(source), _Place("config", has_lines=False)
     path, name = _find(source)
-
-    def place(mark: yaml.Mark) -> str:
-        return f"{name}:{mark.line + 1}"
-
-    return _compose(_read_text(path, name), name, place), place
-
-
-def _node(value: Any) -> yaml.Node:
-    """YAML node of a Python value; text is as if in quotes, so a dict passes the same checks as a file."""
-    mark = yaml.Mark("", 0, 0, 0, None, None)
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        pairs = [(yaml.ScalarNode("", str(key), mark), _node(item)) for key, item in value.items()]
-        return yaml.MappingNode("", pairs, mark)
-    if isinstance(value, list | tuple):
-        return yaml.SequenceNode("", [_node(item) for item in value], mark)
-    if isinstance(value, str | os.PathLike):
-        return yaml.ScalarNode("", str(value), mark, style='"')
-    if value is None or isinstance(value, bool | int | float):
-        return yaml.ScalarNode("", json.dumps(value), mark)
-    raise ConfigError(f"config: a value is of type {type(value).__name__}; numbers, text, lists and dicts are wanted")
+    return strict_yaml.compose(_read_text(path, name), name), _Place(name, has_lines=True)
 
 
 def _find(source: str | os.PathLike) -> tuple[Path, str]:
-    """The file, and what to call it in messages."""
-    if isinstance(source, str) and source in shipped_names():
-        return _shipped_dir() / f"{source}.yaml", f"configs/{source}.yaml"
+    """Return the path of a config file, and its name in messages."""
+    names = catalogue.configs()
+    if isinstance(source, str) and source in names:
+        return catalogue.config_folder() / f"{source}.yaml", f"configs/{source}.yaml"
     path = Path(source)
-    if os.path.isfile(path):  # unlike Path.is_file, it gives False for a name that the system refuses
-        return path, str(path)
-    if os.path.exists(path):
+    try:
+        mode = os.stat(path).st_mode
+    except PermissionError:  # on the way there is a folder that may not be entered
+        raise ConfigError(f"{path}: cannot be read (permission denied); change its permissions") from None
+    except (OSError, ValueError):  # also a name that the system rejects
+        raise ConfigError(f"{path}: no such config file; shipped configs are {', '.join(names)}") from None
+    if not stat.S_ISREG(mode):
         raise ConfigError(f"{path}: not a regular file; a config is a YAML file")
-    raise ConfigError(f"{path}: no such config file; shipped configs are {', '.join(shipped_names())}")
+    return path, str(path)
 
 
 def _read_text(path: Path, name: str) -> str:
@@ -309,7 +254,7 @@ def _read_override(text: str) -> yaml.Node:
     key, equals, value = text.partition("=")
     if not (key.strip() and equals):
         raise ConfigError(f"--set {text!r}: write section.key=value")
-    node = _compose(value, f"--set {text!r}", lambda mark: f"--set {text!r}")
+    node = strict_yaml.compose(value, f"--set {text!r}", has_lines=False)
     if node is None:
         raise ConfigError(f"--set {text!r}: the value is missing; null and '' are values")
     for name in reversed(key.strip().split(".")):
@@ -318,140 +263,100 @@ def _read_override(text: str) -> yaml.Node:
     return node
 
 
-# From YAML nodes to checked values.
+# From YAML nodes to a checked config.
 
 
-def _collect(node: yaml.Node | None, schema: type, prefix: str, place: Place, settings: dict) -> None:
-    """Add what a mapping sets to ``settings``: from dotted key to value and origin."""
-    if node is None or _is_null(node):  # a section whose settings are all commented out
+class _Reading(NamedTuple):
+    """Settings that have been read so far.
+
+    Attributes
+    ----------
+    settings : dict
+        From dotted key to value and origin.
+    errors : list of str
+    faulty : set of str
+        Prefixes of the sections that hold an error. Their other settings are not checked against each other.
+    """
+
+    settings: dict[str, tuple[Any, str]]
+    errors: list[str]
+    faulty: set[str]
+
+    @contextmanager
+    def collecting_errors(self) -> Iterator[None]:
+        """Keep a ConfigError that ends the reading of a source, so that the next source is read too."""
+        try:
+            yield
+        except ConfigError as error:
+            self.errors.append(str(error))
+
+    def reject(self, prefix: str, line: str) -> None:
+        """Note an error of a section."""
+        self.faulty.add(prefix)
+        self.errors.append(line)
+
+
+def _collect(node: yaml.Node | None, schema: type, prefix: str, place: _Place, reading: _Reading) -> None:
+    """Add the settings of a mapping to those that have been read."""
+    if node is None or strict_yaml.is_null(node):  # a section whose settings are all commented out
         return
     kinds = typing.get_type_hints(schema)
     if not isinstance(node, yaml.MappingNode):
         what = f"{prefix[:-1]} is a section" if prefix else "a config holds sections"
-        names = ", ".join(kinds)
-        raise ConfigError(f"{place(node.start_mark)}: {what} ({names}); it cannot be {_shown(node)}")
+        line = f"{place.of(node)}: {what} ({', '.join(kinds)}); it cannot be {strict_yaml.shown(node)}"
+        reading.reject(prefix, line)
+        return
     first: dict[str, int] = {}
     for key_node, value in node.value:
-        name = key_node.value if isinstance(key_node, yaml.ScalarNode) else _shown(key_node)
-        where = place(key_node.start_mark)
+        name = key_node.value if isinstance(key_node, yaml.ScalarNode) else strict_yaml.shown(key_node)
+        where = place.of(key_node)
         if name not in kinds:
-            raise ConfigError(f"{where}: {_unknown(name, prefix, list(kinds))}")
-        if name in first:
-            raise ConfigError(f"{where}: {prefix}{name} is given twice, first on line {first[name]}")
-        first[name] = key_node.start_mark.line + 1
-        if is_dataclass(kinds[name]):
-            _collect(value, kinds[name], f"{prefix}{name}.", place, settings)
-            continue
-        try:
-            settings[prefix + name] = _value(value, kinds[name]), where
-        except _Refused as error:
-            where = place(error.node.start_mark)
-            wanted = _wanted(kinds[name])
-            raise ConfigError(f"{where}: {prefix}{name} must be {wanted}, not {_shown(error.node)}") from None
+            reading.reject(prefix, f"{where}: {_unknown(name, prefix, list(kinds))}")
+        elif name in first:
+            reading.reject(prefix, f"{where}: {prefix}{name} is given twice, first on line {first[name]}")
+        elif is_dataclass(kinds[name]):
+            _collect(value, kinds[name], f"{prefix}{name}.", place, reading)
+        else:
+            try:
+                reading.settings[prefix + name] = strict_yaml.read_value(value, kinds[name]), where
+            except strict_yaml.WrongType as error:
+                expected, found = strict_yaml.wanted(kinds[name]), strict_yaml.shown(error.node)
+                reading.reject(prefix, f"{place.of(error.node)}: {prefix}{name} must be {expected}, not {found}")
+        first.setdefault(name, key_node.start_mark.line + 1)
 
 
 def _unknown(name: str, prefix: str, names: list[str]) -> str:
     section = f"{prefix[:-1]}: " if prefix else ""
     near = difflib.get_close_matches(name[:80], names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"the keys here are {', '.join(names)}"
-    return f"{section}unknown key {_short(name)!r}; {hint}"
+    return f"{section}unknown key {strict_yaml.short(name)!r}; {hint}"
 
 
-class _Refused(Exception):
-    """A node is not what its setting wants."""
-
-    def __init__(self, node: yaml.Node):
-        self.node = node
-
-
-def _value(node: yaml.Node, kind: Any) -> Any:
-    """Value of a node, read as its setting's type."""
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return None if _is_null(node) else _value(node, _without_none(args))
-    if origin is tuple and isinstance(node, yaml.SequenceNode):
-        kinds = (args[0],) * len(node.value) if args[-1] is Ellipsis else args
-        if len(kinds) == len(node.value):
-            return tuple(_value(item, k) for item, k in zip(node.value, kinds, strict=True))
-    elif isinstance(node, yaml.ScalarNode):
-        for value in _scalar_values(node, kind, args):
-            return value
-    raise _Refused(node)
-
-
-def _scalar_values(node: yaml.ScalarNode, kind: Any, choices: tuple) -> Iterator[Any]:
-    """What a scalar means as ``kind``: one value, or none if it cannot mean any."""
-    text, plain = node.value, node.style is None
-    if typing.get_origin(kind) is Literal:
-        yield from (c for c in choices if text == str(c) and (plain or isinstance(c, str)))
-    elif kind is str:
-        # Words such as `no` are booleans to YAML 1.1 only.
-        if not plain or node.tag.endswith(":str") or (node.tag.endswith(":bool") and text not in ("true", "false")):
-            yield text
-    elif not plain:
-        return
-    elif kind is bool and text in ("true", "false"):
-        yield text == "true"
-    elif kind is int and _INT.fullmatch(text):
-        yield int(text)
-    elif kind is float and _FLOAT.fullmatch(text) and math.isfinite(float(text)):
-        yield float(text)
-
-
-def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in _NULLS
-
-
-def _without_none(args: tuple) -> Any:
-    (kind,) = (a for a in args if a is not type(None))
-    return kind
-
-
-def _wanted(kind: Any) -> str:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        return f"one of {', '.join(map(str, args))}"
-    if origin in (typing.Union, types.UnionType):
-        return f"{_wanted(_without_none(args))} or null"
-    if origin is tuple:
-        return f"[{', '.join('...' if a is Ellipsis else _wanted(a) for a in args)}]"
-    return {
-        bool: "true or false",
-        int: "a whole number",
-        float: "a finite number",
-        str: "text, in quotes if it looks like something else",
-    }[kind]
-
-
-def _shown(node: yaml.Node) -> str:
-    if isinstance(node, yaml.SequenceNode):
-        return f"a list of {len(node.value)}"
-    if isinstance(node, yaml.MappingNode):
-        return "a mapping"
-    if _is_null(node):
-        return "empty"
-    return _short(node.value) if node.style is None else f"the text {_short(node.value)!r}"
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else f"{line[:57]}..."
-
-
-def _build(defaults: Any, prefix: str, settings: dict) -> Any:
-    """The defaults of a section, with the settings put in their places and checked together."""
+def _build(defaults: Any, prefix: str, reading: _Reading) -> Any:
+    """Return the defaults of a section with the settings put in their places and checked together."""
     changes = {}
     for f in fields(defaults):
         key, value = prefix + f.name, getattr(defaults, f.name)
         if is_dataclass(value):
-            changes[f.name] = _build(value, f"{key}.", settings)
-        elif key in settings:
-            changes[f.name] = settings[key][0]
+            changes[f.name] = _build(value, f"{key}.", reading)
+        elif key in reading.settings:
+            changes[f.name] = reading.settings[key][0]
+    if prefix in reading.faulty:
+        return defaults
     try:
         return replace(defaults, **changes)
     except ValueError as error:
-        # The text begins with a field's name. If that one is a default, what clashes with it was set nearby.
-        culprit = prefix + str(error).partition(" ")[0]
-        nearby = (origin for key, (_, origin) in settings.items() if key.startswith(prefix))
-        origin = settings[culprit][1] if culprit in settings else next(nearby, "default")
-        raise ConfigError(f"{origin}: {prefix}{error}") from error
+        for line in str(error).split("\n"):
+            # The text begins with a field's name. If that field is a default, the value that clashes with it was set
+            # nearby.
+            culprit = prefix + line.partition(" ")[0]
+            nearby = (origin for key, (_, origin) in reading.settings.items() if key.startswith(prefix))
+            origin = reading.settings[culprit][1] if culprit in reading.settings else next(nearby, "default")
+            reading.errors.append(f"{origin}: {prefix}{line}")
+        return defaults
+
+
+def _at_most(count: int, lines: list[str]) -> list[str]:
+    """Return the first lines, and one that says how many there are more."""
+    n_more = len(lines) - count
+    return lines if n_more <= 0 else [*lines[:count], f"and {n_more} more {'error' if n_more == 1 else 'errors'}"]

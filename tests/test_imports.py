@@ -15,13 +15,14 @@ PACKAGE = Path(karaoke_sep.__file__).parent
 # From bottom to top: a room is a folder or a file of the package, and imports from itself and from the rooms above it
 # in this list. Rooms on one line do not import each other.
 ROOMS = [
-    ("errors", "types"),
+    ("errors", "types", "ranges", "catalogue"),
     ("dsp", "processes"),
     ("files",),
     ("steps",),
     ("trained",),
     ("pitch", "accompaniment", "activity"),
     ("parts",),
+    ("strict_yaml",),
     ("config",),
     ("pipeline",),
     ("correction", "long_recording", "notes", "backing", "demo_song"),
@@ -35,7 +36,7 @@ ROOMS = [
 
 # Who may import a library; nobody else may.
 HOMES = {
-    "yaml": {"config"},
+    "yaml": {"config", "strict_yaml"},
     "soundfile": {"files"},
     "click": {"cli"},
     "tqdm": {"cli"},

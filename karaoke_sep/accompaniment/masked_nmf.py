@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dsp.kl_nmf import EPS, ratios
+from ..ranges import check_ranges, ranged
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,12 @@ class Params:
     the voice that leaks out of the mask. Three starts, each carried through the joint model and averaged: +0.12 dB.
     """
 
-    n_components: int = 10
-    n_iterations: int = 8
-    n_starts: int = 3
+    n_components: int = ranged(10, 1, 200)
+    n_iterations: int = ranged(8, 1, 200)
+    n_starts: int = ranged(3, 1, 20)
 
     def __post_init__(self):
-        for name in ("n_components", "n_iterations", "n_starts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_ranges(self)
 
 
 def fit(X_TF: np.ndarray, covered_TF: np.ndarray, bin_hz: float, params: Params, rng: np.random.Generator):

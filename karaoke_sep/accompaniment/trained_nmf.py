@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConfigError
+from ..ranges import check_ranges, ranged
 from . import masked_nmf
 
 EPS = np.float32(1e-12)
@@ -26,17 +27,13 @@ class Params:
 
     model: str = ""
     alone: bool = False
-    n_iterations: int = 30
-    n_learned: int = 10
-    n_starts: int = 3
-    refinement: float = 0.08
+    n_iterations: int = ranged(30, 1, 200)
+    n_learned: int = ranged(10, 1, 200)
+    n_starts: int = ranged(3, 1, 20)
+    refinement: float = ranged(0.08, 0, 10)
 
     def __post_init__(self):
-        for name in ("n_iterations", "n_learned", "n_starts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.refinement < 0:
-            raise ValueError(f"refinement is {self.refinement:g}; it must not be negative")
+        check_ranges(self)
 
 
 def read(params: Params, window_ms: float):

@@ -24,7 +24,7 @@ def info(model):
     from importlib.metadata import PackageNotFoundError, version
     from platform import platform, python_version
 
-    from ..config import shipped_names
+    from ..catalogue import configs
     from ..files import sound_info
 
     rows = {"karaoke-sep": __version__, "python": python_version(), "platform": platform()}
@@ -37,6 +37,6 @@ def info(model):
         except PackageNotFoundError:
             rows[library] = f"not installed (extra [{extra}])"
     rows |= {"processors": str(os.cpu_count()), "threads": "1 in each process", "cache": "none"}
-    rows["configs"] = ", ".join(shipped_names())
+    rows["configs"] = ", ".join(configs())
     for name, value in rows.items():
         result_line(f"{name:15}{value}")

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.fft
 
+from ..ranges import check_ranges, ranged
 from ..types import Audio, Spectrum
 
 BLOCK_VALUES = 1 << 17  # that stay in the cache
@@ -24,14 +25,14 @@ class Params:
     128 ms, and a hop of a twelfth of it follows glides.
     """
 
-    window_ms: float = 192.0
-    hop_ms: float = 16.0
+    window_ms: float = ranged(192.0, 10, 1000)
+    hop_ms: float = ranged(16.0, 1, 500)
 
     def __post_init__(self):
-        if not 10 <= self.window_ms <= 1000:
-            raise ValueError(f"window_ms is {self.window_ms:g}; it must be 10 to 1000")
-        if not 1 <= self.hop_ms <= self.window_ms / 2:
-            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be 1 to half of window_ms")
+        check_ranges(self)
+        low, high = self.window_ms / 48, self.window_ms / 2  # a smaller hop only multiplies the memory
+        if not low <= self.hop_ms <= high:
+            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be {low:g} to {high:g}, a 48th to half of window_ms")
 
 
 def stft(audio: Audio, window_ms: float, hop_ms: float, top_hz: float = np.inf) -> Spectrum:

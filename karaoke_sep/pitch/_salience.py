@@ -16,6 +16,7 @@ import scipy.sparse
 import scipy.special
 
 from ..dsp.stft import stft
+from ..ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack
 
 MIN_HZ, MAX_HZ = 73.0, 900.0  # D2 to A5: the sung range
@@ -29,32 +30,23 @@ class Params:
     decay 0.9 / 0.86 / 0.8 0.896 / 0.907 / 0.911; 8 / 12 / 20 partials 0.911 / 0.907 / 0.902 with a decay of 0.86.
     """
 
-    min_hz: float = MIN_HZ
-    max_hz: float = MAX_HZ
-    step_cents: float = 10.0
-    window_ms: float = 160.0
-    hop_ms: float = 16.0
-    n_partials: int = 12
-    decay: float = 0.8
-    top_hz: float = 4000.0
+    min_hz: float = ranged(MIN_HZ, 20, 4000)
+    max_hz: float = ranged(MAX_HZ, 20, 4000)
+    step_cents: float = ranged(10.0, 1, 100)
+    window_ms: float = ranged(160.0, 20, 1000)
+    hop_ms: float = ranged(16.0, 1, 1000)
+    n_partials: int = ranged(12, 1, 100)
+    decay: float = ranged(0.8, 0.01, 1)
+    top_hz: float = ranged(4000.0, 50, 20_000)
 
     def __post_init__(self):
-        if not 20 <= self.min_hz < self.max_hz:
-            raise ValueError(f"min_hz is {self.min_hz:g}; it must be at least 20 and below max_hz, {self.max_hz:g}")
-        if self.max_hz > 4000:
-            raise ValueError(f"max_hz is {self.max_hz:g}; it must be at most 4000")
+        check_ranges(self)
+        if self.min_hz >= self.max_hz:
+            raise ValueError(f"min_hz is {self.min_hz:g}; it must be below max_hz, {self.max_hz:g}")
         if self.top_hz <= self.min_hz:
             raise ValueError(f"top_hz is {self.top_hz:g}; it must be above min_hz, {self.min_hz:g}")
-        if not 1 <= self.step_cents <= 100:
-            raise ValueError(f"step_cents is {self.step_cents:g}; it must be 1 to 100")
-        if self.n_partials < 1:
-            raise ValueError(f"n_partials is {self.n_partials}; it must be at least 1")
-        if not 0 < self.decay <= 1:
-            raise ValueError(f"decay is {self.decay:g}; it must be above 0 and at most 1")
-        if not 20 <= self.window_ms <= 1000:
-            raise ValueError(f"window_ms is {self.window_ms:g}; it must be 20 to 1000")
-        if not 1 <= self.hop_ms <= self.window_ms:
-            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be 1 to window_ms")
+        if self.hop_ms > self.window_ms:
+            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be at most window_ms, {self.window_ms:g}")
 
 
 def salience(audio: Audio, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

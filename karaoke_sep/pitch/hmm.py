@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dsp.viterbi import viterbi
+from ..ranges import ranged
 from ..types import Audio, PitchTrack
 from . import _salience
 
@@ -22,15 +23,15 @@ class Params(_salience.Params):
     Raw pitch accuracy on 34 MIR-1K dev clips for 0.005 / 0.0075 / 0.01 / 0.015: 0.905 / 0.909 / 0.906 / 0.894.
     """
 
-    max_jump_cents: float = 120.0
-    jump_cost: float = 0.0075
+    max_jump_cents: float = ranged(120.0, 1, 2400)
+    jump_cost: float = ranged(0.0075, 0, 100)
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.step_cents <= self.max_jump_cents <= 2400:
-            raise ValueError(f"max_jump_cents is {self.max_jump_cents:g}; it must be step_cents to 2400")
-        if self.jump_cost < 0:
-            raise ValueError(f"jump_cost is {self.jump_cost:g}; it must not be negative")
+        if self.max_jump_cents < self.step_cents:
+            raise ValueError(
+                f"max_jump_cents is {self.max_jump_cents:g}; it must be at least step_cents, {self.step_cents:g}"
+            )
 
 
 def track(audio: Audio, params: Params) -> PitchTrack:

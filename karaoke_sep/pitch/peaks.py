@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..ranges import ranged
 from ..types import Audio, PitchTrack
 from . import _salience
 
@@ -24,25 +25,12 @@ class Params(_salience.Params):
     34 MIR-1K dev clips).
     """
 
-    n_peaks: int = 5
-    min_peak: float = 0.5  # against the frame's highest
-    midpoint: float = 0.75  # a peak weaker than this speaks against its contour
-    max_step_cents: float = 120.0
-    max_gap_ms: float = 48.0
-    min_contour_ms: float = 64.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.n_peaks < 1:
-            raise ValueError(f"n_peaks is {self.n_peaks}; it must be at least 1")
-        for name in ("min_peak", "midpoint"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must be 0 to 1")
-        if self.max_step_cents <= 0:
-            raise ValueError(f"max_step_cents is {self.max_step_cents:g}; it must be positive")
-        for name in ("max_gap_ms", "min_contour_ms"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
+    n_peaks: int = ranged(5, 1, 50)
+    min_peak: float = ranged(0.5, 0, 1)  # against the frame's highest
+    midpoint: float = ranged(0.75, 0, 1)  # a peak weaker than this speaks against its contour
+    max_step_cents: float = ranged(120.0, 1, 2400)
+    max_gap_ms: float = ranged(48.0, 0, 5000)
+    min_contour_ms: float = ranged(64.0, 0, 10_000)
 
 
 @dataclass

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack
 from . import _salience
 from ._salience import MAX_HZ, MIN_HZ
@@ -18,21 +19,22 @@ from ._salience import MAX_HZ, MIN_HZ
 class Params:
     """librosa.pyin's settings that matter on mixtures."""
 
-    min_hz: float = MIN_HZ
-    max_hz: float = MAX_HZ
-    window_ms: float = 64.0
-    hop_ms: float = 16.0
-    step_cents: float = 10.0
+    min_hz: float = ranged(MIN_HZ, 20, 4000)
+    max_hz: float = ranged(MAX_HZ, 20, 4000)
+    window_ms: float = ranged(64.0, 20, 1000)
+    hop_ms: float = ranged(16.0, 1, 1000)
+    step_cents: float = ranged(10.0, 1, 100)
 
     def __post_init__(self):
-        if not 20 <= self.min_hz < self.max_hz <= 4000:
-            raise ValueError(f"min_hz is {self.min_hz:g}; it must be at least 20 and below max_hz, at most 4000")
-        if not 2000 / self.min_hz <= self.window_ms <= 1000:
-            raise ValueError(f"window_ms is {self.window_ms:g}; it must hold two periods of min_hz and be at most 1000")
-        if not 1 <= self.hop_ms <= self.window_ms:
-            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be 1 to window_ms")
-        if not 1 <= self.step_cents <= 100:
-            raise ValueError(f"step_cents is {self.step_cents:g}; it must be 1 to 100")
+        check_ranges(self)
+        if self.min_hz >= self.max_hz:
+            raise ValueError(f"min_hz is {self.min_hz:g}; it must be below max_hz, {self.max_hz:g}")
+        if self.window_ms < 2000 / self.min_hz:
+            raise ValueError(
+                f"window_ms is {self.window_ms:g}; it must hold two periods of min_hz, {2000 / self.min_hz:g} ms"
+            )
+        if self.hop_ms > self.window_ms:
+            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be at most window_ms, {self.window_ms:g}")
 
 
 def track(audio: Audio, params: Params) -> PitchTrack:

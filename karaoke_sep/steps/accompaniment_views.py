@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..ranges import check_ranges, ranged
+
 
 @dataclass(frozen=True)
 class Params:
@@ -21,17 +23,13 @@ class Params:
     """
 
     enabled: bool = True
-    nearby_ms: float = 200.0
-    similar_top_hz: float = 3000.0
-    similar_sharpness: float = 45.0
-    similar_far_weight: float = 0.1
+    nearby_ms: float = ranged(200.0, 10, 10_000)
+    similar_top_hz: float = ranged(3000.0, 50, 96_000)
+    similar_sharpness: float = ranged(45.0, 0.1, 1000)
+    similar_far_weight: float = ranged(0.1, 0, 100)
 
     def __post_init__(self):
-        for name in ("nearby_ms", "similar_top_hz", "similar_sharpness"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must be positive")
-        if self.similar_far_weight < 0:
-            raise ValueError(f"similar_far_weight is {self.similar_far_weight:g}; it must not be negative")
+        check_ranges(self)
 
 
 def median_of_views(X_TF, V_TF, A_TF, covered_TF, hop_ms: float, bin_hz: float, params: Params) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..ranges import check_ranges, ranged
 from . import wiener
 
 
@@ -17,11 +18,10 @@ class Params:
     """Where consonants are looked for; from 3500 Hz the gain for `abjones` is 0.23 dB."""
 
     enabled: bool = True
-    min_hz: float = 2500.0
+    min_hz: float = ranged(2500.0, 0, 96_000)
 
     def __post_init__(self):
-        if self.min_hz < 0:
-            raise ValueError(f"min_hz is {self.min_hz:g}; it must not be negative")
+        check_ranges(self)
 
 
 def gain(X_TF, A_TF, covered_TF, params: wiener.Params) -> np.ndarray:

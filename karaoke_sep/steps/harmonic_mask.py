@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..ranges import check_ranges, ranged
 from ..types import PitchTrack, Spectrum
 
 
@@ -24,25 +25,18 @@ class Params:
     """
 
     kind: Literal["soft", "binary"] = "soft"
-    width_hz: float = 50.0
-    glide: float = 0.7
-    lobe_hz: float = 6.0
-    lobe_glide: float = 0.6
-    min_hz: float = 80.0
-    top_hz: float = 8000.0
-    n_partials: int = 200
+    width_hz: float = ranged(50.0, 1, 1000)
+    glide: float = ranged(0.7, 0, 10)
+    lobe_hz: float = ranged(6.0, 0.5, 500)
+    lobe_glide: float = ranged(0.6, 0, 10)
+    min_hz: float = ranged(80.0, 0, 20_000)
+    top_hz: float = ranged(8000.0, 50, 96_000)
+    n_partials: int = ranged(200, 1, 1000)
 
     def __post_init__(self):
-        for name in ("width_hz", "lobe_hz"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must be positive")
-        for name in ("glide", "lobe_glide", "min_hz"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
+        check_ranges(self)
         if self.top_hz <= self.min_hz:
             raise ValueError(f"top_hz is {self.top_hz:g}; it must be above min_hz, {self.min_hz:g}")
-        if self.n_partials < 1:
-            raise ValueError(f"n_partials is {self.n_partials}; it must be at least 1")
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.ndimage
 
 from ..dsp.kl_nmf import EPS, ratios
+from ..ranges import check_ranges, ranged
 from .harmonic_mask import HarmonicMask
 
 
@@ -27,19 +28,13 @@ class Params:
     """
 
     enabled: bool = True  # else the voice is what the accompaniment leaves: s max(X - A, 0)
-    hop_ms: float = 32.0
-    n_iterations: int = 6
-    n_voice_iterations: int = 2
-    smoothing_ms: float = 80.0
+    hop_ms: float = ranged(32.0, 1, 500)
+    n_iterations: int = ranged(6, 0, 100)
+    n_voice_iterations: int = ranged(2, 0, 100)
+    smoothing_ms: float = ranged(80.0, 0, 2000)
 
     def __post_init__(self):
-        for name in ("n_iterations", "n_voice_iterations"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
-        if self.hop_ms <= 0:
-            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be positive")
-        if self.smoothing_ms < 0:
-            raise ValueError(f"smoothing_ms is {self.smoothing_ms:g}; it must not be negative")
+        check_ranges(self)
 
 
 def fit(X_TF, mask: HarmonicMask, H_TK, B_KF, params: Params, n_smooth: int):

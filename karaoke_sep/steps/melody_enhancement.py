@@ -12,6 +12,7 @@ import numpy as np
 
 from ..dsp.running_median import running_median
 from ..dsp.stft import istft, stft
+from ..ranges import check_ranges, ranged
 from ..types import Audio, Spectrum
 
 
@@ -25,18 +26,15 @@ class Params:
     """
 
     enabled: bool = True
-    long_window_ms: float = 256.0
-    long_median_ms: float = 1500.0
-    long_median_hz: float = 66.4
-    short_window_ms: float = 32.0
-    short_median_ms: float = 136.0
-    short_median_hz: float = 531.0
+    long_window_ms: float = ranged(256.0, 8, 1000)
+    long_median_ms: float = ranged(1500.0, 1, 5000)
+    long_median_hz: float = ranged(66.4, 1, 4000)
+    short_window_ms: float = ranged(32.0, 8, 1000)
+    short_median_ms: float = ranged(136.0, 1, 5000)
+    short_median_hz: float = ranged(531.0, 1, 4000)
 
     def __post_init__(self):
-        for stage in ("long", "short"):
-            for name in (f"{stage}_window_ms", f"{stage}_median_ms", f"{stage}_median_hz"):
-                if getattr(self, name) <= 0:
-                    raise ValueError(f"{name} is {getattr(self, name):g}; it must be positive")
+        check_ranges(self)
 
 
 def enhance(audio: Audio, params: Params) -> Audio:

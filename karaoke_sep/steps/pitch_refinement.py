@@ -13,6 +13,7 @@ import scipy.fft
 
 from ..dsp.stft import fast_even_length, hann
 from ..dsp.viterbi import viterbi
+from ..ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack
 
 BLOCK_FRAMES = 64  # that stay in the cache
@@ -29,30 +30,23 @@ class Params:
     """
 
     enabled: bool = True
-    mixture_share: float = 0.4
-    range_cents: float = 240.0
-    step_cents: float = 5.0
-    window_ms: float = 80.0
-    n_partials: int = 8
-    top_hz: float = 1500.0
-    max_jump_cents: float = 60.0
-    jump_cost: float = 0.001  # per cent
+    mixture_share: float = ranged(0.4, 0, 1)
+    range_cents: float = ranged(240.0, 1, 600)
+    step_cents: float = ranged(5.0, 1, 600)
+    window_ms: float = ranged(80.0, 10, 1000)
+    n_partials: int = ranged(8, 1, 100)
+    top_hz: float = ranged(1500.0, 100, 20_000)
+    max_jump_cents: float = ranged(60.0, 1, 1200)
+    jump_cost: float = ranged(0.001, 0, 100)  # per cent
 
     def __post_init__(self):
-        if not 0 <= self.mixture_share <= 1:
-            raise ValueError(f"mixture_share is {self.mixture_share:g}; it must be 0 to 1")
-        if not 0 < self.step_cents <= self.range_cents <= 600:
-            raise ValueError(f"step_cents is {self.step_cents:g}; it must be above 0 and at most range_cents")
-        if self.n_partials < 1:
-            raise ValueError(f"n_partials is {self.n_partials}; it must be at least 1")
-        if not 10 <= self.window_ms <= 1000:
-            raise ValueError(f"window_ms is {self.window_ms:g}; it must be 10 to 1000")
+        check_ranges(self)
+        if self.step_cents > self.range_cents:
+            raise ValueError(f"step_cents is {self.step_cents:g}; it must be at most range_cents, {self.range_cents:g}")
         if self.max_jump_cents < self.step_cents:
-            raise ValueError(f"max_jump_cents is {self.max_jump_cents:g}; it must be at least step_cents")
-        if self.top_hz <= 0:
-            raise ValueError(f"top_hz is {self.top_hz:g}; it must be positive")
-        if self.jump_cost < 0:
-            raise ValueError(f"jump_cost is {self.jump_cost:g}; it must not be negative")
+            raise ValueError(
+                f"max_jump_cents is {self.max_jump_cents:g}; it must be at least step_cents, {self.step_cents:g}"
+            )
 
 
 def refine(track: PitchTrack, mixture: Audio, melody: Audio, params: Params) -> PitchTrack:

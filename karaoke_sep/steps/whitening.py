@@ -12,6 +12,7 @@ import numpy as np
 import scipy.ndimage
 
 from ..dsp.stft import istft, stft
+from ..ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack
 from . import harmonic_mask
 from .accompaniment_views import gaussian_over_time
@@ -31,17 +32,12 @@ class Params:
     """
 
     enabled: bool = True
-    reach_ms: float = 1200.0
-    floor: float = 0.03
-    hop_ms: float = 32.0
+    reach_ms: float = ranged(1200.0, 50, 2000)
+    floor: float = ranged(0.03, 0.0001, 1)
+    hop_ms: float = ranged(32.0, 4, 96)
 
     def __post_init__(self):
-        if not 4 <= self.hop_ms <= WINDOW_MS / 2:
-            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be 4 to {WINDOW_MS / 2:g}")
-        if not 50 <= self.reach_ms <= 2000:  # long recordings are heard 8 s around each part, four deviations
-            raise ValueError(f"reach_ms is {self.reach_ms:g}; it must be 50 to 2000")
-        if not 0 < self.floor <= 1:
-            raise ValueError(f"floor is {self.floor:g}; it must be above 0 and at most 1")
+        check_ranges(self)
 
 
 def whiten(mixture: Audio, track: PitchTrack, mask_params: harmonic_mask.Params, params: Params) -> Audio:

@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from ..ranges import check_ranges, ranged
+
 
 @dataclass(frozen=True)
 class Params:
@@ -18,14 +20,11 @@ class Params:
     """
 
     rule: Literal["wiener", "subtract"] = "wiener"
-    exponent: float = 2.0
-    voice_db: float = 0.0
+    exponent: float = ranged(2.0, 0.1, 10)
+    voice_db: float = ranged(0.0, -40, 40)
 
     def __post_init__(self):
-        if not 0 < self.exponent <= 10:
-            raise ValueError(f"exponent is {self.exponent:g}; it must be above 0 and at most 10")
-        if not -40 <= self.voice_db <= 40:
-            raise ValueError(f"voice_db is {self.voice_db:g}; it must be within -40 to 40")
+        check_ranges(self)
 
 
 def gain(X, V, A, params: Params) -> np.ndarray:
