@@ -1,103 +1,103 @@
-"""What README.md shows exists and works."""
+"""README.md can be followed from top to bottom, and its claims hold."""
 
 import os
 import re
-import shlex
-from pathlib import Path
 
-import click
 import numpy as np
+import pages
 import pytest
 import soundfile
+from click.testing import CliRunner
 
-from karaoke_sep.cli.main import main
-from karaoke_sep.config import load_config
-from karaoke_sep.files import reading
+from karaoke_sep.cli import main
 
-ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-
-# An installed package has no README beside it.
+README = pages.ROOT / "README.md"
 pytestmark = pytest.mark.skipif(not README.exists(), reason="README.md is in a checkout only")
 TEXT = README.read_text(encoding="utf-8") if README.exists() else ""
+STEP = 2**-15  # of 16 bits
 
 
-def blocks(language: str) -> list[str]:
-    """Fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.M | re.S)
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory):
+    """A folder in which every block of README.md ran, in its order."""
+    folder = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        pages.follow(README, folder)
+    return folder
 
 
-def command_lines() -> list[str]:
-    """Every command line of the program, in blocks and in running text."""
-    in_blocks = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("karaoke-sep")]
-    return in_blocks + re.findall(r"`(karaoke-sep [^`]+)`", TEXT)
-
-
-def parse(line: str) -> click.Context:
-    """The context of the command that a line calls; the command itself does not run."""
-    _, *arguments = shlex.split(line, comments=True)
-    command, path = main, ["karaoke-sep"]
-    while isinstance(command, click.Group):
-        path.append(arguments.pop(0))
-        command = command.commands[path[-1]]
-    return command.make_context(" ".join(path), arguments)
-
-
-def leaf_commands(command: click.Command, path: str) -> set[str]:
-    if not isinstance(command, click.Group):
-        return {path}
-    return {leaf for name, below in command.commands.items() for leaf in leaf_commands(below, f"{path} {name}")}
-
-
-@pytest.mark.parametrize("line", command_lines())
-def test_every_command_line_is_understood(line):
-    parse(line)
-
-
-def test_every_command_is_shown():
-    shown = {parse(line).command_path for line in command_lines()}
-    assert shown == leaf_commands(main, "karaoke-sep")
-
-
-@pytest.mark.parametrize("line", [line for line in command_lines() if "--set" in line])
-def test_every_setting_that_is_shown_exists(line):
-    overrides = parse(line).params["overrides"]
-    assert overrides
-    load_config(None, overrides)
-
-
-def test_the_settings_file_that_is_shown_is_accepted_and_changes_something(tmp_path):
-    [text] = blocks("yaml")
-    path = tmp_path / "my.yaml"
-    path.write_text(text, encoding="utf-8")
-    assert load_config(path) != load_config()
-
-
-def test_the_python_example_writes_stems_that_add_up_to_the_song(tmp_path, monkeypatch, demo):
-    [text] = blocks("python")
-    mixture = demo(16000, 2.5).mixture
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A current folder with the inputs that README.md names."""
+    pages.make_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
-    soundfile.write("song.wav", mixture.samples.T, mixture.rate_hz, "PCM_16")
-    exec(compile(text, "README.md", "exec"), {})
-    song, vocals, accompaniment = (
-        reading.read(Path(f"{name}.wav"))[0].samples for name in ("song", "vocals", "accompaniment")
+    return tmp_path
+
+
+def read(path):
+    return soundfile.read(path, always_2d=True)[0]
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, [*arguments])
+
+
+def test_every_block_runs_in_its_order_in_one_folder(followed):
+    assert (followed / "separated" / "song" / "vocals.wav").exists()
+
+
+def test_the_python_example_writes_stems_that_add_up_to_the_song(followed):
+    song, vocals, accompaniment = (read(followed / f"{name}.wav") for name in ("song", "vocals", "accompaniment"))
+    assert np.abs(vocals).max() > 1000 * STEP
+    assert np.abs(vocals + accompaniment - song).max() <= 2 * STEP
+
+
+def test_the_stems_of_the_first_command_add_up_to_the_song_and_keep_its_rate_and_length(folder):
+    assert invoke("separate", "song.wav").exit_code == 0
+    song, *stems = (
+        soundfile.SoundFile(path)
+        for path in ("song.wav", "separated/song/vocals.wav", "separated/song/accompaniment.wav")
     )
-    step = 2**-15  # both stems are rounded to 16 bits
-    assert np.abs(vocals).max() > 1000 * step
-    assert np.abs(vocals + accompaniment - song).max() <= 2 * step
+    assert {(stem.samplerate, stem.frames, stem.channels) for stem in stems} == {
+        (song.samplerate, song.frames, song.channels)
+    }
+    assert np.abs(sum(stem.read() for stem in stems) - song.read()).max() <= 2 * STEP
 
 
-def test_every_link_to_a_file_leads_somewhere():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", TEXT) if "://" not in link]
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_the_same_command_writes_the_same_bytes(folder):
+    for output in ("first", "second"):
+        assert invoke("separate", "song.wav", "--output", output).exit_code == 0
+    for stem in ("vocals.wav", "accompaniment.wav"):
+        first, second = ((folder / output / "song" / stem).read_bytes() for output in ("first", "second"))
+        assert first == second
+
+
+def test_the_exit_code_is_1_when_an_input_fails_and_the_others_are_separated(folder):
+    # The header is that of a sound; the samples are not numbers.
+    samples = np.full((8000, 1), np.nan, np.float32)
+    soundfile.write(folder / "Music" / "broken.wav", samples, 8000, "FLOAT")
+    result = invoke("separate", "Music")
+    assert result.exit_code == 1
+    assert "broken.wav" in result.stderr
+    assert (folder / "separated" / "one" / "vocals.wav").exists()
+
+
+@pytest.mark.parametrize("options", [["--no-such-option"], ["--set", "stft.no_such_setting=1"], ["--pitch", "none"]])
+def test_the_exit_code_is_2_for_wrong_usage_and_nothing_is_written(folder, options):
+    assert invoke("separate", "song.wav", *options).exit_code == 2
+    assert not (folder / "separated").exists()
+
+
+def test_it_has_at_most_200_lines():
+    assert len(TEXT.splitlines()) <= 200
 
 
 def test_every_script_that_is_named_can_be_run():
     names = set(re.findall(r"scripts/\w+", TEXT))
     assert {"scripts/demo", "scripts/test"} <= names
-    assert [name for name in sorted(names) if not os.access(ROOT / name, os.X_OK)] == []
+    assert [name for name in sorted(names) if not os.access(pages.ROOT / name, os.X_OK)] == []
 
 
 def test_the_picture_is_small():
-    assert (ROOT / "docs" / "demo_song.png").stat().st_size < 300_000
+    assert (pages.ROOT / "docs" / "demo_song.png").stat().st_size < 300_000

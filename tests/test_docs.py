@@ -1,0 +1,79 @@
+"""What the pages in docs/ and README.md show exists and works."""
+
+import re
+
+import pages
+import pytest
+import yaml
+
+from karaoke_sep.cli import main
+from karaoke_sep.config import load_config, to_dict
+
+pytestmark = pytest.mark.skipif(not pages.PAGES, reason="the pages are in a checkout only")
+LINES = [(page, line) for page in pages.PAGES for line in pages.all_command_lines(page)]
+WITH_BLOCKS = [page for page in pages.PAGES if page.name != "README.md" and pages.blocks(page)]
+PAGES = pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.name)
+
+
+def leaf_commands(command, path):
+    if not hasattr(command, "commands"):
+        return {path}
+    return {leaf for name, below in command.commands.items() for leaf in leaf_commands(below, f"{path} {name}")}
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: page.name)
+def test_every_block_of_a_page_runs_in_its_order_in_one_folder(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pages.follow(page, tmp_path)
+
+
+@pytest.mark.parametrize(("page", "line"), LINES, ids=[f"{page.stem}: {line.text}" for page, line in LINES])
+def test_every_command_line_is_understood(page, line):
+    pages.parse(line)
+
+
+def test_every_command_is_shown_on_some_page():
+    shown = {pages.parse(line).command_path for _, line in LINES}
+    assert leaf_commands(main, "karaoke-sep") - shown == set()
+
+
+@pytest.mark.parametrize("line", [line for _, line in LINES if "--set" in line.text], ids=lambda line: line.text)
+def test_every_setting_that_is_shown_exists(line):
+    overrides = pages.parse(line).params["overrides"]
+    assert overrides
+    load_config(None, overrides)
+
+
+@PAGES
+def test_every_link_to_a_file_leads_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    files = [link for link in links if "://" not in link]
+    assert [file for file in files if not (page.parent / file).exists()] == []
+
+
+@PAGES
+def test_every_file_that_is_named_exists(page):
+    named = re.findall(r"`((?:karaoke_sep|scripts|tests|configs|docs)/[\w/.]+\w)`", page.read_text(encoding="utf-8"))
+    assert [file for file in named if not (pages.ROOT / file).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["experiments.md", "experiments_trained.md"])
+def test_no_cell_of_the_experiments_holds_a_list_between_slashes(name):
+    rows = [line for line in (pages.ROOT / "docs" / name).read_text("utf-8").splitlines() if line.startswith("|")]
+    assert len(rows) > 100
+    assert [row for row in rows if " / " in row] == []
+
+
+def test_every_setting_is_explained_with_its_default():
+    text = (pages.ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| `([^`]*)` \|", text, re.M))
+
+    def flat(values, path=""):
+        for key, value in values.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{path}{key}.")
+            else:
+                yield path + key, value
+
+    defaults = dict(flat(to_dict(load_config())))
+    assert {name: yaml.safe_load(value) for name, value in rows.items()} == defaults
