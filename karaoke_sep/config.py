@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import yaml
 
-from . import accompaniment, catalogue, pitch, strict_yaml
-from .activity.song import Params as VocalActivity
+from . import accompaniment, activity, catalogue, pitch, strict_yaml
 from .dsp.stft import Params as Stft
 from .errors import ConfigError
 from .parts import Params as Parts
@@ -44,27 +43,30 @@ _UNITS = {"hz": "Hz", "s": "s", "ms": "ms", "db": "dB", "cents": "cents", "bins"
 def backend_section(name: str, package: types.ModuleType, default: str) -> type:
     """Return the dataclass of a section that chooses one of the modules of a package.
 
-    It holds ``backend``, the name of a module, and the ``Params`` of each module that is not private.
+    It holds ``backend``, the name of a module, and the ``Params`` of each module that is not private. ``method``
+    is the chosen module, ``params`` its settings.
     """
     names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
     params = {n: import_module(f"{package.__name__}.{n}").Params for n in names}
+    namespace = {
+        "__module__": __name__,  # where pickle looks for it
+        "method": property(lambda self: import_module(f"{package.__name__}.{self.backend}")),
+        "params": property(lambda self: getattr(self, self.backend)),
+    }
+    sections = [(n, cls, field(default_factory=cls)) for n, cls in params.items()]
     return make_dataclass(
-        name,
-        [
-            ("backend", Literal[tuple(names)], default),
-            *((n, cls, field(default_factory=cls)) for n, cls in params.items()),
-        ],
-        frozen=True,
-        namespace={"__module__": __name__},  # where pickle looks for it
+        name, [("backend", Literal[tuple(names)], default), *sections], frozen=True, namespace=namespace
     )
 
 
 if TYPE_CHECKING:  # their fields are only known at run time
     Pitch: TypeAlias = Any
     Accompaniment: TypeAlias = Any
+    Activity: TypeAlias = Any
 else:
     Pitch = backend_section("Pitch", pitch, default="hmm")
     Accompaniment = backend_section("Accompaniment", accompaniment, default="masked_nmf")
+    Activity = backend_section("Activity", activity, default="song")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Config:
     accompaniment_views: AccompanimentViews = field(default_factory=AccompanimentViews)
     wiener: Wiener = field(default_factory=Wiener)
     consonants: Consonants = field(default_factory=Consonants)
-    vocal_activity: VocalActivity = field(default_factory=VocalActivity)
+    activity: Activity = field(default_factory=Activity)
     parts: Parts = field(default_factory=Parts)
 
 

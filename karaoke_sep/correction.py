@@ -10,21 +10,13 @@ What a place sounds like depends on no other place.
 from itertools import pairwise
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from .activity import FrameFeatures, GateInputs, on_grid
 from .config import Config, load_config
-from .pipeline import (
-    Frames,
-    Progress,
-    checked,
-    find_pitch,
-    gated,
-    separate,
-    separate_segment,
-    shifted,
-    stems,
-    ungated_voice,
-)
+from .pipeline import Progress, estimate_voice, find_pitch, gate_of, separate_to, silent, write_gated
+from .processes.threads import one_thread
+from .recording import Buffer, Samples, Storage, as_recording, shifted
+from .segment import separate_segment
 from .types import Audio, PitchTrack, Separation
 
 SAME_CENTS, SAME_VOICING = 0.1, 1e-4  # a contour file rounds to less
@@ -34,23 +26,22 @@ AROUND_S = 10.0  # of the song that is separated with a place; models of less ar
 FADE_S = 0.05
 
 
-@threadpool_limits.wrap(limits=1)
 def separate_corrected(
-    audio: Audio | np.ndarray,
+    audio: Samples | np.ndarray,
     rate_hz: int | None = None,
     config: Config | None = None,
     *,
     track: PitchTrack,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Separation:
-    """Vocals and accompaniment along a contour that was corrected.
+    """Separate a song along a contour that was corrected, in memory.
 
     Parameters
     ----------
     audio, rate_hz, config, progress
         As for `separate`.
     track : PitchTrack
-        The pitch that `find_pitch` finds with this config, corrected in places.
+        The pitch that `find_pitch` estimates with this config, corrected in places.
 
     Returns
     -------
@@ -59,19 +50,45 @@ def separate_corrected(
 
     Raises
     ------
-    InputError
+    InputError, ConfigError
         As `separate` does.
     """
-    audio, config = checked(audio, rate_hz), config or load_config()
-    found = find_pitch(audio, config=config, progress=progress)
+    song = as_recording(audio, rate_hz)
+    vocals, voice = Buffer.like(song), Buffer.like(song)
+    separate_corrected_to(vocals, voice, song, config or load_config(), track=track, progress=progress)
+    mixture = song.excerpt(0, song.n_samples).samples
+    return Separation(Audio(vocals.samples, song.rate_hz), Audio(mixture - vocals.samples, song.rate_hz), track)
+
+
+@one_thread()
+def separate_corrected_to(
+    vocals: Storage, voice: Storage, song: Samples, config: Config, *, track: PitchTrack, progress: Progress = silent
+) -> float:
+    """Write the vocals along a corrected contour to ``vocals``; ``voice`` takes the voice estimate of the whole song.
+
+    Parameters
+    ----------
+    vocals, voice : Storage
+        Silent or empty before.
+    song, config, track, progress
+        As for `separate_corrected`.
+
+    Returns
+    -------
+    float
+        Share of the frames that were corrected, 0..1. Above `MOSTLY` the whole contour is followed as it is.
+    """
+    found = find_pitch(song, config=config, progress=progress)
     local = track.at(found.times_s)
     changed_T = changed(found, local)
-    if changed_T.mean() > MOSTLY:
-        return separate(audio, config=config, track=track, progress=progress)
-    ungated, frames = ungated_voice(audio, found, config, progress)
-    voice = gated(audio, ungated, frames, found, config)
-    places = runs(changed_T)
-    for group in together(places, found.times_s):
+    share = float(changed_T.mean())
+    if share > MOSTLY:
+        separate_to(vocals, song, config, track=track, progress=progress)
+        return share
+    features = estimate_voice(song, voice, found, config, progress)
+    inputs = GateInputs(song, voice, features, found, config.stft.hop_ms)
+    write_gated(song, voice, vocals, gate_of(inputs, config))
+    for group in together(runs(changed_T), found.times_s):
         inside = np.zeros(len(changed_T), bool)
         inside[group[0][0] : group[-1][1]] = True
         inside &= changed_T
@@ -80,10 +97,11 @@ def separate_corrected(
             np.where(inside, local.f0_hz, found.f0_hz),
             np.where(inside, local.voicing, found.voicing),
         )
-        start, stop, part = separate_place(audio, ungated, mended, frames, inside, config)
-        share = fades(group, found.times_s, audio)[start:stop]
-        voice[:, start:stop] += share * (part - voice[:, start:stop])
-    return stems(audio, voice, track)
+        start, place = separate_place(inputs._replace(track=mended), inside, config)
+        before = vocals.excerpt(start, start + place.shape[1]).samples
+        share_N = fades(group, found.times_s, song.rate_hz, start, start + place.shape[1])
+        vocals.put(start, before + share_N * (place - before))
+    return share
 
 
 def changed(found: PitchTrack, corrected: PitchTrack) -> np.ndarray:
@@ -110,51 +128,64 @@ def together(places: list[tuple[int, int]], times_s: np.ndarray) -> list[list[tu
     return groups
 
 
-def separate_place(
-    audio: Audio, ungated: np.ndarray, track: PitchTrack, frames: Frames, inside: np.ndarray, config: Config
-) -> tuple[int, int, np.ndarray]:
-    """Voice of a place and what surrounds it.
+class Patched:
+    """A recording with other samples in one place."""
+
+    def __init__(self, song: Samples, start: int, samples: np.ndarray):
+        self.song, self.start, self.samples = song, start, samples
+        self.rate_hz, self.n_channels, self.n_samples = song.rate_hz, song.n_channels, song.n_samples
+
+    def excerpt(self, start: int, stop: int) -> Audio:
+        """Return the samples from ``start`` to before ``stop``."""
+        samples = self.song.excerpt(start, stop).samples.copy()
+        low, high = max(start, self.start), min(stop, self.start + self.samples.shape[1])
+        if low < high:
+            samples[:, low - start : high - start] = self.samples[:, low - self.start : high - self.start]
+        return Audio(samples, self.rate_hz)
+
+
+def separate_place(inputs: GateInputs, inside: np.ndarray, config: Config) -> tuple[int, np.ndarray]:
+    """Separate a corrected place with what surrounds it.
 
     Parameters
     ----------
-    audio : Audio, (C, N)
-    ungated : ndarray, shape (C, N)
-        Voice along the pitch that was found.
-    track : PitchTrack, (T,)
-        Corrected in this place only.
-    frames : Frames
-        What the gate knows of the song along the pitch that was found.
+    inputs : GateInputs
+        Of the song along the estimated pitch; its track, (T,), is corrected in this place only.
     inside : ndarray, shape (T,), bool
         Frames of the track that belong to the place.
     config : Config
 
     Returns
     -------
-    start, stop : int, samples
-    voice : ndarray, shape (C, stop - start)
+    start : int, samples
+    vocals : ndarray, shape (C, n)
+        From ``start`` on.
     """
+    song, track, old = inputs.song, inputs.track, inputs.features
     first_s, last_s = track.times_s[inside][[0, -1]]
-    start = max(0, round((first_s - AROUND_S) * audio.rate_hz))
-    stop = min(audio.n_samples, round((last_s + AROUND_S) * audio.rate_hz))
-    start_s = start / audio.rate_hz
-    excerpt = Audio(audio.samples[:, start:stop], audio.rate_hz)
-    part, heard = separate_segment(excerpt, shifted(track, -start_s), config, np.random.default_rng(0))
-    heard = heard._replace(times_s=heard.times_s + start_s)
-    new, old = ((times_s >= first_s) & (times_s <= last_s) for times_s in (heard.times_s, frames.times_s))
-    both = Frames(*(np.concatenate([b[~old], a[new]]) for a, b in zip(heard, frames, strict=True)))
-    voice = ungated.copy()
-    voice[:, start:stop] = part.samples
-    return start, stop, gated(audio, voice, both, track, config)[:, start:stop]
+    start = max(0, round((first_s - AROUND_S) * song.rate_hz))
+    stop = min(song.n_samples, round((last_s + AROUND_S) * song.rate_hz))
+    start_s = start / song.rate_hz
+    part, new = separate_segment(song.excerpt(start, stop), shifted(track, -start_s), config, np.random.default_rng(0))
+    new = new._replace(times_s=new.times_s + start_s)
+    is_new, is_old = ((times_s >= first_s) & (times_s <= last_s) for times_s in (new.times_s, old.times_s))
+    both = FrameFeatures(*(np.concatenate([b[~is_old], a[is_new]]) for a, b in zip(new, old, strict=True)))
+    features = on_grid(both, song.n_samples / song.rate_hz, config.stft.hop_ms)
+    patched = Patched(inputs.voice, start, part.samples)
+    gate = gate_of(inputs._replace(voice=patched, features=features), config, (start_s, stop / song.rate_hz))
+    return start, gate.apply(song.excerpt(start, stop), part, start)
 
 
-def fades(places: list[tuple[int, int]], times_s: np.ndarray, audio: Audio) -> np.ndarray:
-    """Share of the corrected voice in each sample, shape (N,): 1 in the places, faded within them, 0 outside."""
-    share = np.zeros(audio.n_samples, np.float32)
+def fades(places: list[tuple[int, int]], times_s: np.ndarray, rate_hz: int, start: int, stop: int) -> np.ndarray:
+    """Return the share of the corrected voice in the samples from ``start`` to before ``stop``, shape (N,).
+
+    It is 1 in the places, faded within them, and 0 outside.
+    """
+    n = np.arange(start, stop) / rate_hz
+    share = np.zeros(len(n), np.float32)
     half_s = np.median(np.diff(times_s)) / 2
     for first, end in places:
         start_s, stop_s = times_s[first] - half_s, times_s[end - 1] + half_s
-        start, stop = (int(np.clip(np.ceil(t * audio.rate_hz), 0, audio.n_samples)) for t in (start_s, stop_s))
-        n = np.arange(start, stop) / audio.rate_hz
         rise_s = min(FADE_S, (stop_s - start_s) / 2)
-        share[start:stop] = np.clip(np.minimum(n - start_s, stop_s - n) / rise_s, 0, 1)
+        share += np.clip(np.minimum(n - start_s, stop_s - n) / rise_s, 0, 1).astype(np.float32)
     return share

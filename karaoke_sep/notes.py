@@ -25,7 +25,8 @@ import numpy as np
 import scipy.ndimage
 import scipy.special
 
-from .types import Audio, Note, PitchTrack
+from .recording import Samples, blocks
+from .types import Note, PitchTrack
 
 _LEVEL_WINDOW_S = 0.032  # several periods of the lowest voice, shorter than the closure of a /t/
 _AROUND_S = 0.25  # a syllable on each side
@@ -54,13 +55,13 @@ class Params:
                 raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
 
 
-def segment(track: PitchTrack, vocals: Audio | None = None, params: Params | None = None) -> tuple[Note, ...]:
+def segment(track: PitchTrack, vocals: Samples | None = None, params: Params | None = None) -> tuple[Note, ...]:
     """The notes of a contour.
 
     Parameters
     ----------
     track : PitchTrack, (T,)
-    vocals : Audio, (C, N), optional
+    vocals : Samples, (C, N), optional
         The separated voice. Its level tells rests and repeated notes better than the track alone does, and gives the
         velocities: 127 for the loudest note. Without it they are 64, which MIDI 1.0 asks of what cannot tell.
     params : Params, optional
@@ -107,7 +108,7 @@ def _spans(
     ]
 
 
-def _evidence_of_singing(track: PitchTrack, vocals: Audio | None, params: Params) -> np.ndarray:
+def _evidence_of_singing(track: PitchTrack, vocals: Samples | None, params: Params) -> np.ndarray:
     """Log-odds that a pitch is sung in each frame, shape (T,)."""
     evidence_T = scipy.special.logit(np.clip(track.voicing, 0.02, 0.98))
     if vocals is not None:
@@ -120,11 +121,23 @@ def _evidence_of_singing(track: PitchTrack, vocals: Audio | None, params: Params
     return np.clip(evidence_T, -_MAX_EVIDENCE, _MAX_EVIDENCE)
 
 
-def _level_db(audio: Audio, starts_s: np.ndarray, stops_s: np.ndarray) -> np.ndarray:
+def _level_db(audio: Samples, starts_s: np.ndarray, stops_s: np.ndarray) -> np.ndarray:
     """Mean power of stretches of a sound, shape (T,), dB against full scale."""
-    energy = np.concatenate([[0.0], np.cumsum(np.mean(audio.samples.astype(float) ** 2, axis=0))])
     starts, stops = (np.clip(np.rint(t * audio.rate_hz).astype(int), 0, audio.n_samples) for t in (starts_s, stops_s))
-    return 10 * np.log10((energy[stops] - energy[starts]) / np.maximum(stops - starts, 1) + 1e-12)
+    return 10 * np.log10(
+        (_energy_until(audio, stops) - _energy_until(audio, starts)) / np.maximum(stops - starts, 1) + 1e-12
+    )
+
+
+def _energy_until(audio: Samples, positions: np.ndarray) -> np.ndarray:
+    """Return the sum of the mean squares of the channels before each sample position, shape (T,)."""
+    energy, total = np.zeros(len(positions)), 0.0
+    for start, stop in blocks(audio):
+        until = total + np.cumsum(np.mean(audio.excerpt(start, stop).samples.astype(float) ** 2, axis=0))
+        inside = (positions > start) & (positions <= stop)
+        energy[inside] = until[positions[inside] - start - 1]
+        total = until[-1]
+    return energy
 
 
 def _best_path(score_TS: np.ndarray, change_cost: float) -> np.ndarray:
@@ -148,7 +161,7 @@ def _best_path(score_TS: np.ndarray, change_cost: float) -> np.ndarray:
     return state_T
 
 
-def _velocities(vocals: Audio | None, spans: list[tuple[int, int, int]], edges_s: np.ndarray) -> list[int]:
+def _velocities(vocals: Samples | None, spans: list[tuple[int, int, int]], edges_s: np.ndarray) -> list[int]:
     """Loudness as MIDI counts it: 40 log10(v / 127) dB under the loudest (Downloadable Sounds 1)."""
     if vocals is None or not spans:
         return [64] * len(spans)

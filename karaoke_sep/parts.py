@@ -1,23 +1,31 @@
-"""A long recording in parts, so that memory does not grow with its length.
+"""How a recording is cut, so that memory does not grow with its length.
 
-The pitch is sought in each part by itself, with context on both sides that is thrown away. Parts begin at whole
-multiples of 8 s: there frames of every hop in use (4, 8, 16, 32, 64 ms) and samples of every rate fall together, so
-that a part sees the same frames as the whole.
+*Parts*, of about two minutes, are for the pitch: each is estimated by itself, with context on both sides that is thrown
+away. They begin where frames of every hop in use and samples of both rates coincide, so that a part has the same frames
+as the whole. *Segments*, of about 30 s, are for the models of the accompaniment: each has its own, and neighbours
+cross-fade.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from math import lcm
 
 import numpy as np
 
+from .errors import ConfigError
+
 ALIGN_S = 8
-CONTEXT_S = 16  # the reach of the whitening, 5 s, beyond the longest median and where best paths have met
+MAX_ALIGN_S = 240  # with hops of 4, 8, 12 ... 64 ms it is 8 to 88 s
+PART_CONTEXT_S = 16  # the reach of the whitening, 5 s, beyond the longest median and where best paths have met
+SEGMENT_S = 30.0  # one accompaniment model each; 10 s are 0.1 to 0.7 dB worse on songs
+SEGMENT_CONTEXT_S = 1.0
+FADE_S = 0.1
 
 
 @dataclass(frozen=True)
 class Params:
-    """From which length on, and how long a part is."""
+    """Length of the parts, and from which length on samples are kept on the disk."""
 
     from_s: float = 90.0
     part_s: float = 120.0  # a quarter of the work is context; 60 s take a third less memory
@@ -29,9 +37,60 @@ class Params:
             raise ValueError(f"part_s is {self.part_s:g}; it must be at least {2 * ALIGN_S}")
 
 
-def bounds_s(duration_s: float, params: Params) -> Iterator[tuple[float, float, float, float]]:
-    """Of each part: where it is heard from, begins, ends (the next begins) and is heard to, s."""
+def alignment_s(hops_ms: Iterable[float], rate_hz: int) -> int:
+    """Return the shortest multiple of `ALIGN_S` that all hops divide, s.
+
+    Parameters
+    ----------
+    hops_ms : iterable of float, ms
+        Hops of the steps that estimate the pitch.
+    rate_hz : int
+        Sample rate of the pitch analysis.
+
+    Raises
+    ------
+    ConfigError
+        If they have none below `MAX_ALIGN_S`: parts could not begin on the frames of all of them.
+    """
+    hops_ms = sorted(set(hops_ms))
+    align_s = lcm(ALIGN_S * rate_hz, *(max(1, round(hop_ms * rate_hz / 1000)) for hop_ms in hops_ms)) / rate_hz
+    if align_s > MAX_ALIGN_S:
+        raise ConfigError(
+            f"the hops of the pitch analysis ({', '.join(f'{hop_ms:g}' for hop_ms in hops_ms)} ms) meet only every "
+            f"{align_s:.0f} s; choose multiples of 4 ms for hop_ms of pitch and whitening, and of 16 ms for the "
+            "windows of melody_enhancement"
+        )
+    return round(align_s)
+
+
+def part_bounds_s(duration_s: float, align_s: int, params: Params) -> Iterator[tuple[float, float, float, float]]:
+    """Yield for each part where its context begins, it begins, it ends, and its context ends, s."""
     n_parts = max(1, round(duration_s / params.part_s))
-    inner_s = ALIGN_S * np.rint(np.linspace(0, duration_s, n_parts + 1)[1:-1] / ALIGN_S)
-    for begin_s, end_s in pairwise([0.0, *inner_s.tolist(), duration_s]):
-        yield max(0.0, begin_s - CONTEXT_S), begin_s, end_s, min(duration_s, end_s + CONTEXT_S)
+    edges_s = align_s * np.rint(np.linspace(0, duration_s, n_parts + 1)[1:-1] / align_s)
+    inner_s = sorted({edge_s for edge_s in edges_s.tolist() if 0 < edge_s < duration_s})
+    context_s = align_s * -(-PART_CONTEXT_S // align_s)  # so that the context begins on the frames, too
+    for begin_s, end_s in pairwise([0.0, *inner_s, duration_s]):
+        yield max(0.0, begin_s - context_s), begin_s, end_s, min(duration_s, end_s + context_s)
+
+
+def segment_bounds(n_samples: int, rate_hz: int) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of each segment with its context, samples."""
+    n_segments = max(1, round(n_samples / rate_hz / SEGMENT_S))
+    edges = np.linspace(0, n_samples, n_segments + 1).astype(int)
+    context = round(SEGMENT_CONTEXT_S * rate_hz)
+    for start, stop in pairwise(edges):
+        yield max(0, start - context), min(n_samples, stop + context)
+
+
+def fade(number: int, segments: list[tuple[int, int]], rate_hz: int) -> np.ndarray:
+    """Return the gain of a segment, shape (N,); neighbours cross-fade in the middle of their overlap."""
+    start, stop = segments[number]
+    n = np.arange(start, stop) / (FADE_S * rate_hz)
+    weight = np.ones(stop - start, np.float32)
+    if number > 0:
+        middle = (start + segments[number - 1][1]) / 2 / (FADE_S * rate_hz)
+        weight *= np.clip(n - middle + 0.5, 0, 1)
+    if number + 1 < len(segments):
+        middle = (segments[number + 1][0] + stop) / 2 / (FADE_S * rate_hz)
+        weight *= np.clip(middle - n + 0.5, 0, 1)
+    return weight

@@ -6,6 +6,7 @@ P pitch states. ``V_FT`` is an array of shape (F, T). Pitch is in Hz and NaN whe
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,6 +83,21 @@ class Spectrum:
         return np.sqrt(power / np.float32(len(self.values)))
 
 
+class Salience(NamedTuple):
+    """How strongly a pitch is present in each frame.
+
+    Attributes
+    ----------
+    on_track_T : ndarray, shape (T,), >= 0
+        Salience of the estimated pitch; where it is 0 there is no pitch.
+    mean_T : ndarray, shape (T,), >= 0
+        Mean salience of all pitches.
+    """
+
+    on_track_T: np.ndarray
+    mean_T: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class PitchTrack:
     """The sung melody.
@@ -92,11 +108,20 @@ class PitchTrack:
     f0_hz : ndarray, shape (T,), Hz, NaN where nobody can be singing a pitch
     voicing : ndarray, shape (T,), 0..1
         Probability that the pitch is sung; 0 where ``f0_hz`` is NaN.
+    salience : Salience, optional
+        What the voicing is judged from; tracks read from a file have none.
     """
 
     times_s: np.ndarray
     f0_hz: np.ndarray
     voicing: np.ndarray
+    salience: Salience | None = None
+
+    def between(self, begin_s: float, end_s: float) -> "PitchTrack":
+        """Return the frames from one time to before another."""
+        inside = (self.times_s >= begin_s) & (self.times_s < end_s)
+        salience = self.salience and Salience(*(values[inside] for values in self.salience))
+        return PitchTrack(self.times_s[inside], self.f0_hz[inside], self.voicing[inside], salience)
 
     def at(self, times_s: np.ndarray) -> "PitchTrack":
         """The track read at other times: pitch interpolated on a log scale, unvoiced where the nearest frame is."""

@@ -315,11 +315,11 @@ def test_fail_fast_stops_at_the_first_failure(tmp_path):
 
 def test_a_mistake_of_ours_costs_one_file(tmp_path, monkeypatch):
     inputs = [make_song(tmp_path / "a.wav"), make_song(tmp_path / "b.wav", seconds=0.4)]
-    separate = pipeline.separate
+    separate_to = pipeline.separate_to
     monkeypatch.setattr(
         pipeline,
-        "separate",
-        lambda audio, **how: separate(audio, **how) if audio.duration_s > 0.35 else 1 / 0,
+        "separate_to",
+        lambda vocals, song, *more, **how: separate_to(vocals, song, *more, **how) if song.n_samples > 2800 else 1 / 0,
     )
     outcomes = do(inputs, Order(tmp_path / "out"))
     assert statuses(outcomes) == {"a.wav": "failed", "b.wav": "done"}

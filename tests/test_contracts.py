@@ -1,15 +1,19 @@
-"""Every pitch backend and every accompaniment model obeys the same laws, whoever adds one.
+"""Every method for pitch, accompaniment and activity obeys the same laws, whoever adds one.
 
 They are found as the config finds them: by their files.
 """
 
+import shutil
+import subprocess
+import sys
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sounds import cents, nmf_model, noise, sdr_db, silence, voice
+from sounds import activity_model, cents, nmf_model, noise, sdr_db, silence, voice
 
 from karaoke_sep import load_config, separate
 from karaoke_sep.files import contours
@@ -18,6 +22,7 @@ from karaoke_sep.types import Audio, PitchTrack
 
 BACKENDS = [f.name for f in fields(load_config().pitch) if f.name != "backend"]
 MODELS = [f.name for f in fields(load_config().accompaniment) if f.name != "backend"]
+GATES = [f.name for f in fields(load_config().activity) if f.name != "backend"]
 RATES_HZ = [8000, 16000, 44100]
 
 
@@ -45,11 +50,16 @@ def config_with(tmp_path_factory):
     times_s = 0.01 * np.arange(81)
     contours.write(path, PitchTrack(times_s, melody_hz(times_s), np.ones(81)))
     model = nmf_model(path.with_name("model.npz"))
+    gate = activity_model(path.with_name("gate.npz"))
 
-    def make(section, name):
-        config = {"pitch": {"given": {"path": path}}, "accompaniment": {"trained_nmf": {"model": model}}}
-        config.setdefault(section, {})["backend"] = name
-        return load_config(config)
+    def make(section, name, overrides=()):
+        config = {
+            "pitch": {"given": {"path": path}},
+            "accompaniment": {"trained_nmf": {"model": model}},
+            "activity": {"trained": {"model": gate}},
+        }
+        config[section]["backend"] = name
+        return load_config(config, overrides)
 
     return make
 
@@ -57,6 +67,7 @@ def config_with(tmp_path_factory):
 def test_the_backends_and_models_are_found():
     assert {"given", "hmm", "peaks", "pyin"} <= set(BACKENDS)
     assert {"masked_nmf", "trained_nmf"} <= set(MODELS)
+    assert {"song", "trained", "none"} <= set(GATES)
 
 
 # --- Pitch -----------------------------------------------------------------------------------------------------------
@@ -158,3 +169,130 @@ def test_a_model_is_finite_and_not_negative_and_blind_inside_the_mask(config_wit
     np.testing.assert_array_equal(X_TF, before)
     other_H_TK, other_B_KF = module.fit(loud_TF, covered_TF, 16.0, params, np.random.default_rng(1))
     np.testing.assert_array_equal(other_H_TK @ other_B_KF, H_TK @ B_KF)
+
+
+# --- Activity --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@pytest.mark.parametrize("gate", GATES)
+def test_stems_by_a_gate_add_up_at_every_rate(config_with, gate, rate_hz):
+    audio = sung_in_noise(rate_hz)
+    result = separate(audio, config=config_with("activity", gate))
+    np.testing.assert_allclose(result.vocals.samples + result.accompaniment.samples, audio.samples, atol=1e-6)
+    assert np.isfinite(result.vocals.samples).all()
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_silence_by_a_gate_stays_silence(config_with, gate):
+    assert (separate(silence(0.3, 16000), config=config_with("activity", gate)).vocals.samples == 0).all()
+
+
+# --- All three, on any length ----------------------------------------------------------------------------------------
+
+COARSE = [  # so that long recordings take seconds
+    "stft.hop_ms=64",
+    "joint_model.hop_ms=64",
+    "accompaniment_views.enabled=false",
+    "accompaniment.masked_nmf.n_starts=1",
+    "accompaniment.trained_nmf.n_iterations=3",
+    "pitch.pyin.hop_ms=64",
+    "pitch.pyin.step_cents=100",
+    "pitch.peaks.hop_ms=64",
+    "pitch.hmm.hop_ms=64",
+    "whitening.hop_ms=64",
+    "parts.part_s=60",
+]
+METHODS = [("pitch", name) for name in BACKENDS] + [("accompaniment", name) for name in MODELS]
+METHODS += [("activity", name) for name in GATES]
+
+
+@pytest.mark.parametrize("seconds", [5.0, 200.0])
+@pytest.mark.parametrize(("section", "name"), METHODS)
+def test_a_method_separates_short_and_long_recordings(demo, config_with, section, name, seconds):
+    mixture = demo(8000, 200.0).mixture.excerpt(0, round(8000 * seconds))
+    result = separate(mixture, config=config_with(section, name, COARSE))
+    np.testing.assert_allclose(result.vocals.samples + result.accompaniment.samples, mixture.samples, atol=1e-6)
+    assert np.isfinite(result.vocals.samples).all()
+    assert np.abs(result.vocals.samples[:, : 5 * 8000]).max() > 0.01
+    assert (np.diff(result.track.times_s) > 0).all()
+
+
+MINIMAL = {
+    "pitch": """
+from dataclasses import dataclass
+import numpy as np
+from ..types import PitchTrack
+
+@dataclass(frozen=True)
+class Params:
+    f0_hz: float = 220.0
+
+def track(melody, params):
+    times_s = np.arange(0, melody.duration_s, 0.013)
+    return PitchTrack(times_s, np.full(len(times_s), params.f0_hz), np.ones(len(times_s)))
+""",
+    "accompaniment": """
+from dataclasses import dataclass
+import numpy as np
+
+@dataclass(frozen=True)
+class Params:
+    n_starts: int = 1
+
+def fit(X_TF, covered_TF, bin_hz, params, rng):
+    return np.ones((len(X_TF), 1), np.float32), np.where(covered_TF, 0, X_TF).mean(axis=0, keepdims=True)
+""",
+    "activity": """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Params:
+    gain: float = 0.5
+
+class Half:
+    context_s = 0.0
+
+    def __init__(self, gain):
+        self.gain = gain
+
+    def apply(self, mixture, voice, start):
+        return voice.samples * self.gain
+
+def gate(inputs, section, span_s):
+    return Half(section.minimal.gain)
+""",
+}
+SEPARATE_BOTH = """
+import numpy as np
+from karaoke_sep import demo_song, load_config, separate
+config = load_config("fast", {overrides})
+song = demo_song.make(8000, 200.0).mixture
+for seconds in (5, 200):
+    mixture = song.excerpt(0, 8000 * seconds)
+    result = separate(mixture, config=config)
+    assert np.allclose(result.vocals.samples + result.accompaniment.samples, mixture.samples, atol=1e-6)
+    assert np.abs(result.vocals.samples).max() > 0.01
+"""
+
+
+@pytest.mark.parametrize("section", MINIMAL)
+def test_a_new_method_needs_its_file_and_its_lines_in_the_default_config_and_nothing_else(tmp_path, section):
+    """Also in the choices of the command line and in the list of settings, and on short and long recordings."""
+    root = Path(__file__).parent.parent
+    shutil.copytree(root / "karaoke_sep", tmp_path / "karaoke_sep", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(root / "configs", tmp_path / "configs")
+    (tmp_path / "karaoke_sep" / section / "minimal.py").write_text(MINIMAL[section])
+    default = tmp_path / "configs" / "default.yaml"
+    default.write_text(default.read_text().replace(f"\n{section}:", f"\n{section}:\n  minimal: {{}}\n#", 1))
+
+    def python(*arguments):
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    overrides = [f"{section}.backend=minimal", *COARSE]
+    python("-c", SEPARATE_BOTH.format(overrides=overrides))
+    shown = python("-m", "karaoke_sep", "config", "show")
+    assert f"{section}.minimal." in shown
+    if section == "pitch":
+        assert "minimal" in python("-m", "karaoke_sep", "separate", "--help")

@@ -100,10 +100,9 @@ ALTERNATIVES = {
     },
     "wiener": {"rule": "subtract", "exponent": "1", "voice_db": "6"},
     "consonants": {"enabled": "false", "min_hz": "5000"},
-    "vocal_activity": {
-        "enabled": "false",
-        "backend": "trained",
-        "model": "other_activity.npz",
+    "activity": {"backend": ["trained", "none"]},
+    "activity.trained": {"model": "other_activity.npz"},
+    "activity.song": {
         "level_weight": "0",
         "level_midpoint_db": "-3",
         "timbre_weight": "0",
@@ -157,7 +156,7 @@ NONSENSE = [
     ("accompaniment_views.similar_sharpness", ["0"]),
     ("wiener.exponent", ["0", "10.1"]),
     ("wiener.voice_db", ["-41", "41"]),
-    ("vocal_activity.floor_db", ["1"]),
+    ("activity.song.floor_db", ["1"]),
     ("parts.part_s", ["15"]),
 ]
 
@@ -200,7 +199,7 @@ def stems(demo, tmp_path_factory):
             named = (
                 "pitch.given.path=contour.csv",
                 "accompaniment.trained_nmf.model=model.npz",
-                "vocal_activity.model=activity.npz",
+                "activity.trained.model=activity.npz",
             )
             paths = [
                 s.replace("path=", f"path={folder}/").replace("model=", f"model={folder}/") for s in (*named, *settings)
@@ -213,7 +212,7 @@ def stems(demo, tmp_path_factory):
 
 
 def test_every_setting_has_an_alternative_and_every_choice_is_one():
-    # How a long recording is cut changes the memory it takes, and no byte of its stems (test_long_recording).
+    # How a long recording is cut changes the memory it takes, and no byte of its stems (test_parts).
     heard = [key.rpartition(".") for key in KINDS if not key.startswith("parts.")]
     missing = {(section, name) for section, _, name in heard if name not in ALTERNATIVES.get(section, {})}
     assert missing == set()
@@ -233,10 +232,10 @@ def getattr_path(config, key):
 def test_a_setting_changes_the_stems(stems, key, value):
     backend = key.split(".")[1] if key.startswith("pitch.") and key != "pitch.backend" else "hmm"
     base = (f"pitch.backend={backend}",)
-    if key == "vocal_activity.section_leniency":  # a section is longer than this song, unless frames vote strongly
-        base += ("vocal_activity.section_weight=20",)
-    if key == "vocal_activity.model":
-        base += ("vocal_activity.backend=trained",)
+    if key == "activity.song.section_leniency":  # a section is longer than this song, unless frames vote strongly
+        base += ("activity.song.section_weight=20",)
+    if key == "activity.trained.model":
+        base += ("activity.backend=trained",)
     if key.startswith("accompaniment.trained_nmf"):
         base += ("accompaniment.backend=trained_nmf",)
     when_s = (1.3, 2.3) if "pyin" in (backend, value) else (1.2, 3.0)  # pyin is slow

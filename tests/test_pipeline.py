@@ -11,7 +11,7 @@ import pytest
 from sounds import cents, energy_db, noise, partials_of, sdr_db, silence, voice
 from threadpoolctl import threadpool_limits
 
-from karaoke_sep import load_config, pipeline, separate
+from karaoke_sep import load_config, parts, pipeline, segment, separate
 from karaoke_sep.dsp.stft import stft
 from karaoke_sep.errors import InputError
 from karaoke_sep.types import Audio, PitchTrack
@@ -59,7 +59,7 @@ def test_between_two_frames_lies_a_straight_line_and_after_the_last_nothing_move
     few = frames[::n_apart]
     values_TF = np.stack([10.0 + 3 * few, np.sin(few)], axis=1).astype(np.float32)
     expected_TF = np.stack([np.interp(frames, few, column) for column in values_TF.T], axis=1)
-    np.testing.assert_allclose(pipeline.between_frames(values_TF, n_apart, n_frames), expected_TF, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(segment.between_frames(values_TF, n_apart, n_frames), expected_TF, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.0523, 0.2])
@@ -172,7 +172,7 @@ def test_times_in_the_config_mean_the_same_at_16_and_48_khz(demo):
 @pytest.mark.parametrize(("rate_hz", "window_ms"), [(8000, 192), (16000, 40), (44100, 192)])
 def test_a_full_scale_sine_has_a_level_of_0_db(rate_hz, window_ms):
     spectrum = stft(partials_of(1000, 1.0, rate_hz), window_ms, 10)
-    level_db = pipeline.band_level_db(spectrum.magnitude.T, spectrum)
+    level_db = segment.band_level_db(spectrum.magnitude.T, spectrum)
     np.testing.assert_allclose(level_db[20:-20], 0, atol=0.1)
 
 
@@ -236,17 +236,17 @@ def test_where_the_track_is_not_believed_the_vocals_are_quiet(demo):
 @pytest.mark.parametrize("seconds", [2.9, 30.0, 61.7, 100.0])
 def test_the_segments_of_a_song_fade_into_each_other_at_full_gain(seconds):
     audio = silence(seconds, 8000)
-    segments = list(pipeline.segment_bounds(audio.n_samples, audio.rate_hz))
+    segments = list(parts.segment_bounds(audio.n_samples, audio.rate_hz))
     total = np.zeros(audio.n_samples)
     for number, (start, stop) in enumerate(segments):
-        total[start:stop] += pipeline.fades(number, segments, audio.rate_hz)
-    assert len(segments) == max(1, round(seconds / pipeline.SEGMENT_S))
+        total[start:stop] += parts.fade(number, segments, audio.rate_hz)
+    assert len(segments) == max(1, round(seconds / parts.SEGMENT_S))
     np.testing.assert_allclose(total, 1, atol=1e-3)
 
 
 def test_a_song_of_several_segments_has_no_seam(demo, separated, monkeypatch):
     song, whole = demo(16000, 12.0), separated(16000, 12.0)
-    monkeypatch.setattr(pipeline, "SEGMENT_S", 3.0)
+    monkeypatch.setattr(parts, "SEGMENT_S", 3.0)
     cut = separate(song.mixture)
     assert not np.array_equal(cut.vocals.samples, whole.vocals.samples)
     assert gain_db(song, cut) > gain_db(song, whole) - 1

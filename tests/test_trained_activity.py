@@ -205,7 +205,7 @@ def test_labels_that_are_missing_are_named(clips, tmp_path):
 def test_a_model_without_use_is_refused(tmp_path):
     sound = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 8000))
     with pytest.raises(ConfigError, match="no model is given"):
-        separate(sound, RATE_HZ, load_config(None, ["vocal_activity.backend=trained"]))
+        separate(sound, RATE_HZ, load_config(None, ["activity.backend=trained"]))
     path = activity_model(tmp_path / "activity.npz")
     with pytest.raises(ConfigError, match="is a model of kind activity, and one of kind nmf is needed"):
         separate(sound, RATE_HZ, load_config("trained", [f"accompaniment.trained_nmf.model={path}"]))
@@ -224,7 +224,7 @@ def test_a_model_with_a_layer_of_another_size_is_refused(tmp_path):
 def test_stems_by_a_model_add_up_at_any_rate(tmp_path, rate_hz):
     path = activity_model(tmp_path / "activity.npz")
     sound = voice(220, 1.5, rate_hz).samples + 0.1 * noise(1.5, rate_hz, n_channels=2).samples
-    settings = ["vocal_activity.backend=trained", f"vocal_activity.model={path}"]
+    settings = ["activity.backend=trained", f"activity.trained.model={path}"]
     found = separate(sound, rate_hz, load_config(None, settings))
     assert found.vocals.samples.shape == sound.shape
     assert np.isfinite(found.vocals.samples).all()

@@ -1,1 +1,25 @@
-"""How the accompaniment is modelled: one file a method, chosen by its name in the config."""
+"""How the accompaniment is modelled: one file a method, chosen by its name in the config.
+
+A method is a module of this folder with
+
+- ``Params``: a frozen dataclass of its settings, each with a default, among them ``n_starts``.
+- ``fit(X_TF, covered_TF, bin_hz, params, rng)``: return activations (T, K) and bases (K, F) of the accompaniment,
+  from the bins that the harmonic mask does not cover. The mean of the models of ``n_starts`` calls is used.
+- if it knows more about the voice, ``refine_voice(V, X_TF, bins, bin_hz, params, rng)``: return the voice at the bins
+  of the harmonic mask, shape (S,).
+- if it can separate without a pitch, ``is_alone(params)``: return whether it shall; then
+  ``voice_and_accompaniment(X_TF, bin_hz, params, rng)``: return both magnitudes, shape (T, F).
+- if it can fail before any work, ``check(params, config)``: raise ConfigError.
+- if it uses files, ``model_files(params)``: return their paths.
+"""
+
+
+def needs_pitch(section) -> bool:
+    """Return whether the chosen method separates along a pitch."""
+    return not (hasattr(section.method, "is_alone") and section.method.is_alone(section.params))
+
+
+def refine_voice(section, V, X_TF, bins, bin_hz: float, rng):
+    """Return the voice at the bins of the mask, shape (S,), with what the chosen method knows about it."""
+    refine = getattr(section.method, "refine_voice", None)
+    return refine(V, X_TF, bins, bin_hz, section.params, rng) if refine else V

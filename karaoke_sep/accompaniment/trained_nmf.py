@@ -36,16 +36,11 @@ class Params:
         check_ranges(self)
 
 
-def read(params: Params, window_ms: float):
-    """The model.
+def check(params: Params, config) -> None:
+    """Raise ConfigError if no model is named, it cannot be used, or was trained with another window."""
+    from ..trained import models  # a separation without a model loads nothing of this
 
-    Raises
-    ------
-    ConfigError
-        If none is named, it cannot be used, or was trained with another window.
-    """
-    from ..trained import models  # nothing of this is loaded by who trains nothing
-
+    window_ms = config.stft.window_ms
     if not params.model:
         raise ConfigError("accompaniment.trained_nmf: no model is given; name one with --model (karaoke-sep train nmf)")
     model = models.read(params.model, "nmf")
@@ -55,7 +50,16 @@ def read(params: Params, window_ms: float):
             f"{params.model}: trained with windows of {model.about['window_ms']:g} ms, but stft.window_ms is "
             f"{window_ms:g}; train it again with --window-ms {window_ms:g}, or set stft.window_ms"
         )
-    return model
+
+
+def model_files(params: Params) -> list[str]:
+    """Return the paths of the models in use."""
+    return [params.model]
+
+
+def is_alone(params: Params) -> bool:
+    """Return whether the trained bases separate without a pitch."""
+    return params.alone
 
 
 def fit(X_TF, covered_TF, bin_hz: float, params: Params, rng: np.random.Generator):
@@ -91,8 +95,8 @@ def voice_and_accompaniment(X_TF, bin_hz: float, params: Params, rng: np.random.
     return trained_bases.fit(X_TF, *sides, params.n_learned, params.n_iterations, rng)
 
 
-def refined(V, X_TF, bins, bin_hz: float, params: Params, rng: np.random.Generator) -> np.ndarray:
-    """The voice at the bins of the mask, moved towards what the bases of both sides make of the mixture.
+def refine_voice(V, X_TF, bins, bin_hz: float, params: Params, rng: np.random.Generator) -> np.ndarray:
+    """Return the voice at the bins of the mask, moved towards what the bases of both sides make of the mixture.
 
     Its ratio to the accompaniment is multiplied by a power of the bases' own ratio, as the log-odds of two witnesses
     add up, by a factor of 10 at most.

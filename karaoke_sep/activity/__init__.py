@@ -1,1 +1,84 @@
-"""How singing is detected: one file a method, chosen by its name in the config."""
+"""How singing is detected: one file a method, chosen by its name in the config.
+
+A method is a module of this folder with
+
+- ``Params``: a frozen dataclass of its settings, each with a default.
+- ``gate(inputs, section, span_s)``: return the `Gate` of a recording, from `GateInputs`. ``section`` holds the
+  settings of all methods. Gains are needed from ``span_s[0]`` to ``span_s[1]`` only.
+- if it can fail before any work, ``check(params, config)``: raise ConfigError.
+- if it uses files, ``model_files(params)``: return their paths.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ..recording import Samples
+from ..types import Audio, PitchTrack
+
+
+class FrameFeatures(NamedTuple):
+    """What the segments tell about each of their frames.
+
+    Attributes
+    ----------
+    times_s : ndarray, shape (T,)
+    level_db : ndarray, shape (T,), dB against a full-scale sine
+        Level of the voice estimate between 80 and 4000 Hz.
+    cepstra_TD : ndarray, shape (T, D), float16
+        Cepstra of the mixture and of the voice estimate.
+    """
+
+    times_s: np.ndarray
+    level_db: np.ndarray
+    cepstra_TD: np.ndarray
+
+
+class GateInputs(NamedTuple):
+    """What a gate may read of a whole recording.
+
+    Attributes
+    ----------
+    song, voice : Samples, (C, N)
+        The mixture, and the voice estimate: the voice along the pitch, whether or not somebody sings.
+    features : FrameFeatures
+        In frames of one hop, from 0 s on; see `on_grid`.
+    track : PitchTrack
+    hop_ms : float
+        Hop of the features.
+    """
+
+    song: Samples
+    voice: Samples
+    features: FrameFeatures
+    track: PitchTrack
+    hop_ms: float
+
+    @property
+    def voicing_T(self) -> np.ndarray:
+        """Voicing of the track in the frames of the features, shape (T,), 0..1."""
+        return self.track.at(self.features.times_s).voicing
+
+
+class Gate(Protocol):
+    """Decides how much of the voice estimate the vocals keep.
+
+    Attributes
+    ----------
+    context_s : float, s
+        What `apply` needs on both sides of the samples that are kept.
+    """
+
+    context_s: float
+
+    def apply(self, mixture: Audio, voice: Audio, start: int) -> np.ndarray:
+        """Return the vocals, shape (C, n), float32, of an excerpt that begins at sample ``start``."""
+
+
+def on_grid(features: FrameFeatures, duration_s: float, hop_ms: float) -> FrameFeatures:
+    """Return the nearest frame at each multiple of the hop; frames of neighbouring segments overlap."""
+    hop_s = hop_ms / 1000
+    times_s = np.arange(0, duration_s + hop_s, hop_s)
+    order = np.argsort(features.times_s, kind="stable")
+    nearest = order[np.clip(np.searchsorted(features.times_s[order], times_s - hop_s / 2), 0, len(order) - 1)]
+    return FrameFeatures(times_s, features.level_db[nearest], features.cepstra_TD[nearest])

@@ -12,13 +12,15 @@ Rabiner 1989, Eqs. (18) to (27)); a frame is open if both are.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
 import scipy.ndimage
 import scipy.special
 
 from ..dsp import timbre
+from ..types import Audio
+from . import GateInputs
 
 BLOCK_MS = 160.0  # sections need no finer grid
 TIMBRE_SMOOTHING_MS = 250.0
@@ -29,9 +31,6 @@ END_LOG_ODDS = 8.0  # before and after the recording somebody sings, so that sho
 class Params:
     """Weights of the evidence, and how slowly sections change."""
 
-    enabled: bool = True
-    backend: Literal["song", "trained"] = "song"
-    model: str = ""  # of karaoke-sep train activity
     level_weight: float = 0.27  # log-odds per dB
     level_midpoint_db: float = -13.5  # against the loud moments: where the level speaks neither way
     timbre_weight: float = 0.8
@@ -51,8 +50,33 @@ class Params:
             raise ValueError(f"floor_db is {self.floor_db:g}; it must not be above 0")
 
 
-def activity(level_db, voicing, cepstra_TD, hop_ms: float, params: Params) -> np.ndarray:
-    """Gain of the gate in each frame.
+class BroadbandGate(NamedTuple):
+    """One gain for all frequencies, interpolated between frames.
+
+    Attributes
+    ----------
+    times_s, gains_T : ndarray, shape (T,)
+    """
+
+    times_s: np.ndarray
+    gains_T: np.ndarray
+    context_s: float = 0.0
+
+    def apply(self, mixture: Audio, voice: Audio, start: int) -> np.ndarray:
+        """Return the voice times the gain, shape (C, n), float32."""
+        n = np.arange(start, start + voice.n_samples)
+        return voice.samples * np.interp(n / voice.rate_hz, self.times_s, self.gains_T).astype(np.float32)
+
+
+def gate(inputs: GateInputs, section, span_s: tuple[float, float]) -> BroadbandGate:
+    """Return the gate of a recording; see the contract in the folder's ``__init__``."""
+    features = inputs.features
+    gains_T = gains(features.level_db, inputs.voicing_T, features.cepstra_TD, inputs.hop_ms, section.song)
+    return BroadbandGate(features.times_s, gains_T)
+
+
+def gains(level_db, voicing, cepstra_TD, hop_ms: float, params: Params) -> np.ndarray:
+    """Return the gain of the gate in each frame.
 
     Parameters
     ----------
@@ -69,8 +93,6 @@ def activity(level_db, voicing, cepstra_TD, hop_ms: float, params: Params) -> np
     -------
     ndarray, shape (T,), 0..1
     """
-    if not params.enabled:
-        return np.ones(len(level_db))
     level_db = smooth(np.maximum(level_db, -120), params.smoothing_ms / hop_ms)
     relative_db = level_db - np.percentile(level_db, 95)
     log_odds = params.level_weight * (relative_db - params.level_midpoint_db)

@@ -83,6 +83,11 @@ class Job:
     state: str = "new"
     reason: str = ""
 
+    @property
+    def folder(self) -> Path:
+        """Folder of the outputs."""
+        return next(iter(self.targets.values())).parent
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from .. import backing, pipeline
+from ..accompaniment import needs_pitch
 from ..config import Config
 from ..errors import ConfigError, InputError
 from ..files import contours, sound_info, writing
+from ..recording import check_form
 from .inputs import contour_of, find_inputs
 from .jobs import SOUNDS, Job, Order, Plan
 from .names import check_name, collisions, targets_of
@@ -45,8 +47,8 @@ def plan(
     pipeline.check_models(config)
     if config.pitch.backend == "given" and not (order.contours or config.pitch.given.path):
         raise ConfigError("--pitch given: no contour is given; name its file with --pitch-file")
-    needs_pitch = order.contours or set(order.products) - set(SOUNDS)
-    if order.sounds and needs_pitch and not pipeline.seeks_pitch(config):
+    follows_pitch = order.contours or set(order.products) - set(SOUNDS)
+    if order.sounds and follows_pitch and not needs_pitch(config.accompaniment):
         raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
     if order.clip == "float" and order.container != "wav":
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
@@ -70,7 +72,7 @@ def plan(
             faults.append((source, str(err)))
     checked = Plan(jobs, faults)
     stems = sum(n_values(job.info) * stem_bytes(job, order) for job in checked.todo)
-    long = [job.info for job in checked.todo if is_long(job, order, config)]
+    long = [job.info for job in checked.todo if is_long(job, config)]
     scratch = max((n_values(info) * scratch_bytes(info, order) for info in long), default=0)
     try:
         check_room(order.output, stems + scratch)
@@ -105,7 +107,7 @@ def _job(
     info = sound_info.probe(source)
     try:
         # A sound whose header does not tell its length may be long enough.
-        pipeline.check_form(info if info.n_samples is not None else replace(info, n_samples=info.rate_hz))
+        check_form(info.n_channels, info.rate_hz, info.rate_hz if info.n_samples is None else info.n_samples)
     except InputError as err:
         raise InputError(f"{source}: {err}") from None
     if order.layout == "mir1k":

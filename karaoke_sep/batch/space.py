@@ -9,14 +9,14 @@ from ..config import Config
 from ..errors import ConfigError
 from ..files import sample_formats, writing
 from ..files.sound_info import SoundInfo
-from .jobs import STEMS, Job, Order
+from .jobs import Job, Order
 
 _BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
 
 
 def max_samples(job: Job, order: Order, config: Config) -> tuple[float, str]:
     """The longest sound of so many channels that can be separated on this machine, and what limits it."""
-    if is_long(job, order, config):
+    if is_long(job, config) and not order.karaoke.stretches:  # key and tempo are changed in memory
         there = next(folder for folder in (order.output, *order.output.absolute().parents) if folder.exists())
         n_bytes = scratch_bytes(job.info, order) + stem_bytes(job, order)
         return shutil.disk_usage(there).free / n_bytes / job.info.n_channels, "on the disk"
@@ -65,13 +65,6 @@ def _size(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
-def is_long(job: Job, order: Order, config: Config) -> bool:
-    """Whether samples stay on the disk; what is excluded here needs them in memory."""
-    return (
-        (job.info.duration_s or math.inf) > config.parts.from_s
-        and {*order.products} <= {*STEMS, "pitch", "karaoke"}
-        and not order.karaoke.stretches
-        and order.layout == "mixture"
-        and job.track is None
-        and not (config.vocal_activity.enabled and config.vocal_activity.backend == "trained")
-    )
+def is_long(job: Job, config: Config) -> bool:
+    """Return whether the samples of an input are kept on the disk during the separation."""
+    return (job.info.duration_s or math.inf) > config.parts.from_s

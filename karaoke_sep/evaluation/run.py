@@ -16,16 +16,17 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ..accompaniment import needs_pitch
 from ..config import Config
 from ..datasets import mir1k, stems
 from ..errors import ConfigError, KaraokeSepError, OutputError
-from ..pipeline import hear_activity as hear_sound
-from ..pipeline import seeks_pitch, separate
+from ..pipeline import separate
 from ..trained import singing
 from ..types import Audio
 from . import baselines, oracles, scoring
 from .melody import melody_figures
 from .report import METHOD
+from .trained_inputs import trained_inputs
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def hear_activity(clip: mir1k.Clip, arrays) -> tuple[np.ndarray, np.ndarray, np.
     """
     classes = mir1k.read_classes(clip)
     with threadpool_limits(1):
-        X_TD, clues, _ = hear_sound(mir1k.load(clip).mixture, Config())
+        X_TD, clues, _ = trained_inputs(mir1k.load(clip).mixture, Config())
         sung_T = singing.says(arrays, clues)
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
     return X_TD[rows], classes[: len(rows)], clues.gate_T[rows], sung_T[rows]
@@ -133,7 +134,7 @@ def _attempts(track, trial) -> Iterator[tuple[str, tuple[Audio, Audio], float, d
     estimate = None
     if trial.config:
         result, cpu_s = _timed(separate, track.mixture, config=trial.config)
-        estimate = result.track if seeks_pitch(trial.config) else None
+        estimate = result.track if needs_pitch(trial.config.accompaniment) else None
         more = asdict(melody_figures(track.pitch, estimate)) if track.pitch and estimate else {}
         yield METHOD, (result.vocals, result.accompaniment), cpu_s, more
     for name, vocals, cpu_s in _others(track, trial, estimate):

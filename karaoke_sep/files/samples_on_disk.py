@@ -40,14 +40,14 @@ class SampleFile:
 
     def append(self, samples: np.ndarray) -> None:
         """Samples, shape (C, n), after the last."""
-        self._put(self.n_samples, samples)
+        self.put(self.n_samples, samples)
 
     def add(self, start: int, samples: np.ndarray) -> None:
         """Add samples, shape (C, n), to those from ``start`` on; ``start`` is not beyond the end."""
         n_there = min(self.n_samples - start, samples.shape[1])
         samples = samples.astype(self._dtype)
         samples[:, :n_there] += self.excerpt(start, start + n_there).samples
-        self._put(start, samples)
+        self.put(start, samples)
 
     def _failure(self, err: OSError) -> OutputError:
         reason = (err.strerror or "").lower()
@@ -57,7 +57,8 @@ class SampleFile:
     def _frame_bytes(self) -> int:
         return self._dtype.itemsize * self.n_channels
 
-    def _put(self, start: int, samples: np.ndarray) -> None:
+    def put(self, start: int, samples: np.ndarray) -> None:
+        """Write samples, shape (C, n), from ``start`` on; ``start`` is not beyond the end."""
         try:
             self._file.seek(start * self._frame_bytes)
             self._file.write(samples.T.astype(self._dtype).tobytes())

@@ -1,1 +1,42 @@
-"""How the sung pitch is found: one file a method, chosen by its name in the config."""
+"""How the sung pitch is estimated: one file a method, chosen by its name in the config.
+
+A method is a module of this folder with
+
+- ``Params``: a frozen dataclass of its settings, each with a default. Where the frames lie on a grid, ``Params.hop_ms``
+  is its step.
+- ``track(melody, params)``: return the `PitchTrack` of an excerpt, a mono `Audio` after melody enhancement, with times
+  from its start. Long recordings are estimated in parts, so the pitch of a moment must not depend on what is sung
+  more than 16 s away. If the track comes with its ``salience``, its voicing is judged once more over the whole
+  recording; else its voicing is kept.
+- or ``known(params)`` in its place: return the `PitchTrack` of the whole recording, which needs no estimate.
+- if it can fail before any work, ``check(params, config)``: raise ConfigError.
+"""
+
+import numpy as np
+
+from ..types import PitchTrack, Salience
+from ._salience import judged
+
+
+def known(section) -> PitchTrack | None:
+    """Return the pitch of the whole recording where the chosen method knows it; else None."""
+    return section.method.known(section.params) if hasattr(section.method, "known") else None
+
+
+def joined(tracks: list[PitchTrack], hop_ms: float | None) -> PitchTrack:
+    """Return the track of a recording from those of its parts, its voicing judged over all of it.
+
+    Parameters
+    ----------
+    tracks : list of PitchTrack
+        In order of time, without overlap.
+    hop_ms : float, optional
+        Step of their frames.
+    """
+    times_s, f0_hz, voicing = (
+        np.concatenate([getattr(track, name) for track in tracks]) for name in ("times_s", "f0_hz", "voicing")
+    )
+    saliences = [track.salience for track in tracks if track.salience]
+    if len(saliences) < len(tracks) or hop_ms is None:
+        return PitchTrack(times_s, f0_hz, voicing)
+    return judged(times_s, f0_hz, Salience(*map(np.concatenate, zip(*saliences, strict=True))), hop_ms)

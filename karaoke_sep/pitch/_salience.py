@@ -8,7 +8,6 @@ unenhanced mixtures, MIR-1K dev).
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import scipy.ndimage
@@ -17,7 +16,7 @@ import scipy.special
 
 from ..dsp.stft import stft
 from ..ranges import check_ranges, ranged
-from ..types import Audio, PitchTrack
+from ..types import Audio, PitchTrack, Salience
 
 MIN_HZ, MAX_HZ = 73.0, 900.0  # D2 to A5: the sung range
 
@@ -101,26 +100,8 @@ def comb_weights(bin_hz: float, n_bins: int, params: Params) -> scipy.sparse.csr
     return matrix
 
 
-class Followed(NamedTuple):
-    """A pitch that was followed, not yet judged.
-
-    Attributes
-    ----------
-    times_s, f0_hz : ndarray, shape (T,)
-    on_track_T : ndarray, shape (T,), >= 0
-        Salience of f0. Where it is 0 there is nothing to sing along: NaN and voicing 0.
-    mean_T : ndarray, shape (T,), >= 0
-        Mean salience of all pitches.
-    """
-
-    times_s: np.ndarray
-    f0_hz: np.ndarray
-    on_track_T: np.ndarray
-    mean_T: np.ndarray
-
-
-def judged(followed: Followed, hop_ms: float) -> PitchTrack:
-    """A track whose voicing is judged from the salience of its pitch.
+def judged(times_s, f0_hz, salience: Salience, hop_ms: float) -> PitchTrack:
+    """Return a track whose voicing is judged from the salience of its pitch.
 
     Two kinds of evidence, as log-odds. That this frame is sung: 1.5 (q + 0.9), with q the natural log of the salience
     on the track against the recording's own 95th percentile, smoothed over 64 ms (area under the curve for "somebody
@@ -132,19 +113,20 @@ def judged(followed: Followed, hop_ms: float) -> PitchTrack:
 
     Parameters
     ----------
-    followed : Followed, (T,)
-        Of the whole recording.
+    times_s, f0_hz : ndarray, shape (T,)
+    salience : Salience, (T,)
+        Best that of the whole recording, with which each frame is compared.
     hop_ms : float
     """
-    times_s, f0_hz, on_track_T, mean_T = followed
+    on_track_T, mean_T = salience
     heard = (on_track_T > 0) & np.isfinite(f0_hz)
     if not heard.any():
-        return PitchTrack(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)))
+        return PitchTrack(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)), salience)
     q = smooth(np.log(on_track_T + 1e-6 * on_track_T.max()), 64 / hop_ms)
     q -= np.percentile(q[heard], 95)
     contrast_db = 10 * np.log10(smooth(on_track_T**2, 500 / hop_ms) / (smooth(mean_T**2, 500 / hop_ms) + 1e-12) + 1e-12)
     voicing = scipy.special.expit(1.5 * (q + 0.9) - np.logaddexp(0, -2 * (contrast_db - 8.5)))
-    return PitchTrack(times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0))
+    return PitchTrack(times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0), salience)
 
 
 def smooth(values, sigma_frames: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError
 from ..files import contours
-from ..types import Audio, PitchTrack
+from ..types import PitchTrack
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,16 @@ class Params:
     path: str = ""
 
 
-def track(audio: Audio, params: Params) -> PitchTrack:
-    """Return the contour of the file; the sound is not analysed."""
+def known(params: Params) -> PitchTrack:
+    """Return the contour of the file.
+
+    Raises
+    ------
+    ConfigError
+        If no file is named.
+    InputError
+        If the file cannot be read or holds no contour.
+    """
     if not params.path:
         raise ConfigError("pitch.given: no contour is given; name its file with --pitch-file")
     return contours.read(params.path)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..dsp.viterbi import viterbi
 from ..ranges import ranged
-from ..types import Audio, PitchTrack
+from ..types import Audio, PitchTrack, Salience
 from . import _salience
 
 
@@ -35,7 +35,7 @@ class Params(_salience.Params):
 
 
 def track(audio: Audio, params: Params) -> PitchTrack:
-    """The sung melody of a sound.
+    """Estimate the sung melody of a sound.
 
     Parameters
     ----------
@@ -47,14 +47,9 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     -------
     PitchTrack, one frame a hop
     """
-    return _salience.judged(follow(audio, params), params.hop_ms)
-
-
-def follow(audio: Audio, params: Params) -> _salience.Followed:
-    """The same track, before it is judged where somebody sings."""
     times_s, grid_hz, S_TP = _salience.salience(audio, params)
     score_TP = S_TP / np.maximum(S_TP.max(axis=1, keepdims=True), np.float32(1e-12))
     max_jump = max(1, round(params.max_jump_cents / params.step_cents))
     path_T = viterbi(score_TP, max_jump, params.jump_cost * params.step_cents)
     on_path_T = S_TP[np.arange(len(path_T)), path_T]
-    return _salience.Followed(times_s, grid_hz[path_T], on_path_T, S_TP.mean(axis=1))
+    return _salience.judged(times_s, grid_hz[path_T], Salience(on_path_T, S_TP.mean(axis=1)), params.hop_ms)

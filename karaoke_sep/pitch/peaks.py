@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ranges import ranged
-from ..types import Audio, PitchTrack
+from ..types import Audio, PitchTrack, Salience
 from . import _salience
 
 
@@ -43,7 +43,7 @@ class Contour:
 
 
 def track(audio: Audio, params: Params) -> PitchTrack:
-    """The sung melody of a sound.
+    """Estimate the sung melody of a sound.
 
     Parameters
     ----------
@@ -55,18 +55,13 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     -------
     PitchTrack, one frame a hop
     """
-    return _salience.judged(follow(audio, params), params.hop_ms)
-
-
-def follow(audio: Audio, params: Params) -> _salience.Followed:
-    """The same track, before it is judged where somebody sings."""
     times_s, grid_hz, S_TP = _salience.salience(audio, params)
     contours = link(find_peaks(S_TP, params), params)
     state_T = select(contours, len(times_s), params)
     state = np.rint(state_T).astype(int)
     f0_hz = grid_hz[0] * 2 ** (state_T * params.step_cents / 1200)
     on_track_T = S_TP[np.arange(len(state)), state]
-    return _salience.Followed(times_s, f0_hz, on_track_T, S_TP.mean(axis=1))
+    return _salience.judged(times_s, f0_hz, Salience(on_track_T, S_TP.mean(axis=1)), params.hop_ms)
 
 
 def find_peaks(S_TP: np.ndarray, params: Params) -> list:

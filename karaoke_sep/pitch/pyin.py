@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..ranges import check_ranges, ranged
-from ..types import Audio, PitchTrack
+from ..types import Audio, PitchTrack, Salience
 from . import _salience
 from ._salience import MAX_HZ, MIN_HZ
 
@@ -38,7 +38,7 @@ class Params:
 
 
 def track(audio: Audio, params: Params) -> PitchTrack:
-    """The sung melody of a sound.
+    """Estimate the sung melody of a sound.
 
     Parameters
     ----------
@@ -50,11 +50,6 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     -------
     PitchTrack, one frame a hop
     """
-    return _salience.judged(follow(audio, params), params.hop_ms)
-
-
-def follow(audio: Audio, params: Params) -> _salience.Followed:
-    """The same track, before it is judged where somebody sings."""
     import librosa  # heavy, and needed by this method only
 
     n_window = 2 * round(params.window_ms * audio.rate_hz / 2000)
@@ -75,4 +70,4 @@ def follow(audio: Audio, params: Params) -> _salience.Followed:
     f0_hz = f0_hz[np.minimum(np.arange(len(times_s)), len(f0_hz) - 1)]  # its last frame may be missing
     state_T = np.clip(np.searchsorted(grid_hz, f0_hz), 0, len(grid_hz) - 1)
     on_track_T = S_TP[np.arange(len(times_s)), state_T]
-    return _salience.Followed(times_s, f0_hz, on_track_T, S_TP.mean(axis=1))
+    return _salience.judged(times_s, f0_hz, Salience(on_track_T, S_TP.mean(axis=1)), params.hop_ms)

@@ -27,6 +27,7 @@ from matplotlib.ticker import MaxNLocator
 from ..dsp import timbre
 from ..dsp.stft import Params as StftParams
 from ..dsp.stft import fast_even_length, stft
+from ..recording import Combination, Resampled, Samples
 from ..steps import harmonic_mask
 from ..types import Audio, PitchTrack, Spectrum
 
@@ -54,7 +55,7 @@ _N_COLOURS = 128  # a fifth of the file's size; the eye sees hardly a difference
 # ----------------------------------------------------------------------------------------------------- single panels
 
 
-def spectrogram(audio: Audio, axes: Axes, *, loudest_db: float | None = None) -> Axes:
+def spectrogram(audio: Samples, axes: Axes, *, loudest_db: float | None = None) -> Axes:
     """Level of a sound over time and frequency.
 
     Parameters
@@ -71,7 +72,7 @@ def spectrogram(audio: Audio, axes: Axes, *, loudest_db: float | None = None) ->
     return _plane(axes, level_RK - top_db, edges_s, cmap="magma", vmin=-RANGE_DB, vmax=0)
 
 
-def loudest_db(*sounds: Audio) -> float:
+def loudest_db(*sounds: Samples) -> float:
     """The highest level in the spectrograms of some sounds, dB."""
     return max(10 * np.log10(_power(sound)[0].max() + 1e-18) for sound in sounds)
 
@@ -185,8 +186,8 @@ def compare_timbre(vocals: Audio, true_vocals: Audio, axes: Axes) -> Axes:
 
 
 def separation(
-    vocals: Audio,
-    accompaniment: Audio,
+    vocals: Samples,
+    accompaniment: Samples,
     track: PitchTrack,
     mask_params: harmonic_mask.Params | None = None,
     plane: StftParams | None = None,
@@ -195,22 +196,22 @@ def separation(
 
     Parameters
     ----------
-    vocals, accompaniment : Audio, (C, N)
+    vocals, accompaniment : Samples, (C, N)
     track : PitchTrack
     mask_params, plane : Params, optional
         As for `mask`.
     """
-    mixture = Audio(vocals.samples + accompaniment.samples, vocals.rate_hz)
+    mixture, seconds = Combination(vocals, accompaniment, 1), vocals.n_samples / vocals.rate_hz
     sounds = {"mixture": mixture, "vocals": vocals, "accompaniment": accompaniment}
     heights_in = {**dict.fromkeys(sounds, 1.9), "harmonic mask": 1.9, "voicing": 0.5}
-    figure, axes = _panels(heights_in, mixture.duration_s)
+    figure, axes = _panels(heights_in, seconds)
     top_db = loudest_db(*sounds.values())
     for name, sound in sounds.items():
         spectrogram(sound, axes[name], loudest_db=top_db)
     axes["mixture"].set_title(f"in all three, black is {RANGE_DB:.0f} dB under the brightest", loc="right", **_SMALL)
     contour(track, axes["vocals"])
     _legend(axes["vocals"])
-    mask(track, mixture.duration_s, axes["harmonic mask"], mask_params, plane)
+    mask(track, seconds, axes["harmonic mask"], mask_params, plane)
     voicing(track, axes["voicing"])
     axes["voicing"].set_title("how likely the pitch is that of somebody who sings", loc="right", **_SMALL)
     return figure
@@ -324,19 +325,19 @@ def _row_edges_hz() -> np.ndarray:
     return np.geomspace(MIN_HZ, MAX_HZ, _N_ROWS + 1)
 
 
-def _power(audio: Audio) -> tuple[np.ndarray, np.ndarray]:
+def _power(audio: Samples) -> tuple[np.ndarray, np.ndarray]:
     """Power of a sound on few rows and columns, shape (R, K), and the edges of the columns, s, shape (K + 1,)."""
-    audio = _resampled(audio)
+    sound = Resampled(audio, _RATE_HZ)
     hop = round(_HOP_MS * _RATE_HZ / 1000)
     context = -(-round(_WINDOW_MS * _RATE_HZ / 1000) // hop)
 
     def power(start: int, stop: int) -> np.ndarray:
         first = max(0, start - context)
-        part = Audio(audio.samples[:, first * hop : (stop + context) * hop], _RATE_HZ)
+        part = sound.excerpt(first * hop, min(sound.n_samples, (stop + context) * hop))
         return stft(part, _WINDOW_MS, _HOP_MS).magnitude[:, start - first : stop - first] ** 2
 
     bin_hz = _RATE_HZ / fast_even_length(_WINDOW_MS * _RATE_HZ / 1000)
-    return _reduced(power, 1 + audio.n_samples // hop, hop / _RATE_HZ, bin_hz)
+    return _reduced(power, 1 + sound.n_samples // hop, hop / _RATE_HZ, bin_hz)
 
 
 def _reduced(

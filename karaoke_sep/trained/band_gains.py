@@ -8,7 +8,7 @@ and pairs of bands are halved twice, all bands are heard together at the bottom,
 back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -51,6 +51,10 @@ class Clues(NamedTuple):
     f0_hz: np.ndarray
     gate_T: np.ndarray
     evidence_TD: np.ndarray
+
+    def at(self, frames: np.ndarray) -> "Clues":
+        """Those of some frames, by their numbers."""
+        return Clues(self.level_6TB[:, frames], *(values[frames] for values in self[1:]))
 
     def cut(self, frames: slice) -> "Clues":
         """Those of some frames."""
@@ -118,20 +122,28 @@ def pitch_everywhere(track: PitchTrack, times_s: np.ndarray) -> np.ndarray:
     return np.exp(np.interp(times_s, track.times_s[known], np.log(track.f0_hz[known])))
 
 
-def levels(mixture: Audio, found: Audio) -> np.ndarray:
+def scale_of(power: float) -> np.float32:
+    """Return the factor that brings a mixture of so much mean power to a power of 1."""
+    return np.float32(1 / np.sqrt(power + 1e-12))
+
+
+def levels(mixture: Audio, found: Audio, scale: np.float32 | None = None) -> np.ndarray:
     """Natural logarithms of the power of mixture, voice and rest in each band, shape (6, T, B), float32.
 
     Parameters
     ----------
     mixture, found : Audio, (1, N)
-        At `RATE_HZ`; the voice found is not gated. Their common level does not count.
+        At `RATE_HZ`; the voice found is not gated.
+    scale : float, optional
+        From `scale_of` the whole recording; by default that of these samples.
 
     Returns
     -------
     ndarray, shape (6, T, B), float32
         In long windows, then in short ones.
     """
-    scale = np.float32(1 / np.sqrt(np.mean(mixture.samples**2, dtype=float) + 1e-12))
+    if scale is None:
+        scale = scale_of(np.mean(mixture.samples**2, dtype=float))
     sounds = [Audio(scale * samples, RATE_HZ) for samples in (mixture.samples, found.samples)]
     sounds.append(Audio(sounds[0].samples - sounds[1].samples, RATE_HZ))
     planes = [
@@ -147,7 +159,7 @@ def band_sums(power_TF: np.ndarray, spectrum) -> np.ndarray:
     return power_TF @ band_weights(power_TF.shape[1], spectrum.rate_hz / spectrum.n_fft).T
 
 
-def maps(level_6TB: np.ndarray, f0_hz: np.ndarray, offset_B=0.0) -> np.ndarray:
+def maps(level_6TB: np.ndarray, f0_hz: np.ndarray, offset_B=0.0, mean_2=None) -> np.ndarray:
     """What the network hears in each frame and band, shape (T, B, `N_MAPS`), float32, about -1..1.
 
     Levels of the mixture against their mean, of voice and rest against the mixture, the height of the band, and its
@@ -159,12 +171,15 @@ def maps(level_6TB: np.ndarray, f0_hz: np.ndarray, offset_B=0.0) -> np.ndarray:
     f0_hz : ndarray, shape (T,), Hz, finite
     offset_B : ndarray, shape (B,), optional
         Added to the levels of the mixture, as another tone of the recording would.
+    mean_2 : sequence of two float, optional
+        Mean level of the mixture in long and in short windows, over the whole recording; by default over these frames.
     """
     level_6TB = level_6TB.astype(np.float32, copy=False)
     height_B = np.log2(centres_hz() / 1000).astype(np.float32)
     planes = []
-    for mixture_TB, voice_TB, rest_TB in (level_6TB[:3], level_6TB[3:]):
-        planes += [(mixture_TB - mixture_TB.mean() + offset_B) / 4, (voice_TB - mixture_TB) / 3]
+    for number, (mixture_TB, voice_TB, rest_TB) in enumerate((level_6TB[:3], level_6TB[3:])):
+        mean = mixture_TB.mean() if mean_2 is None else mean_2[number]
+        planes += [(mixture_TB - mean + offset_B) / 4, (voice_TB - mixture_TB) / 3]
         planes += [(rest_TB - mixture_TB) / 3]
     planes += [np.broadcast_to(height_B / 2, level_6TB.shape[1:])]
     planes += [np.tanh(height_B - np.log2(f0_hz / 1000).astype(np.float32)[:, None])]
@@ -218,27 +233,45 @@ def as_gains(raw_TB2: np.ndarray, gate_T: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def hear(weights: Mapping[str, np.ndarray], clues: Clues) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gains of voice and rest, (T, B), and what speaks for a voice, (T, 2), see `network`.
+    """Return gains of voice and rest, (T, B), and what speaks for a voice, (T, 2), of a whole recording."""
+    means = [float(clues.level_6TB[plane].mean(dtype=np.float32)) for plane in (0, 3)]
+    blocks = list(hear_blocks(weights, len(clues.f0_hz), clues.at, means))
+    voice_TB, rest_TB, sung_T2 = (np.concatenate(values) for values in zip(*blocks, strict=True))
+    return voice_TB, rest_TB, sung_T2
+
+
+def hear_blocks(weights, n_frames: int, read: Callable[[np.ndarray], Clues], mean_2, first: int = 0):
+    """Yield gains of voice and rest, (t, B), and what speaks for a voice, (t, 2), of blocks of frames in their order.
 
     The gain of the voice lies between that of the gate that knows only the song and the network's: these are two
-    witnesses, and the network has heard few singers. ``weights`` are those of `shapes`, and may hold more.
+    witnesses, and the network has heard few singers.
+
+    Parameters
+    ----------
+    weights : mapping of ndarray
+        Those of `shapes`, and maybe more.
+    n_frames : int
+        Frames of the recording.
+    read : callable
+        Gives the `Clues` of frames by their numbers.
+    mean_2 : sequence of two float
+        As for `maps`.
+    first : int
+        Where to begin.
     """
-    maps_TBC, evidence_TD = maps(clues.level_6TB, clues.f0_hz), evidence(clues)
-    n_frames = len(maps_TBC)
-    padding = (REACH_FRAMES, REACH_FRAMES + -n_frames % 4)
-    maps_TBC = np.pad(maps_TBC, (padding, (0, 0), (0, 0)), mode="edge")
-    evidence_TD = np.pad(evidence_TD, (padding, (0, 0)), mode="edge")
-    raw_TB2, sung_T2 = np.empty((n_frames, N_BANDS, 2), np.float32), np.empty((n_frames, 2), np.float32)
-    for start in range(0, n_frames, BLOCK_FRAMES):
-        part = slice(start, start + BLOCK_FRAMES + 2 * REACH_FRAMES)
-        raw, sung = network(Tape(), weights, maps_TBC[part], evidence_TD[part])
-        kept = slice(start, min(start + BLOCK_FRAMES, n_frames))
-        inner = slice(REACH_FRAMES, REACH_FRAMES + kept.stop - start)
-        raw_TB2[kept], sung_T2[kept] = raw[inner], sung[inner, 0]
-    voice_TB, rest_TB = as_gains(raw_TB2, clues.gate_T)
     trust_B = np.where(np.arange(N_BANDS) < REST_FROM_BAND, *TRUST).astype(np.float32)
-    gate_T1 = clues.gate_T[:, None].astype(np.float32)
-    return gate_T1 + trust_B * (voice_TB - gate_T1), rest_TB, sung_T2
+    for start in range(first, n_frames, BLOCK_FRAMES):
+        stop = min(start + BLOCK_FRAMES, n_frames)
+        padding = -(stop - start) % 4
+        around = np.clip(np.arange(start - REACH_FRAMES, stop + REACH_FRAMES + padding), 0, n_frames - 1)
+        clues = read(around)
+        maps_TBC = maps(clues.level_6TB, clues.f0_hz, mean_2=mean_2)
+        raw_TB2, sung_T12 = network(Tape(), weights, maps_TBC, evidence(clues))
+        inner = slice(REACH_FRAMES, REACH_FRAMES + stop - start)
+        gate_T = clues.gate_T[inner]
+        voice_TB, rest_TB = as_gains(raw_TB2[inner], gate_T)
+        gate_T1 = gate_T[:, None].astype(np.float32)
+        yield gate_T1 + trust_B * (voice_TB - gate_T1), rest_TB, sung_T12[inner, 0]
 
 
 def apply(mixture: Audio, found: Audio, voice_TB: np.ndarray, rest_TB: np.ndarray, start_s: float = 0.0) -> Audio:
@@ -256,6 +289,6 @@ def apply(mixture: Audio, found: Audio, voice_TB: np.ndarray, rest_TB: np.ndarra
     spectrum = stft(mixture, LONG_MS, HOP_MS)
     U = stft(found, LONG_MS, HOP_MS).values
     weights_BF = band_weights(U.shape[1], spectrum.rate_hz / spectrum.n_fft)
-    rows = np.minimum(np.rint((spectrum.times_s + start_s) * 1000 / HOP_MS).astype(int), len(voice_TB) - 1)
+    rows = np.clip(np.rint((spectrum.times_s + start_s) * 1000 / HOP_MS).astype(int), 0, len(voice_TB) - 1)
     voice_FT, rest_FT = ((gains_TB[rows] @ weights_BF).T for gains_TB in (voice_TB, rest_TB))
     return istft(replace(spectrum, values=voice_FT * U + rest_FT * (spectrum.values - U)))

@@ -16,52 +16,60 @@ import scipy.special
 
 from ..dsp import timbre
 from ..dsp.stft import stft
-from ..types import Audio, PitchTrack
+from ..types import Audio
 from . import band_gains
 from .models import Model
 
 CLASSES = ("accompaniment", "unvoiced", "voiced")
 RATE_HZ, WINDOW_MS, HOP_MS = band_gains.RATE_HZ, 40.0, band_gains.HOP_MS  # those of Hsu & Jang
 TIMBRE_SMOOTHING_MS = 80.0  # with 250 ms, as in the gate, 0.03 dB less for `abjones`, the same for `amy`
+N_EVIDENCE, N_MOTION = 9, 5
 REACH = 4  # frames on both sides from which a slope is taken
 EMISSION_WEIGHT = 0.3  # neighbouring frames repeat each other, and are not so many witnesses
 MAX_LOG_ODDS = 8.0
 
 
-def features(mid: Audio, track: PitchTrack, times_s, level_db, cepstra_TD, voicing, gains) -> np.ndarray:
-    """What the model hears in each frame of 40 ms, every 20 ms, shape (T, D).
+def features(mixture: Audio, evidence_TD: np.ndarray, cepstra_TD: np.ndarray) -> np.ndarray:
+    """Return the input features of the classes in each frame of 40 ms, every 20 ms, shape (T, D).
 
     Parameters
     ----------
-    mid : Audio, (1, N)
-        The mixture at 16 kHz.
-    track : PitchTrack
-    times_s : ndarray, shape (t,), s
-        Of what follows.
-    level_db, voicing, gains : ndarray, shape (t,)
-        Level of the separated voice, voicing of the track, and gain of the gate that knows only the song.
-    cepstra_TD : ndarray, shape (t, d)
-        Timbre of the mixture and of the separated voice.
+    mixture : Audio, (1, N)
+        At 16 kHz.
+    evidence_TD : ndarray, shape (T, `N_EVIDENCE`)
+        From `evidence`.
+    cepstra_TD : ndarray, shape (T, d)
+        Cepstra of the mixture and of the voice estimate, in the same frames.
     """
-    spectrum = stft(mid, WINDOW_MS, HOP_MS)
+    spectrum = stft(mixture, WINDOW_MS, HOP_MS)
     mixture_TD = timbre.cepstra(spectrum.magnitude.T, spectrum.rate_hz / spectrum.n_fft)
-    nearest = np.rint(np.interp(spectrum.times_s, times_s, np.arange(len(times_s)))).astype(int)
-    relative_db = np.maximum(level_db - np.percentile(level_db, 95), -60)
-    evidence_TD = np.stack([log_odds(voicing), relative_db, log_odds(gains)], axis=1)[nearest]
-    cepstra_TD = cepstra_TD[nearest]
     timbre_TD = np.hstack([mixture_TD, cepstra_TD])
-    heard_T = evidence_TD[:, 1] > timbre.HEARD_DB
-    singer_T = timbre.evidence(cepstra_TD, gains[nearest], heard_T, TIMBRE_SMOOTHING_MS / HOP_MS)
-    X_TD = np.hstack([timbre_TD - timbre_TD.mean(axis=0), evidence_TD, singer_T[:, None]])
+    X_TD = np.hstack([timbre_TD - timbre_TD.mean(axis=0), evidence_TD[:, :-N_MOTION]])
     slope = np.arange(-REACH, REACH + 1) / np.sum(np.arange(-REACH, REACH + 1) ** 2)
     slopes_TD = scipy.ndimage.correlate1d(X_TD, slope, axis=0, mode="nearest")
-    return np.hstack([X_TD, slopes_TD, motion(track.at(spectrum.times_s).f0_hz, gains[nearest])])
+    return np.hstack([X_TD, slopes_TD, evidence_TD[:, -N_MOTION:]])
 
 
-def evidence_of(X_TD: np.ndarray) -> np.ndarray:
-    """Of the features what is no timbre: voicing, level, gate, the singer's own timbre, and motion; shape (T, 9)."""
-    n_timbre = 3 * timbre.N_CEPSTRA
-    return np.hstack([X_TD[:, n_timbre : n_timbre + 4], X_TD[:, -5:]])
+def evidence(f0_hz, voicing, level_db, gains, cepstra_TD) -> np.ndarray:
+    """Return the evidence for singing that is no timbre of another recording, shape (T, `N_EVIDENCE`).
+
+    Log-odds of the voicing, relative level, log-odds of the untrained gate, how far a frame has the timbre of the sung
+    frames of this song, and the motion of the pitch.
+
+    Parameters
+    ----------
+    f0_hz, voicing : ndarray, shape (T,)
+        Of the pitch track, in frames of 20 ms.
+    level_db, gains : ndarray, shape (T,)
+        Level of the voice estimate, and gain of the untrained gate.
+    cepstra_TD : ndarray, shape (T, d)
+        Cepstra of the mixture and of the voice estimate.
+    """
+    relative_db = np.maximum(level_db, -60)
+    evidence_TD = np.stack([log_odds(voicing), relative_db, log_odds(gains)], axis=1)
+    heard_T = relative_db > timbre.HEARD_DB
+    singer_T = timbre.evidence(cepstra_TD, gains, heard_T, TIMBRE_SMOOTHING_MS / HOP_MS)
+    return np.hstack([evidence_TD, singer_T[:, None], motion(f0_hz, gains)])
 
 
 def motion(f0_hz: np.ndarray, gains: np.ndarray) -> np.ndarray:

@@ -172,7 +172,7 @@ def as_settings(paths: Iterable[str | os.PathLike]) -> list[str]:
     """The settings, section.key=value, that put models to use, each by its kind."""
     used = {
         "nmf": ("accompaniment.backend=trained_nmf", "accompaniment.trained_nmf.model"),
-        "activity": ("vocal_activity.backend=trained", "vocal_activity.model"),
+        "activity": ("activity.backend=trained", "activity.trained.model"),
     }
     settings = {}
     for path in paths:

@@ -17,10 +17,11 @@ from threadpoolctl import threadpool_limits
 from ..config import Config, load_config
 from ..datasets import mir1k
 from ..errors import ConfigError, InputError
+from ..evaluation.trained_inputs import trained_inputs
 from ..files import contours
-from ..pipeline import hear_activity, mono
 from ..processes import memory
 from ..processes.workers import open_workers
+from ..recording import mono_mix
 from ..trained import frame_classes as trained_activity
 from ..trained import models
 from ..types import Audio
@@ -128,11 +129,11 @@ def median_pitch_hz(piece: Piece) -> float:
 def hear_sources(voice: Audio, accompaniment: Audio, classes: np.ndarray) -> tuple[np.ndarray, band_gains.Lesson]:
     """Features, (T, D), and what is learned of the gains from a voice over an accompaniment."""
     mixture = Audio(voice.samples + accompaniment.samples, voice.rate_hz)
-    X_TD, clues, found = hear_activity(mixture, _config())
+    X_TD, clues, found = trained_inputs(mixture, _config())
     sung_T = np.full(len(X_TD), -1)
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
     sung_T[rows] = classes[: len(rows)] > 0
-    mixture, found, voice = (mono(sound, trained_activity.RATE_HZ) for sound in (mixture, found, voice))
+    mixture, found, voice = (mono_mix(sound, trained_activity.RATE_HZ) for sound in (mixture, found, voice))
     return X_TD, band_gains.lesson(clues, mixture, found, voice, sung_T)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..dsp.stft import fast_even_length, stft
 from ..errors import InputError
-from ..pipeline import mono
+from ..recording import mono_mix
 from ..trained import models
 from ..trained.bases import EPS, activations, normalised
 from ..types import Audio
@@ -160,7 +160,7 @@ def _minibatches(pieces, side, settings, rng) -> Iterator[np.ndarray]:
 def _spectra(pieces, side, settings, rng) -> Iterator[np.ndarray]:
     """Magnitudes of the frames of each recording that are not quiet, shape (T, F), recordings in random order."""
     for index in rng.permutation(len(pieces)):
-        audio = mono(pieces[index].read()[SIDES.index(side)], settings.rate_hz)
+        audio = mono_mix(pieces[index].read()[SIDES.index(side)], settings.rate_hz)
         if side == "voice" and settings.voice_semitones:
             ratio = 2 ** (rng.uniform(-settings.voice_semitones, settings.voice_semitones) / 12)
             audio = Audio(faster(audio.samples[0], ratio)[None], audio.rate_hz)

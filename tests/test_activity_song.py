@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from karaoke_sep.activity import song as vocal_activity
+from karaoke_sep.activity import song
 from karaoke_sep.activity.song import Params, two_state_posterior
 
 HOP_MS = 16.0
@@ -15,7 +15,7 @@ LOUD_DB = -20.0
 
 def activity(level_db, voicing, hop_ms, params):
     """The gate of a song whose every frame has the same timbre."""
-    return vocal_activity.activity(level_db, voicing, np.zeros((len(level_db), 1)), hop_ms, params)
+    return song.gains(level_db, voicing, np.zeros((len(level_db), 1)), hop_ms, params)
 
 
 def song_levels(*parts):
@@ -35,11 +35,6 @@ def test_the_gate_is_closed_on_digital_silence_and_open_on_loud_sung_frames():
 @pytest.mark.parametrize("level_db", [-np.inf, -120.0, -75.0])
 def test_below_the_floor_nothing_is_a_voice_however_sure_the_pitch(level_db):
     assert (activity(np.full(50, level_db), np.ones(50), HOP_MS, Params()) == 0).all()
-
-
-def test_a_disabled_gate_is_open_everywhere():
-    level_db = song_levels((LOUD_DB, 10), (-np.inf, 10))
-    np.testing.assert_array_equal(activity(level_db, np.zeros(20), HOP_MS, Params(enabled=False)), np.ones(20))
 
 
 def test_log_odds_of_level_and_pitch_add_up():
@@ -84,7 +79,7 @@ def test_smoothing_spans_the_same_time_at_every_hop():
 
 def test_the_posterior_is_the_sum_over_all_paths():
     rng = np.random.default_rng(0)
-    log_odds, change, end = rng.normal(0, 3, 8), 0.2, np.exp(vocal_activity.END_LOG_ODDS)
+    log_odds, change, end = rng.normal(0, 3, 8), 0.2, np.exp(song.END_LOG_ODDS)
     total, first = 0.0, np.zeros(8)
     for path in itertools.product([0, 1], repeat=8):  # 1 is the first state
         moves = np.abs(np.diff(path)).sum()
@@ -114,6 +109,6 @@ def test_frames_that_sound_like_the_sung_ones_are_opened_and_the_others_closed()
     cepstra_TD = np.where(sung, 1.0, -1.0)[:, None] + rng.normal(0, 0.3, (1000, 4))
     hop_ms = 2000.0  # far apart, so that no smoothing mixes them
     params = Params(section_weight=0, section_s=1e9, level_weight=0)
-    gate = vocal_activity.activity(level_db, voicing, cepstra_TD, hop_ms, params)
+    gate = song.gains(level_db, voicing, cepstra_TD, hop_ms, params)
     assert gate[500:][sung[500:]].min() > 0.6
     assert gate[500:][~sung[500:]].max() < 0.4

@@ -1,0 +1,89 @@
+"""Separate one input, in memory or on the disk."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from .. import correction, pipeline
+from ..config import Config
+from ..files import reading
+from ..files.samples_on_disk import SampleFile
+from ..recording import Buffer, Samples, Storage
+from ..types import Audio, PitchTrack
+from .jobs import Job, Order
+from .space import is_long, max_samples
+
+
+class Separated(NamedTuple):
+    """What the products are made of.
+
+    Attributes
+    ----------
+    song : Samples, (C, N)
+        The mixture.
+    vocals : Samples, (C, N), optional
+        None where only the pitch was asked for.
+    track : PitchTrack
+    warnings : tuple of str
+    """
+
+    song: Samples
+    vocals: Samples | None
+    track: PitchTrack
+    warnings: tuple[str, ...]
+
+    @property
+    def voice(self) -> Samples:
+        """The vocals; sounds and pictures are only planned where there are vocals."""
+        return cast(Samples, self.vocals)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the song."""
+        return self.song.n_samples / self.song.rate_hz
+
+
+def separate(
+    job: Job, order: Order, config: Config, progress: Callable[[str, float], None], files: ExitStack
+) -> Separated:
+    """Return the vocals and the pitch of the input of a job; ``files`` closes what lies on the disk."""
+    song, warnings = _read(job, order, config, files)
+    if order.layout == "mir1k":
+        song = ChannelSum(song)
+    if not order.sounds:
+        return Separated(song, None, pipeline.find_pitch(song, config=config, progress=progress), warnings)
+    vocals = _storage(song, job, config, files)
+    if job.track is None or not hasattr(config.pitch.method, "track"):
+        track = pipeline.separate_to(vocals, song, config, track=job.track, progress=progress)
+    else:
+        track, voice = job.track, _storage(song, job, config, files)
+        correction.separate_corrected_to(vocals, voice, song, config, track=track, progress=progress)
+    return Separated(song, vocals, track, warnings)
+
+
+def _read(job: Job, order: Order, config: Config, files: ExitStack) -> tuple[Samples, tuple[str, ...]]:
+    limit, _ = max_samples(job, order, config)
+    if not is_long(job, config):
+        return reading.read(job.source, limit)
+    song, warnings = reading.read_to_disk(job.source, job.folder, limit)
+    return files.enter_context(song), warnings
+
+
+def _storage(song: Samples, job: Job, config: Config, files: ExitStack) -> Storage:
+    """Return a silent place for a voice."""
+    if not is_long(job, config):
+        return Buffer.like(song)
+    return files.enter_context(SampleFile(job.folder, song.rate_hz, song.n_channels, np.float32))
+
+
+class ChannelSum:
+    """The sum of the channels of a recording, as a recording of one channel."""
+
+    def __init__(self, song: Samples):
+        self.song, self.rate_hz, self.n_channels, self.n_samples = song, song.rate_hz, 1, song.n_samples
+
+    def excerpt(self, start: int, stop: int) -> Audio:
+        """Return the samples from ``start`` to before ``stop``, shape (1, n)."""
+        return Audio(self.song.excerpt(start, stop).samples.sum(axis=0, keepdims=True), self.rate_hz)

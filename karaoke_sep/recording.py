@@ -1,0 +1,177 @@
+"""A recording, whether its samples are kept in memory or on the disk.
+
+The pipeline reads a recording block by block and writes its voice block by block. An `Audio` is a recording in memory,
+`files.samples_on_disk.SampleFile` is one on the disk; both give the same stems to the last bit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import soxr
+
+from .errors import InputError
+from .types import Audio, PitchTrack
+
+MIN_S = 0.05
+MAX_SAMPLE = 1e10  # times full scale: 32-bit integers read as floats pass, and powers stay far from overflow
+BLOCK_S = 30  # a whole number of seconds, where the samples of any two rates coincide
+CONTEXT_S = 1  # beyond the reach of the resampling filter
+
+
+class Samples(Protocol):
+    """Samples that can be read in any place."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Sample rate."""
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of each channel."""
+
+    def excerpt(self, start: int, stop: int) -> Audio:
+        """Return the samples from ``start`` to before ``stop``."""
+
+
+class Storage(Samples, Protocol):
+    """Samples that can be written in any place."""
+
+    def put(self, start: int, samples: np.ndarray) -> None:
+        """Write samples, shape (C, n), from ``start`` on."""
+
+    def add(self, start: int, samples: np.ndarray) -> None:
+        """Add samples, shape (C, n), to those from ``start`` on; beyond the end there is silence."""
+
+
+class Buffer(Audio):
+    """A `Storage` in memory."""
+
+    @classmethod
+    def like(cls, song: Samples) -> "Buffer":
+        """Return silence of the form of a recording, float32."""
+        return cls(np.zeros((song.n_channels, song.n_samples), np.float32), song.rate_hz)
+
+    def put(self, start: int, samples: np.ndarray) -> None:
+        """Write samples, shape (C, n), from ``start`` on."""
+        self.samples[:, start : start + samples.shape[1]] = samples
+
+    def add(self, start: int, samples: np.ndarray) -> None:
+        """Add samples, shape (C, n), to those from ``start`` on."""
+        self.samples[:, start : start + samples.shape[1]] += samples
+
+
+class Resampled:
+    """A recording, or the mean of its channels, at another sample rate, computed where it is read."""
+
+    def __init__(self, song: Samples, rate_hz: int, *, mono: bool = False):
+        self.song, self.rate_hz, self.mono = song, rate_hz, mono
+        self.n_channels = 1 if mono else song.n_channels
+        self.n_samples = -(-song.n_samples * rate_hz // song.rate_hz)
+
+    def excerpt(self, start: int, stop: int) -> Audio:
+        """Return the samples from ``start`` to before ``stop``, shape (C, n), float32."""
+        first_s = max(0, start // self.rate_hz - CONTEXT_S)
+        last_s = -(-stop // self.rate_hz) + CONTEXT_S
+        source = self.song.excerpt(first_s * self.song.rate_hz, min(last_s * self.song.rate_hz, self.song.n_samples))
+        if self.mono:
+            source = mono_mix(source, self.rate_hz)
+        elif source.rate_hz != self.rate_hz:
+            source = Audio(soxr.resample(source.samples.T, source.rate_hz, self.rate_hz).T, self.rate_hz)
+        offset = first_s * self.rate_hz
+        return source.excerpt(start - offset, stop - offset)
+
+
+class Combination:
+    """One recording plus a multiple of another, computed where it is read."""
+
+    def __init__(self, song: Samples, other: Samples, factor: float):
+        self.song, self.other, self.factor = song, other, factor
+        self.rate_hz, self.n_channels, self.n_samples = song.rate_hz, song.n_channels, song.n_samples
+
+    def excerpt(self, start: int, stop: int) -> Audio:
+        """Return the samples from ``start`` to before ``stop``, shape (C, n)."""
+        samples = self.song.excerpt(start, stop).samples + self.factor * self.other.excerpt(start, stop).samples
+        return Audio(samples, self.rate_hz)
+
+
+def mono_mix(audio: Audio, rate_hz: int) -> Audio:
+    """Return the mean of the channels at another sample rate, shape (1, n), float32."""
+    samples = audio.samples.mean(axis=0, dtype=np.float32)
+    if audio.rate_hz != rate_hz:
+        samples = soxr.resample(samples, audio.rate_hz, rate_hz)
+    return Audio(samples[None], rate_hz)
+
+
+def blocks(song: Samples) -> Iterator[tuple[int, int]]:
+    """Yield the first sample, and the first sample after, of each block of a recording."""
+    n_block = BLOCK_S * song.rate_hz
+    for start in range(0, song.n_samples, n_block):
+        yield start, min(song.n_samples, start + n_block)
+
+
+def peak_of(song: Samples) -> float:
+    """Return the peak of the mono mix of a recording, > 0.
+
+    Raises
+    ------
+    InputError
+        If the recording has too many channels, an unusual sample rate, too few samples, or samples that are not finite.
+    """
+    check_form(song.n_channels, song.rate_hz, song.n_samples)
+    peak, n_bad = 0.0, 0
+    for start, stop in blocks(song):
+        samples = song.excerpt(start, stop).samples
+        n_bad += int(np.count_nonzero(~(np.abs(samples) <= MAX_SAMPLE)))
+        peak = max(peak, float(np.abs(samples.mean(axis=0, dtype=np.float32)).max()))
+    if n_bad:
+        raise InputError(
+            f"{n_bad} samples are NaN, infinite or beyond {MAX_SAMPLE:g} times full scale; write the file again as PCM"
+        )
+    return max(peak, 1e-9)
+
+
+def check_form(n_channels: int, rate_hz: int, n_samples: int) -> None:
+    """Raise InputError for a number of channels, a sample rate or a length that cannot be separated."""
+    if n_channels > 64:
+        raise InputError(f"{n_channels} channels; at most 64 (is the array (N, channels)? it must be (channels, N))")
+    if not 8000 <= rate_hz <= 192_000:
+        raise InputError(f"the sample rate is {rate_hz} Hz; 8000 to 192000 Hz is needed")
+    if n_samples == 0:
+        raise InputError("holds no samples")
+    if n_samples / rate_hz < MIN_S:
+        raise InputError(f"{n_samples / rate_hz:.3f} s is too short; at least {MIN_S} s is needed")
+
+
+def as_recording(audio: Samples | np.ndarray, rate_hz: int | None) -> Samples:
+    """Return an array as `Audio`, and any other recording as it is.
+
+    Raises
+    ------
+    InputError
+        If an array comes without its sample rate, has more than two axes, or holds no floats.
+    """
+    if isinstance(audio, str | bytes) or hasattr(audio, "__fspath__"):
+        raise InputError(
+            f"{audio}: is a path; read the file first: audio, rate_hz = librosa.load(path, sr=None, mono=False)"
+        )
+    if isinstance(audio, np.ndarray) or not hasattr(audio, "excerpt"):
+        if rate_hz is None:
+            raise InputError("rate_hz is missing: an array does not know its sample rate")
+        samples = np.asarray(audio)
+        if samples.ndim not in (1, 2):
+            raise InputError(f"the samples have {samples.ndim} axes; (N,) or (channels, N) is needed")
+        audio = Audio(np.atleast_2d(samples), rate_hz)
+    if isinstance(audio, Audio) and audio.samples.dtype.kind != "f":
+        raise InputError(f"the samples are {audio.samples.dtype}; float with full scale 1.0 is needed")
+    return audio
+
+
+def shifted(track: PitchTrack, seconds: float) -> PitchTrack:
+    """Return the track with its clock moved."""
+    return replace(track, times_s=track.times_s + seconds)

@@ -1,0 +1,105 @@
+"""The voice of one segment: spectrum, harmonic mask, accompaniment, joint model and gain."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from . import accompaniment
+from .activity import FrameFeatures
+from .config import Config
+from .dsp import timbre
+from .dsp.stft import istft, stft
+from .steps import accompaniment_views, consonants, harmonic_mask, joint_model, wiener
+from .steps.melody_enhancement import odd_count
+from .types import Audio, PitchTrack
+
+
+def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tuple[Audio, FrameFeatures]:
+    """Return the voice estimate of a segment, not yet gated, and the features of its frames for the gate."""
+    spectrum = stft(audio, config.stft.window_ms, config.stft.hop_ms, config.harmonic_mask.top_hz)
+    X_TF = np.ascontiguousarray(spectrum.magnitude.T)
+    bin_hz = spectrum.rate_hz / spectrum.n_fft
+    if accompaniment.needs_pitch(config.accompaniment):
+        G_TF = gain_along_pitch(X_TF, track, spectrum, config, rng)
+    else:
+        G_TF = gain_by_bases(X_TF, bin_hz, config, rng)
+    V_TF = G_TF * X_TF
+    # In half precision, which is 0.1 % of a timbre: those of eight hours are the most that is kept in memory.
+    cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)]).astype(np.float16)
+    features = FrameFeatures(spectrum.times_s, band_level_db(V_TF, spectrum), cepstra_TD)
+    return istft(replace(spectrum, values=spectrum.values * G_TF.T)), features
+
+
+def gain_along_pitch(X_TF, track: PitchTrack, spectrum, config: Config, rng) -> np.ndarray:
+    """Return the gain of each bin, shape (T, F), 0..1: partials of the voice, and consonants between them."""
+    n_bins = X_TF.shape[1]
+    mask = harmonic_mask.harmonic_mask(track, spectrum, n_bins, config.harmonic_mask)
+    V, A_TF = voice_and_accompaniment(X_TF, mask, spectrum, config, rng)
+    gain = wiener.gain(X_TF.ravel()[mask.bins], V, A_TF.ravel()[mask.bins], config.wiener)
+    G_TF = mask.spread(gain)
+    if config.consonants.enabled:
+        above = int(np.searchsorted(spectrum.freqs_hz[:n_bins], config.consonants.min_hz))
+        G_TF[:, above:] += consonants.gain(X_TF[:, above:], A_TF[:, above:], mask.covered_TF[:, above:], config.wiener)
+    return G_TF
+
+
+def gain_by_bases(X_TF, bin_hz: float, config: Config, rng) -> np.ndarray:
+    """Return the gain of each bin, shape (T, F), 0..1, from an accompaniment method that needs no pitch."""
+    section = config.accompaniment
+    V_TF, A_TF = section.method.voice_and_accompaniment(X_TF, bin_hz, section.params, rng)
+    G_TF = wiener.gain(X_TF, V_TF, A_TF, config.wiener)
+    G_TF[:, : int(np.ceil(config.harmonic_mask.min_hz / bin_hz))] = 0
+    return G_TF
+
+
+def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
+    """Return the magnitudes of the voice at the bins of the mask, (S,), and of the accompaniment, (T, F)."""
+    hop_ms = 1000 * spectrum.hop / spectrum.rate_hz
+    bin_hz = spectrum.rate_hz / spectrum.n_fft
+    n_apart = max(1, round(config.joint_model.hop_ms / hop_ms))
+    few_TF = accompaniment_magnitude(
+        np.ascontiguousarray(X_TF[::n_apart]), mask.every(n_apart), n_apart * hop_ms, bin_hz, config, rng
+    )
+    A_TF = between_frames(few_TF, n_apart, len(X_TF))
+    n_smooth = odd_count(config.joint_model.smoothing_ms / hop_ms)
+    V = joint_model.fit_voice(X_TF, A_TF, mask, config.joint_model, n_smooth)
+    return accompaniment.refine_voice(config.accompaniment, V, X_TF, mask.bins, bin_hz, rng), A_TF
+
+
+def accompaniment_magnitude(X_TF, mask, hop_ms: float, bin_hz: float, config: Config, rng) -> np.ndarray:
+    """Return the magnitude of the accompaniment, (T, F).
+
+    It is the mean of the models from several random starts, then the median of three estimates.
+    """
+    method, params = config.accompaniment.method, config.accompaniment.params
+    n_smooth = odd_count(config.joint_model.smoothing_ms / hop_ms)
+    A_TF = np.zeros_like(X_TF)
+    for _ in range(params.n_starts):
+        H_TK, B_KF = method.fit(X_TF, mask.covered_TF, bin_hz, params, rng)
+        _, H_TK, B_KF = joint_model.fit(X_TF, mask, H_TK, B_KF, config.joint_model, n_smooth)
+        A_TF += H_TK @ (B_KF / params.n_starts)
+    if not config.accompaniment_views.enabled:
+        return A_TF
+    V_TF = mask.spread(joint_model.fit_voice(X_TF, A_TF, mask, config.joint_model, n_smooth))
+    views = config.accompaniment_views
+    return accompaniment_views.median_of_views(X_TF, V_TF, A_TF, mask.covered_TF, hop_ms, bin_hz, views)
+
+
+def between_frames(few_TF, n_apart: int, n_frames: int) -> np.ndarray:
+    """Interpolate between frames that lie ``n_apart`` from each other; (ceil(T / n), F) to (T, F)."""
+    next_TF = np.vstack([few_TF[1:], few_TF[-1:]])
+    values_TF = np.empty((n_frames, few_TF.shape[1]), np.float32)
+    for k in range(n_apart):
+        rows = values_TF[k::n_apart]
+        share = np.float32(k / n_apart)
+        rows[:] = (1 - share) * few_TF[: len(rows)] + share * next_TF[: len(rows)]
+    return values_TF
+
+
+def band_level_db(S_TF, spectrum) -> np.ndarray:
+    """Return the level of each frame between 80 and 4000 Hz, shape (T,), dB against a full-scale sine."""
+    freqs_hz = spectrum.freqs_hz[: S_TF.shape[1]]
+    band = (freqs_hz >= 80) & (freqs_hz <= 4000)
+    power = np.sum(S_TF[:, band] ** 2, axis=1)
+    # A full-scale sine has the power 3/32 n_fft^2 summed over the three bins of the Hann window's main lobe.
+    return 10 * np.log10(power / (3 / 32 * spectrum.n_fft**2) + 1e-12)
