@@ -186,6 +186,18 @@ def to_yaml(config: Config) -> str:
     return strict_yaml.fill(template, dict(_leaves(config)))
 
 
+def setting_choices(schema: type = Config, prefix: str = "") -> dict[str, tuple[str, ...]]:
+    """Return the dotted key of every setting, with its values where these are few."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, kind in typing.get_type_hints(schema).items():
+        if isinstance(kind, type) and is_dataclass(kind):
+            found |= setting_choices(kind, f"{prefix}{name}.")
+        else:
+            words = ("true", "false") if kind is bool else typing.get_args(kind)
+            found[prefix + name] = tuple(map(str, words)) if typing.get_origin(kind) is Literal or kind is bool else ()
+    return found
+
+
 def fingerprint(config: Any) -> str:
     """Return 16 hexadecimal digits that are the same for equal configs."""
     settings = json.loads(json.dumps(dict(_leaves(config))), parse_int=float)  # equal configs may hold 50 and 50.0

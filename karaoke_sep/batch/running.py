@@ -59,7 +59,9 @@ def run(
 
 def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> Iterator[Outcome]:
     yield from (Outcome(source, "failed", line) for source, line in plan.faults)
-    yield from (Outcome(job.source, "skipped", job.reason) for job in plan.jobs if job.state == "done")
+    for job in plan.jobs:
+        if job.state == "done":
+            yield Outcome(job.source, "skipped", job.reason, paths=tuple(job.targets.values()))
     try:
         if engine == "local" and n_jobs == 1:
             yield from (do(job, order, config, progress) for job in plan.todo)

@@ -1,26 +1,31 @@
 """`karaoke-sep demo`."""
 
+from pathlib import Path
+
 import click
 
+from ..catalogue import STEMS
 from ..errors import KaraokeSepError
 from .messages import result_line
-from .options import PATH, config_options, load_settings
+from .options import PATH, ConfigChoice, config_options
 
 
 @click.command()
-@click.option("-o", "--output", default="demo", show_default=True, type=PATH, help="Folder of the song and its stems.")
+@click.option(
+    "-o", "--output", default="demo", show_default=True, type=PATH, help="Write the song and its stems to this folder."
+)
 @config_options
-def demo(output, source, backend, overrides):
-    """Make a song, separate it, and say how well that went.
+def demo(output: Path, chosen: ConfigChoice) -> None:
+    """Synthesise a song, separate it, and print how much each stem gains.
 
-    The song comes with its true stems and pitch, so the gain in SDR (signal-to-distortion ratio) is known.
+    The true stems and the true pitch of the song are known, so the gain in SDR (signal-to-distortion ratio) is exact.
     """
     from .. import batch, demo_song
-    from ..batch import STEMS, Order
+    from ..batch import Order
     from ..evaluation.bss_eval import usdr_db
     from ..files import atomic, contours, reading, writing
 
-    config, _ = load_settings(source, backend, overrides)
+    config, _ = chosen.load()
     song = demo_song.make()
     truth = {"vocals": song.vocals, "accompaniment": song.accompaniment}
     mixture = output / "demo_song.wav"

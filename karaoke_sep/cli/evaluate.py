@@ -1,147 +1,182 @@
-"""`karaoke-sep evaluate`: a thin shell over `run` and `report`."""
+"""`karaoke-sep evaluate`: a thin shell over `evaluation.run` and `evaluation.report`."""
 
-import sys
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..errors import ConfigError
-from .options import PATH, NamedPath, Number
+from .messages import log, progress_bar, result_line
+from .options import (
+    FILE,
+    PATH,
+    ConfigChoice,
+    Number,
+    config_options,
+    jobs_option,
+    parse_names,
+    quiet_option,
+    together,
+)
 
-_FILE = NamedPath(dir_okay=False, path_type=Path)
+_SNR_DB = 60.0  # beyond it, one of the sources is inaudible
 
+_selection_options = together(
+    click.option("--singers", metavar="NAME,...", default="", callback=parse_names, help="Use these singers only."),
+    click.option(
+        "--every", default=1, type=click.IntRange(1), metavar="K", help="Use every K-th clip only, from the first on."
+    ),
+)
 
-def _outputs(command):
-    """Options that both commands share."""
-    for option in (
-        click.option("--resume", is_flag=True, help="Go on with the rows of a stopped run."),
-        click.option(
-            "--rows",
-            default="evaluation.jsonl",
-            show_default=True,
-            type=_FILE,
-            help="Takes the figures of each clip as soon as it is finished.",
-        ),
-        click.option("--json", "json_path", type=_FILE, help="Everything, with versions, config and data fingerprint."),
-        click.option("--csv", "csv_path", type=_FILE, help="One row a clip and method."),
-        click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes."),
-    ):
-        command = option(command)
-    return command
+_output_options = together(
+    jobs_option,
+    click.option("--csv", "csv_path", type=FILE, metavar="FILE", help="Write one row for each clip and method."),
+    click.option(
+        "--json",
+        "json_path",
+        type=FILE,
+        metavar="FILE",
+        help="Write all figures, with versions, config and a hash of the data.",
+    ),
+    click.option(
+        "--rows",
+        default="evaluation.jsonl",
+        show_default=True,
+        type=FILE,
+        metavar="FILE",
+        help="Add the figures of each clip to this file as soon as it is finished.",
+    ),
+    click.option("--resume", is_flag=True, help="Keep the rows of an interrupted run and score the other clips."),
+    quiet_option,
+)
 
 
 @click.group()
-def evaluate():
-    """Score separations with the figures of the papers.
+def evaluate() -> None:
+    """Score separations with the figures of the literature.
 
-    BSS Eval SDR, SIR and SAR in version 2.1 (v2: gain only) and version 3 (v3: 512 taps), and uSDR.
+    BSS Eval SDR, SIR and SAR of version 2.1 (v2: gain only) and version 3 (v3: filters of 512 taps), and uSDR.
     """
 
 
 @evaluate.command()
 @click.argument("folder", type=PATH)
-@click.option("--split", type=click.Choice(["dev", "test", "all"]), default="all", show_default=True)
-@click.option("--singers", metavar="NAME,...", default="", help="Only these.")
-@click.option("--every", default=1, type=click.IntRange(1), metavar="K", help="Only every K-th clip.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N of these.")
+@click.option(
+    "--split",
+    type=click.Choice(["dev", "test", "all"]),
+    default="all",
+    show_default=True,
+    help="Choose the part of the dataset. dev: the singers abjones and amy. test: the others.",
+)
+@_selection_options
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Stop after the first N of the chosen clips.")
 @click.option(
     "--snr",
     "snr_db",
     default=0.0,
     show_default=True,
-    type=Number(-60, 60),
-    help="Voice over accompaniment, dB: -5, 0 or 5.",
+    type=Number(-_SNR_DB, _SNR_DB),
+    metavar="DB",
+    help="Mix with the voice at this level above the accompaniment; the literature uses -5, 0 and 5 dB.",
 )
+@config_options
+@click.option("--ceilings", is_flag=True, help="Score ideal masks and the method with parts of the truth as well.")
+@click.option("--compare", is_flag=True, help="Score other untrained methods as well: RPCA, REPET, HPSS and more.")
 @click.option(
-    "--config", "source", metavar="FILE", help="YAML file, or a shipped one: default, fast, classic, trained."
+    "--only-others",
+    is_flag=True,
+    help="Leave out the method itself, and score only the results of --ceilings and --compare that no setting changes.",
 )
-@click.option("--model", "models", multiple=True, metavar="FILE", help="Use a model of karaoke-sep train (repeatable).")
-@click.option("--pitch", "backend", metavar="NAME", help="How the pitch is found: hmm, peaks or pyin.")
-@click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting (repeatable).")
-@click.option("--ceilings", is_flag=True, help="Also ideal masks, and the method with a part of the truth.")
-@click.option("--compare", is_flag=True, help="Also what one might use instead: RPCA, REPET, HPSS, ...")
-@click.option("--only-others", is_flag=True, help="Of --ceilings and --compare only what no setting changes.")
-@_outputs
+@_output_options
 def mir1k(
-    folder,
-    split,
-    singers,
-    every,
-    limit,
-    snr_db,
-    source,
-    models,
-    backend,
-    overrides,
-    ceilings,
-    compare,
-    only_others,
-    **outputs,
-):
+    folder: Path,
+    split: str,
+    singers: tuple[str, ...],
+    every: int,
+    limit: int | None,
+    snr_db: float,
+    chosen: ConfigChoice,
+    ceilings: bool,
+    compare: bool,
+    only_others: bool,
+    **outputs: Any,
+) -> None:
     """Separate and score the MIR-1K clips in FOLDER.
 
-    FOLDER is the dataset as distributed, or a folder of clips: accompaniment left, voice right. The split dev is the
-    singers abjones and amy, test is the others.
+    FOLDER is the dataset as distributed, or a folder of clips: accompaniment left, voice right.
     """
     from ..config import fingerprint, to_dict
     from ..datasets import mir1k
     from ..evaluation import run
 
     if only_others and not (ceilings or compare):
-        raise ConfigError("--only-others: of what? give --ceilings, --compare or both")
-    if only_others and (source or models or backend or overrides):
-        raise ConfigError("--only-others: nothing is left to set; leave out --config, --model, --pitch and --set")
-    config = None if only_others else _config(source, models, backend, overrides)
-    clips = mir1k.find_clips(folder, split, tuple(filter(None, singers.split(","))), every, limit)
-    _warn_of_known_singers(models, clips)
-    paths = [path for clip in clips for path in (clip.path, clip.pitch_path) if path] + [
-        Path(model) for model in models
-    ]
+        raise ConfigError("--only-others: has no effect alone; add --ceilings, --compare or both")
+    if only_others and any(chosen):
+        raise ConfigError("--only-others: no setting has an effect; leave out --config, --model, --pitch and --set")
+    config = None if only_others else _checked_config(chosen)
+    clips = mir1k.find_clips(folder, split, singers, every, limit)
+    _warn_of_known_singers(chosen.models, clips)
+    paths = [path for clip in clips for path in (clip.path, clip.pitch_path) if path]
+    paths += [Path(model) for model in chosen.models]
     described = _described("mir1k", len(clips), run.fingerprint(paths))
     described |= {"snr_db": snr_db, "ceilings": ceilings, "compare": compare, "config": config and fingerprint(config)}
     score = partial(run.score_clip, trial=run.Trial(config, snr_db, ceilings, compare))
-    selection = {"split": split, "singers": singers, "every": every, "limit": limit}
+    selection = {"split": split, "singers": ",".join(singers), "every": every, "limit": limit}
     _evaluate(score, clips, described, {**selection, "settings": config and to_dict(config)}, **outputs)
 
 
 @evaluate.command()
 @click.argument("folder", type=PATH)
-@click.option("--model", required=True, type=_FILE, help="A model of karaoke-sep train activity.")
-@click.option("--singers", metavar="NAME,...", default="", help="Only these.")
-@click.option("--every", default=1, type=click.IntRange(1), metavar="K", help="Only every K-th clip.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
-def activity(folder, model, singers, every, jobs):
-    """Score a model's classes of frames against the labels of MIR-1K in FOLDER, beside the training-free gate."""
+@click.option("--model", required=True, metavar="FILE", help="Score this model of karaoke-sep train activity.")
+@_selection_options
+@jobs_option
+@quiet_option
+def activity(folder: Path, model: str, singers: tuple[str, ...], every: int, n_jobs: int, quiet: bool) -> None:
+    """Score the frame classes of a model against the labels of MIR-1K in FOLDER, beside the untrained gate."""
     import joblib
-    import numpy as np
-    import scipy.special
 
     from ..datasets import mir1k
-    from ..evaluation import activity, report, run
-    from ..trained import frame_classes as trained_activity
+    from ..evaluation import report, run
     from ..trained import models
 
     trained = models.read(model, "activity")
-    clips = mir1k.find_clips(folder, "all", tuple(filter(None, singers.split(","))), every)
+    clips = mir1k.find_clips(folder, "all", singers, every)
     _warn_of_known_singers([model], clips)
-    heard = joblib.Parallel(n_jobs=jobs)(joblib.delayed(run.hear_activity)(clip, trained.arrays) for clip in clips)
+    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+    found = []
+    with progress_bar(quiet, total=len(clips), unit="clip") as bar:
+        for frames in parallel(joblib.delayed(run.hear_activity)(clip, trained.arrays) for clip in clips):
+            found.append(frames)
+            bar.update()
     rows = []
     for singer in sorted({clip.singer for clip in clips}):
-        own = [found for clip, found in zip(clips, heard, strict=True) if clip.singer == singer]
-        true, gains, sung = (np.concatenate([found[k] for found in own]) for k in (1, 2, 3))
-        path = np.concatenate([trained_activity.decode(found[0], trained)[1] for found in own])
-        rows.append((singer, activity.figures(true, path, scipy.special.expit(sung), gains)))
+        own = [frames for clip, frames in zip(clips, found, strict=True) if clip.singer == singer]
+        rows.append((singer, _activity_figures(own, trained)))
     header = ["fractions of frames", *rows[0][1]]
-    click.echo(report.table(header, [[name, *(f"{v:.3f}" for v in found.values())] for name, found in rows]))
+    result_line(report.table(header, [[name, *(f"{v:.3f}" for v in figures.values())] for name, figures in rows]))
+
+
+def _activity_figures(frames: list, trained: Any) -> dict[str, float]:
+    """Return the figures of one singer from the frames of all clips."""
+    import numpy as np
+    import scipy.special
+
+    from ..evaluation import activity
+    from ..trained import frame_classes
+
+    true, gains, sung = (np.concatenate([clip[k] for clip in frames]) for k in (1, 2, 3))
+    path = np.concatenate([frame_classes.decode(clip[0], trained)[1] for clip in frames])
+    return activity.figures(true, path, scipy.special.expit(sung), gains)
 
 
 @evaluate.command()
 @click.argument("estimates", type=PATH)
 @click.argument("references", type=PATH)
-@_outputs
-def stems(estimates, references, **outputs):
-    """Score the stems in ESTIMATES, by whatever tool, against those in REFERENCES.
+@_output_options
+def stems(estimates: Path, references: Path, **outputs: Any) -> None:
+    """Score the stems in ESTIMATES, made by any tool, against those in REFERENCES.
 
     Both hold folders of tracks with vocals and accompaniment (or instrumental, or bass, drums and other), in any sound
     format, mono or stereo.
@@ -155,90 +190,91 @@ def stems(estimates, references, **outputs):
 
 
 @evaluate.command("page")
-@click.argument("results", nargs=-1, required=True, type=_FILE, metavar="JSON...")
-def print_page(results):
+@click.argument("results", nargs=-1, required=True, type=FILE, metavar="JSON...")
+def print_page(results: tuple[Path, ...]) -> None:
     """Print runs side by side, in Markdown, from the files that --json wrote.
 
-    Each run goes by the name of its file.
+    Each run is named after its file.
     """
     from ..evaluation import report
 
-    click.echo(report.page({str(path): report.read_json(path) for path in results}))
+    result_line(report.page({str(path): report.read_json(path) for path in results}))
 
 
-def _config(source, models, backend, overrides):
-    from ..config import load_with_origins
+def _checked_config(chosen: ConfigChoice) -> Any:
     from ..pipeline import check_models
-    from ..trained.models import as_settings
 
-    options = {"--model": as_settings(models), "--pitch": [f"pitch.backend={backend}"] if backend else []}
-    config, _ = load_with_origins(source, overrides, options=options)
+    config, _ = chosen.load()
     check_models(config)
     if config.pitch.backend == "given":
-        raise ConfigError("--pitch given: a contour of one clip does not fit the others; see --ceilings")
+        raise ConfigError("--pitch given: a contour of one clip does not fit the others; --ceilings uses the labels")
     return config
 
 
-def _warn_of_known_singers(paths, clips):
-    """Say which singers a model has heard: their figures are not those of a stranger."""
+def _warn_of_known_singers(models: Iterable[str], clips: list) -> None:
+    """Name the singers that a model was trained on: their figures are too good."""
     from ..trained.models import read
 
-    for path in paths:
+    for path in models:
         known = sorted({clip.singer for clip in clips} & set(read(path).singers))
         if known:
-            click.echo(
-                f"{path}: was trained on {', '.join(known)}; their figures flatter it (--singers leaves them out)",
-                err=True,
-            )
+            names = ", ".join(known)
+            log(f"{path}: was trained on {names}, so their figures are too good; choose others with --singers")
 
 
-def _described(kind, n_clips, data):
+def _described(kind: str, n_clips: int, data: str) -> dict[str, Any]:
     from .. import __version__
 
     return {"evaluation": kind, "version": __version__, "clips": n_clips, "data": data}
 
 
-def _evaluate(score, items, described, more, *, rows, csv_path, json_path, resume, jobs):
+def _evaluate(
+    score: Callable,
+    items: list,
+    described: dict[str, Any],
+    more: dict[str, Any],
+    *,
+    rows: Path,
+    csv_path: Path | None,
+    json_path: Path | None,
+    resume: bool,
+    n_jobs: int,
+    quiet: bool,
+) -> None:
     """Score the items, print the tables, write the files, and end with the exit code."""
     from ..evaluation import report, run
 
     names = [item.name for item in items]
-    finished = {}
+    finished: dict[str, list[dict]] = {}
     try:
-        with _progress(len(items)) as bar:
-            for found in run.stream(score, items, names, rows, described, resume, jobs):
+        with progress_bar(quiet, total=len(items), unit="clip") as bar:
+            for found in run.stream(score, items, names, rows, described, resume, n_jobs):
                 finished[found[0]["clip"]] = found
                 bar.set_postfix_str(_running_mean(report, finished), refresh=False)
                 bar.update()
     except KeyboardInterrupt:
-        click.echo(f"Stopped; {rows} keeps the figures of {len(finished)} clips, and --resume goes on.", err=True)
-        sys.exit(130)
+        done = len(finished)
+        message = f"Interrupted. {rows} keeps the figures of {done} clips; run the same command with --resume to go on."
+        raise KeyboardInterrupt(message) from None
     in_order = [row for name in names for row in finished[name]]
     methods = report.summarise(in_order)
     if csv_path:
         report.write_csv(csv_path, in_order)
     if json_path:
         report.write_json(json_path, {**described, **more}, methods, in_order)
-    click.echo("\n\n".join(filter(None, [report.LEGEND, report.details(methods), report.overview(methods)])))
-    if pitch := report.pitch(methods):
-        click.echo("\n" + pitch)
-    for line in report.remarks(methods):
-        click.echo(line, err=True)
+    tables = [report.LEGEND, report.details(methods), report.overview(methods), report.pitch(methods)]
+    result_line("\n\n".join(filter(None, tables)))
+    if not quiet:
+        for line in report.remarks(methods):
+            log(line)
     for row in in_order:
         if row["problem"]:
-            click.echo(f"{row['clip']}, {row['method']}: {row['problem']}", err=True)
-    sys.exit(1 if any(found["failed"] for found in methods.values()) else 0)
+            log(f"{row['clip']}, {row['method']}: {row['problem']}")
+    click.get_current_context().exit(1 if any(found["failed"] for found in methods.values()) else 0)
 
 
-def _progress(total):
-    """A bar on stderr, where somebody watches."""
-    from tqdm import tqdm
-
-    return tqdm(total=total, unit="clip", file=sys.stderr, dynamic_ncols=True, disable=not sys.stderr.isatty())
-
-
-def _running_mean(report, finished):
-    """GNSDR of the vocals so far, of the first method."""
+def _running_mean(report: Any, finished: dict[str, list[dict]]) -> str:
+    """Return the GNSDR of the vocals so far, of the first method."""
     found = next(iter(report.summarise(rows[0] for rows in finished.values()).values()))
     figures = [(v, found["mean"].get(f"{v}_vocals_nsdr_db")) for v in report.VERSIONS]
     return "vocals GNSDR " + ", ".join(f"{v} {value:.2f} dB" for v, value in figures if value is not None)

@@ -1,42 +1,45 @@
 """`karaoke-sep info`."""
 
 import os
+from pathlib import Path
 
 import click
 
 from .. import __version__
+from ..catalogue import EXTRAS, LIBRARIES, configs
 from .messages import result_line
-from .options import PATH
+from .options import FILE
 
 
 @click.command()
-@click.argument("model", required=False, type=PATH)
-def info(model):
-    """Versions, codecs and threads, for a report of a fault; or what a trained MODEL holds."""
+@click.argument("model", required=False, type=FILE)
+def info(model: Path | None) -> None:
+    """Print versions, codecs and threads, or the contents of a trained MODEL.
+
+    Add the output to a bug report.
+    """
     if model:
         from ..trained import models
 
-        rows = models.describe(models.read(model))
-        width = max(len(name) for name, _ in rows) + 1
-        for name, value in rows:
-            result_line(f"{name:{width}}{value}")
+        _print_rows(models.describe(models.read(model)))
         return
     from importlib.metadata import PackageNotFoundError, version
     from platform import platform, python_version
 
-    from ..catalogue import configs
     from ..files import sound_info
 
     rows = {"karaoke-sep": __version__, "python": python_version(), "platform": platform()}
-    libraries = ("numpy", "scipy", "librosa", "numba", "soundfile", "soxr", "joblib", "threadpoolctl")
-    rows |= {name: version(name) for name in libraries} | sound_info.codecs()
-    extras = {"plots": "matplotlib", "stretch": "python-stretch", "dask": "distributed", "ray": "ray"}
-    for extra, library in extras.items():
+    rows |= {name: version(name) for name in (*LIBRARIES, "joblib", "threadpoolctl")} | sound_info.codecs()
+    for extra, library in EXTRAS.items():
         try:
             rows[library] = version(library)
         except PackageNotFoundError:
             rows[library] = f"not installed (extra [{extra}])"
     rows |= {"processors": str(os.cpu_count()), "threads": "1 in each process", "cache": "none"}
-    rows["configs"] = ", ".join(configs())
-    for name, value in rows.items():
-        result_line(f"{name:15}{value}")
+    _print_rows([*rows.items(), ("configs", ", ".join(configs()))])
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in rows) + 1
+    for name, value in rows:
+        result_line(f"{name:{width}}{value}")

@@ -1,24 +1,31 @@
 """`karaoke-sep karaoke`."""
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 from .options import (
     PATH,
+    ConfigChoice,
+    Extras,
     Number,
     check_contours,
+    complete_words,
     config_options,
     contours_option,
+    extras_options,
     format_options,
     inputs_argument,
-    load_settings,
     running_options,
 )
 from .running import run_jobs
 
 _STRENGTHS_DB = {"gentle": -6.0, "normal": 0.0, "hard": 6.0}
+_MAX_STRENGTH_DB = 40.0
 
 
-def _parse_strength(ctx, param, text: str | None) -> float | None:
+def _parse_strength(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
     if text is None:  # the config decides
         return None
     if text in _STRENGTHS_DB:
@@ -27,57 +34,94 @@ def _parse_strength(ctx, param, text: str | None) -> float | None:
         strength_db = float(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is not one of {', '.join(_STRENGTHS_DB)}, nor a number of dB") from None
-    if not -40 <= strength_db <= 40:
-        raise click.BadParameter(f"{text} dB is not within -40 to 40 dB")
+    if not abs(strength_db) <= _MAX_STRENGTH_DB:  # also true for NaN
+        raise click.BadParameter(f"{text} dB is not within -{_MAX_STRENGTH_DB:g} to {_MAX_STRENGTH_DB:g} dB")
     return strength_db
 
 
 @click.command()
 @inputs_argument
-@click.option("-o", "--output", default="karaoke", show_default=True, type=PATH, help="Folder of all backing tracks.")
+@click.option(
+    "-o", "--output", default="karaoke", show_default=True, type=PATH, help="Write all backing tracks to this folder."
+)
 @config_options
 @contours_option
-@click.option("--vocals-level", "level_db", type=Number(-60, 0), metavar="DB", help="Keep the voice, so much softer.")
+@click.option(
+    "--vocals-level",
+    "level_db",
+    type=Number(-60, 0),
+    metavar="DB",
+    help="Keep the voice as a guide, at this level below the original, -60 to 0 dB.  [default: remove it]",
+)
 @click.option(
     "--strength",
     "strength_db",
     callback=_parse_strength,
+    shell_complete=complete_words(lambda: _STRENGTHS_DB),
     metavar="HOW",
-    help="gentle spares the music, hard leaves less voice, normal is between; or dB to count the voice louder by "
-    "(-6, 6 and 0).  [default: wiener.voice_db of the config]",
+    help="Choose between more music and less voice: gentle, normal or hard, or a number of dB by which the voice is "
+    "assumed to be louder than estimated (gentle is -6, normal 0, hard 6).  [default: wiener.voice_db of the config]",
 )
-@click.option("--key", "key_semitones", default=0.0, type=Number(-12, 12), help="Semitones higher, below 0 lower.")
-@click.option("--tempo", "tempo_ratio", default=1.0, type=Number(0.5, 2), help="Times as fast, below 1 slower.")
-@click.option("--name", default="{parent}/{track} ({stem})", show_default=True, help="Name of the track; also {file}.")
+@click.option(
+    "--key",
+    "key_semitones",
+    default=0.0,
+    type=Number(-12, 12),
+    metavar="SEMITONES",
+    help="Transpose up, or down if negative, -12 to 12 (needs [stretch]).",
+)
+@click.option(
+    "--tempo",
+    "tempo_ratio",
+    default=1.0,
+    type=Number(0.5, 2),
+    metavar="RATIO",
+    help="Play faster by this ratio, or slower if below 1, 0.5 to 2 (needs [stretch]).",
+)
+@extras_options
+@click.option(
+    "--name",
+    default="{parent}/{track} ({stem})",
+    show_default=True,
+    help="Name the outputs by this template; {file} is the name of the input with its suffix.",
+)
 @format_options
 @running_options
 def karaoke(
-    inputs,
-    output,
-    source,
-    backend,
-    overrides,
-    contours,
-    level_db,
-    strength_db,
-    key_semitones,
-    tempo_ratio,
-    name,
-    container,
-    subtype,
-    clip,
-    **run,
-):
+    inputs: tuple[Path, ...],
+    output: Path,
+    chosen: ConfigChoice,
+    contours: Path | None,
+    level_db: float | None,
+    strength_db: float | None,
+    key_semitones: float,
+    tempo_ratio: float,
+    extras: Extras,
+    name: str,
+    container: str,
+    subtype: str | None,
+    clip: str,
+    **run: Any,
+) -> None:
     """Write a backing track of each INPUT, to sing to: OUTPUT/<track> (karaoke).wav.
 
-    INPUT is a sound file, or a folder that is searched for sound files. Tags are kept. --key and --tempo need the extra
-    [stretch].
+    INPUT is a sound file, or a folder that is searched for sound files. Tags are kept. The paths of all outputs are
+    printed to stdout.
     """
     from ..backing import Params
     from ..batch import Order
 
     check_contours(contours)
-    config, _ = load_settings(source, backend, overrides, strength_db)
-    params = Params(level_db, key_semitones, tempo_ratio)
-    order = Order(output, ("karaoke",), name, container, subtype, clip, contours=contours, karaoke=params)
+    config, _ = chosen.load(strength_db)
+    order = Order(
+        output,
+        ("karaoke", *extras.products),
+        name,
+        container,
+        subtype,
+        clip,
+        contours=contours,
+        bends=extras.bends,
+        karaoke=Params(level_db, key_semitones, tempo_ratio),
+    )
     run_jobs(inputs, order, config, **run)

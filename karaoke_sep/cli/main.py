@@ -1,11 +1,13 @@
-"""The command line: a thin shell over `batch`, `config` and `demo_song`.
+"""The command line: a thin shell over functions that a notebook can call as well.
 
-Results go to stdout, logs and progress to stderr. Exit code 0: all done; 1: some inputs failed; 2: wrong use or
-config, nothing was started; 130: stopped by Ctrl-C. The numerical libraries are imported inside the commands, so that
-``--help`` does not wait for them.
+Results go to stdout, messages and progress to stderr. Exit code 0: all done; 1: some inputs failed; 2: wrong use or
+config, nothing was started; 130: interrupted with Ctrl-C. The numerical libraries are imported inside the commands, so
+that ``--help`` does not wait for them.
 """
 
 import errno
+import os
+from typing import Any
 
 import click
 
@@ -16,7 +18,7 @@ from .demo import demo
 from .evaluate import evaluate
 from .info import info
 from .karaoke import karaoke
-from .messages import log, printable
+from .messages import log, open_standard_streams, printable
 from .pitch import pitch
 from .report import report
 from .separate import separate
@@ -28,26 +30,47 @@ class _ConfigFailure(click.ClickException):
 
 
 class _Group(click.Group):
-    """Turns expected failures into one line and an exit code, in one place."""
+    """Turns expected failures into lines and an exit code, in one place."""
 
-    def invoke(self, ctx: click.Context):
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, also where the standard streams are closed."""
+        open_standard_streams()
+        return super().main(*args, **kwargs)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Propose `separate` where the name of a file stands in the place of a command."""
+        name = args[0]
+        if name not in self.commands and (os.path.lexists(name) or os.path.splitext(name)[1]):
+            shown = printable(name)
+            ctx.fail(f"{shown!r} is not a command; to separate it: karaoke-sep separate {shown}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; its expected failures end in one line each."""
         try:
             return super().invoke(ctx)
         except KaraokeSepError as err:
             failure = _ConfigFailure if isinstance(err, ConfigError) else click.ClickException
             raise failure("\n".join(map(printable, str(err).split("\n")))) from None
-        except OSError as err:  # of sounds and stems it is dealt with where they are written
-            if err.errno != errno.ENOSPC:
+        except MemoryError:
+            raise click.ClickException("not enough memory; close other programs, or use fewer --jobs") from None
+        except OSError as err:  # of inputs and outputs, the place that reads or writes them has reported it
+            if err.errno == errno.EPIPE:
                 raise
-            raise click.ClickException("stdout, or the file of --report: no space left on device") from None
+            if err.errno == errno.ENOSPC and err.filename is None:
+                raise click.ClickException("stdout, or the file of --report: no space left on device") from None
+            where = f"{printable(os.fsdecode(err.filename))}: " if err.filename else ""
+            raise click.ClickException(f"{where}{(err.strerror or str(err)).lower()}") from None
         except KeyboardInterrupt as stop:
-            log(str(stop) or "stopped; what is whole is kept, and the same command goes on from here")
+            log(str(stop) or "Interrupted. Finished files are kept; run the same command again to resume.")
             ctx.exit(130)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="karaoke-sep")
-def main():
+@click.version_option(__version__, prog_name="karaoke-sep", help="Show the version and exit.")
+def main() -> None:
     """Separate songs into vocals and accompaniment."""
 
 

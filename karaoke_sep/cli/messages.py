@@ -1,82 +1,149 @@
-"""Lines for a person on stderr, results on stdout, and progress bars."""
+"""Messages on stderr, results on stdout, and progress bars.
 
+Messages are for a person, and ``--quiet`` leaves only the errors of them. Results, such as the paths of the stems, are
+for other programs: one a line, with the bytes of file names as they are, whether or not ``--quiet`` is given.
+"""
+
+import errno
 import os
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-# Stages of a shorter song pass too quickly to be read.
-_LONG_S = 60.0
+# Share of the work on a song that is done when a stage begins, and when it ends (processor time, default config).
+_STAGES = {"pitch": (0.0, 0.4), "separation": (0.4, 1.0)}
+_UNKNOWN_S = 180.0  # of a sound whose header does not give its length: a usual song
 
 
-class Bars:
-    """Bars on stderr for the inputs and, in a long song, the stages; nothing where nobody watches."""
+def open_standard_streams() -> None:
+    """Make stdin, stdout and stderr usable where the caller has closed them.
 
-    def __init__(self, todo, n_jobs: int, quiet: bool):
-        self.left = {job.source: job.info.duration_s for job in todo}
-        self.shown = sys.stderr.isatty() and not quiet and bool(todo)
-        self.staged = n_jobs == 1
-        self.inputs: Any = None
-        self.stages: Any = None
-
-    def __enter__(self):
-        if self.shown:
-            self.inputs = progress_bar(total=len(self.left), unit="song")
-        return self
-
-    def __exit__(self, *_):
-        for bar in filter(None, (self.stages, self.inputs)):
-            bar.close()
-
-    def advance(self, source: Path) -> None:
-        """Count an input as finished."""
-        del self.left[source]
-        if self.stages is not None:
-            self.stages.close()
-            self.stages = None
-        if self.shown:
-            self.inputs.update()
-
-    def stage(self, name: str, fraction: float) -> None:
-        """Where the first song that is left has got to."""
-        if not self.shown or (next(iter(self.left.values())) or 0) < _LONG_S:
-            return
-        if self.stages is None or self.stages.desc != f"{name}: ":
-            if self.stages is not None:
-                self.stages.close()
-            form = "{desc}{percentage:3.0f}%|{bar}| {elapsed}"
-            self.stages = progress_bar(total=100, desc=name, bar_format=form, leave=False)
-        self.stages.update(round(100 * fraction) - self.stages.n)
-
-
-def progress_bar(**settings):
-    """Return a bar on stderr."""
-    from tqdm import tqdm
-
-    tqdm.monitor_interval = 0  # no thread of its own: where there is one, no process can be forked
-    return tqdm(file=sys.stderr, dynamic_ncols=True, **settings)
+    The next file that is opened would otherwise get the number of a standard stream, and messages would be written
+    into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def log(line: str) -> None:
-    """Write a line to stderr, without control characters."""
-    _echo(printable(line).encode(errors="backslashreplace"), err=True)
+    """Write a message to stderr, without control characters; there may be nobody who reads it."""
+    with suppress(OSError, ValueError):  # ValueError: the stream is closed
+        _echo(printable(line).encode(errors="backslashreplace"), err=True)
 
 
 def result_line(line: str | Path) -> None:
-    """A line on stdout, with the bytes of file names as they are."""
-    _echo(os.fsencode(line), err=False)
+    """Write a result to stdout; when its reader has gone, as ``head`` does, the work goes on without output."""
+    try:
+        _echo(os.fsencode(line), err=False)
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            raise
+        _discard_stdout()
+    except ValueError:  # closed by the program that called us
+        pass
+
+
+def _discard_stdout() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _echo(line: bytes, err: bool) -> None:
     """Write a line without tearing a progress bar."""
     bars = sys.modules.get("tqdm")
-    with bars.tqdm.external_write_mode(sys.stderr) if bars else nullcontext():
+    with bars.tqdm.external_write_mode(sys.stderr) if bars and _is_watched() else nullcontext():
         click.echo(line, err=err)
 
 
 def printable(line: str) -> str:
-    """One line without control characters, which a file name may hold."""
+    """Return a line with its control characters, which a file name may hold, as escapes."""
     return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line)
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun in the singular or plural: "1 file", "2 files"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _is_watched() -> bool:
+    """Tell whether stderr is a terminal."""
+    try:
+        return sys.stderr.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def progress_bar(quiet: bool = False, **settings: Any) -> Any:
+    """Return a tqdm bar on stderr, which shows nothing unless stderr is a terminal."""
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0  # no thread: a process with a second thread cannot be forked safely
+    return tqdm(file=sys.stderr, dynamic_ncols=True, disable=quiet or not _is_watched(), **settings)
+
+
+class SongBars:
+    """Two bars: all songs with the time left, and the stage of the song in work.
+
+    Songs count by their length, so that the bar moves evenly and the time left is right from the first minute on.
+    """
+
+    def __init__(self, jobs: Iterable, n_jobs: int, quiet: bool):
+        self.lengths_s = {job.source: job.info.duration_s or _UNKNOWN_S for job in jobs}
+        self.n_songs = len(self.lengths_s)
+        self.finished_s = 0.0
+        self.shows_stages = n_jobs == 1
+        self.quiet = quiet or not self.lengths_s
+        self.songs: Any = None
+        self.stages: Any = None
+
+    def __enter__(self) -> "SongBars":
+        self.songs = progress_bar(
+            self.quiet,
+            total=sum(self.lengths_s.values()),
+            desc=f"0/{counted(self.n_songs, 'song')}",
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left",
+        )
+        if self.shows_stages:
+            form = "{desc:<10} {percentage:3.0f}%|{bar}|"
+            self.stages = progress_bar(self.quiet, total=100, desc="starting", bar_format=form, leave=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in filter(None, (self.stages, self.songs)):
+            bar.close()
+
+    def finish(self, source: Path) -> None:
+        """Count a song as finished."""
+        self.finished_s += self.lengths_s.pop(source)
+        self.songs.set_description_str(
+            f"{self.n_songs - len(self.lengths_s)}/{counted(self.n_songs, 'song')}", refresh=False
+        )
+        _move(self.songs, self.finished_s)
+
+    def show_stage(self, name: str, fraction: float) -> None:
+        """Show how far the stage of the first song that is left has come."""
+        if self.stages is None or self.stages.disable or not self.lengths_s:
+            return
+        if self.stages.desc != name:
+            self.stages.set_description_str(name, refresh=False)
+        _move(self.stages, 100 * fraction)
+        begin, end = _STAGES.get(name, (0.0, 0.0))
+        length_s = next(iter(self.lengths_s.values()))
+        position_s = self.finished_s + length_s * (begin + fraction * (end - begin))
+        _move(self.songs, max(self.songs.n, position_s))
+
+
+def _move(bar: Any, position: float) -> None:
+    """Put a bar to a position and draw it; the stages of a song are too few to leave any out."""
+    bar.n = position
+    bar.refresh()

@@ -2,33 +2,19 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
+from .. import catalogue
 from ..errors import ConfigError
 
-
-def together(*options: Callable) -> Callable:
-    """One decorator out of several options, shown in this order."""
-
-    def decorate(command):
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _parse_shard(ctx, param, text: str) -> tuple[int, int]:
-    try:
-        number, count = map(int, text.split("/"))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not i/n, such as 2/8") from None
-    if not 1 <= number <= count:
-        raise click.BadParameter(f"{text!r}: i must be 1 to {count}")
-    return number, count
+# Types of values.
 
 
 class Number(click.FloatRange):
@@ -36,7 +22,7 @@ class Number(click.FloatRange):
 
     name = "number"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number, or fail with one line."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
@@ -47,7 +33,7 @@ class Number(click.FloatRange):
 class NamedPath(click.Path):
     """A path that is not empty: the path of an empty name would be the current folder."""
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, or fail with one line."""
         if not os.fspath(value):
             self.fail("the name of a file or folder is empty", param, ctx)
@@ -56,112 +42,277 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-# Whether it can be read shows later, so that one file that cannot does not stop the others.
+# Whether a file can be read shows later, so that one unreadable file does not stop the others.
 PATH = NamedPath(path_type=Path, readable=False)
+FILE = NamedPath(path_type=Path, readable=False, dir_okay=False)
 
 
-inputs_argument = click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...")
+def _existing(ctx: click.Context, param: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Check that each input exists: a mistyped name is found before hours of work, not after them."""
+    missing = [str(path) for path in paths if not os.path.lexists(path)]
+    if missing:
+        raise click.BadParameter(f"no such file or folder: {', '.join(missing)}")
+    return paths
 
 
-_MODELS = f"{__name__}.models"  # where a command's --model waits for `load_settings`
+def _parse_shard(ctx: click.Context, param: click.Parameter, text: str) -> tuple[int, int]:
+    try:
+        number, count = map(int, text.split("/"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not I/N, such as 2/8") from None
+    if not 1 <= number <= count:
+        raise click.BadParameter(f"{text!r}: I must be 1 to {count}")
+    return number, count
 
 
-config_options = together(
-    click.option(
-        "--config", "source", metavar="FILE", help="YAML file, or a shipped one: default, fast, classic, trained."
-    ),
-    click.option(
-        "--model",
-        "models",
-        multiple=True,
-        expose_value=False,
-        callback=lambda ctx, _, paths: ctx.meta.update({_MODELS: paths}),
-        metavar="FILE",
-        help="Use a model of karaoke-sep train (repeatable: one of each kind).",
-    ),
-    click.option("--pitch", "backend", metavar="NAME", help="How the pitch is found: hmm, peaks, pyin or given."),
-    click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="One setting (repeatable)."),
+def parse_names(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, ...]:
+    """Return the names of a list with commas."""
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+# Values that the shell can complete.
+
+
+def complete_words(words: Callable[[], Iterable[str]]) -> Callable:
+    """Return a completion out of fixed words."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(word) for word in words() if word.startswith(incomplete)]
+
+    return complete
+
+
+def _complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    names = [CompletionItem(name) for name in catalogue.configs() if name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="file")]
+
+
+def _complete_setting(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from ..config import setting_choices
+
+    key, equals, _ = incomplete.partition("=")
+    choices = setting_choices()
+    if equals:
+        words = [f"{key}={choice}" for choice in choices.get(key, ())]
+    else:
+        words = [f"{name}=" for name in choices]
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
+# Options.
+
+
+def together(*options: Callable) -> Callable:
+    """Return one decorator for several options, which the help shows in this order."""
+
+    def decorate(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def choice_option(name: str, choices: Iterable[str], default: str, help: str, **more: Any) -> Callable:
+    """Return an option with a fixed set of values."""
+    kind = click.Choice(list(choices))
+    return click.option(*name.split(), type=kind, default=default, show_default=True, help=help, **more)
+
+
+inputs_argument = click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...", callback=_existing)
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only; results still go to stdout.")
+
+jobs_option = click.option(
+    "-j", "--jobs", "n_jobs", default=1, show_default=True, type=click.IntRange(1), help="Run this many processes."
 )
 
-
-layout_option = click.option(
+layout_option = choice_option(
     "--layout",
-    type=click.Choice(["mixture", "mir1k"]),
-    default="mixture",
-    show_default=True,
-    help="mir1k: accompaniment left, voice right; their sum is the mixture.",
+    ["mixture", "mir1k"],
+    "mixture",
+    "Read the channels so. mixture: all channels are the song. mir1k: accompaniment left, voice right; their sum is "
+    "separated.",
 )
-
 
 contours_option = click.option(
-    "--pitch-file", "contours", type=PATH, help="Corrected contour (.csv, .pv), or a folder of them."
+    "--pitch-file",
+    "contours",
+    type=PATH,
+    metavar="PATH",
+    help="Use a corrected pitch contour (.csv, .pv), or a folder of contours named after the songs.",
 )
-
 
 format_options = together(
+    choice_option("--format container", catalogue.CONTAINERS, "wav", "Set the file format of the sounds."),
     click.option(
-        "--format",
-        "container",
-        type=click.Choice(["wav", "flac", "mp3", "ogg"]),
-        default="wav",
-        show_default=True,
-        help="Of the sound files.",
+        "--subtype",
+        metavar="NAME",
+        help="Set the sample format, such as PCM_16 or FLOAT.  [default: that of the input]",
     ),
-    click.option("--subtype", metavar="NAME", help="Sample format, such as PCM_16 or FLOAT; else that of the input."),
-    click.option(
+    choice_option(
         "--clip",
-        type=click.Choice(["clamp", "rescale", "float"]),
-        default="clamp",
-        show_default=True,
-        help="What passes full scale: hold it there, turn everything down, or write floats. Stems still add up.",
+        ["clamp", "rescale", "float"],
+        "clamp",
+        "Handle clipping: clamp the peaks, rescale the whole track, or write 32-bit float. The stems still add up.",
     ),
 )
-
 
 running_options = together(
-    click.option("-j", "--jobs", "n_jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes."),
-    click.option("--shard", default="1/1", callback=_parse_shard, metavar="I/N", help="Only every N-th input."),
+    jobs_option,
     click.option(
-        "--engine",
-        type=click.Choice(["local", "dask", "ray"]),
-        default="local",
-        show_default=True,
-        help="Where it runs.",
+        "--shard",
+        default="1/1",
+        callback=_parse_shard,
+        metavar="I/N",
+        help="Process every N-th input only, from the I-th on: a share of the work for each of N machines.",
     ),
-    click.option("--scheduler", metavar="ADDRESS", help="Of the Dask or Ray cluster."),
-    click.option("--overwrite", is_flag=True, help="Make again what is there already."),
-    click.option("--dry-run", is_flag=True, help="Check everything and print the plan."),
+    choice_option("--engine", ["local", "dask", "ray"], "local", "Run on this machine or on a cluster."),
+    click.option("--scheduler", metavar="ADDRESS", help="Connect to the Dask or Ray scheduler at this address."),
+    click.option("--overwrite", is_flag=True, help="Make outputs again that exist already."),
+    click.option("--dry-run", is_flag=True, help="Check all inputs and print the plan, without any work."),
     click.option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
-    click.option("--report", type=PATH, metavar="FILE", help="Add a line of JSON for each input as it is done."),
-    click.option("-q", "--quiet", is_flag=True, help="Only faults."),
-    click.option("-v", "--verbose", is_flag=True, help="A line for each input; where an unexpected fault arose."),
+    click.option("--report", type=FILE, metavar="FILE", help="Add one line of JSON for each input to this file."),
+    quiet_option,
+    click.option("-v", "--verbose", is_flag=True, help="Print a line for each input, and details of failures."),
 )
 
 
-def load_settings(
-    source: str | None, backend: str | None, overrides: tuple[str, ...], strength_db: float | None = None
-):
-    """The config and where its settings came from."""
-    from ..config import load_with_origins
+class Extras(NamedTuple):
+    """Products besides the sounds.
 
-    options = {
-        "--model": _models(click.get_current_context().meta[_MODELS]),
-        "--pitch": [] if backend is None else [f"pitch.backend={backend}"],
-        "--strength": [] if strength_db is None else [f"wiener.voice_db={strength_db}"],
-    }
-    return load_with_origins(source, overrides, options=options)
+    Attributes
+    ----------
+    products : tuple of str
+    bends : bool
+        Whether MIDI notes follow the pitch contour.
+    """
+
+    products: tuple[str, ...]
+    bends: bool
 
 
-def _models(paths: tuple[str, ...]) -> list[str]:
-    """The settings that put trained models to use."""
-    if not paths:
-        return []
-    from ..trained.models import as_settings
+def extras_options(command: Callable) -> Callable:
+    """Add the options of further products, and hand them to the command as ``extras``."""
 
-    return as_settings(paths)
+    @together(
+        click.option("--save-pitch", is_flag=True, help="Write the pitch contour as well, pitch.csv."),
+        click.option("--save-midi", is_flag=True, help="Write the sung notes as MIDI as well, notes.mid."),
+        click.option("--no-bends", is_flag=True, help="Leave the pitch bends out of the MIDI notes."),
+        click.option("--save-ultrastar", is_flag=True, help="Write an UltraStar song as well, ultrastar.txt."),
+        click.option(
+            "--plots",
+            is_flag=True,
+            help="Draw spectrograms, mask and pitch as well, picture.png (needs the extra [plots]).",
+        ),
+    )
+    @wraps(command)
+    def with_extras(
+        *args: Any, save_pitch: bool, save_midi: bool, no_bends: bool, save_ultrastar: bool, plots: bool, **others: Any
+    ) -> Any:
+        if no_bends and not save_midi:
+            raise ConfigError("--no-bends: has no effect without --save-midi; add --save-midi, or leave --no-bends out")
+        asked = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar, "picture": plots}
+        products = tuple(product for product, is_asked in asked.items() if is_asked)
+        return command(*args, extras=Extras(products, bends=not no_bends), **others)
+
+    return with_extras
+
+
+class ConfigChoice(NamedTuple):
+    """The options that together give the config.
+
+    Attributes
+    ----------
+    source : str or None
+        Of --config.
+    models : tuple of str
+        Of --model.
+    backend : str or None
+        Of --pitch.
+    overrides : tuple of str
+        Of --set.
+    """
+
+    source: str | None
+    models: tuple[str, ...]
+    backend: str | None
+    overrides: tuple[str, ...]
+
+    def load(self, strength_db: float | None = None) -> tuple[Any, dict[str, str]]:
+        """Return the config, and the origins of its settings."""
+        from ..config import load_with_origins
+
+        options = {
+            "--model": self._model_settings(),
+            "--pitch": [] if self.backend is None else [f"pitch.backend={self.backend}"],
+            "--strength": [] if strength_db is None else [f"wiener.voice_db={strength_db}"],
+        }
+        return load_with_origins(self.source, self.overrides, options=options)
+
+    def _model_settings(self) -> list[str]:
+        """Return the settings that put trained models to use."""
+        if not self.models:
+            return []
+        from ..trained.models import as_settings
+
+        return as_settings(self.models)
+
+
+def config_options(command: Callable) -> Callable:
+    """Add the options of the config, and hand them to the command as ``chosen``."""
+
+    @together(
+        click.option(
+            "--config",
+            "source",
+            metavar="FILE",
+            shell_complete=_complete_config,
+            help=f"Read settings from a YAML file, or use a shipped config: {', '.join(catalogue.configs())}.",
+        ),
+        click.option(
+            "--model",
+            "models",
+            multiple=True,
+            metavar="FILE",
+            help="Use a model of karaoke-sep train (repeatable: one of each kind).",
+        ),
+        click.option(
+            "--pitch",
+            "backend",
+            metavar="NAME",
+            shell_complete=complete_words(lambda: catalogue.backends("pitch")),
+            help=f"Choose how the pitch is estimated: {', '.join(catalogue.backends('pitch'))}.",
+        ),
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="SECTION.KEY=VALUE",
+            shell_complete=_complete_setting,
+            help="Change one setting (repeatable).",
+        ),
+    )
+    @wraps(command)
+    def with_config(
+        *args: Any,
+        source: str | None,
+        models: tuple[str, ...],
+        backend: str | None,
+        overrides: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        return command(*args, chosen=ConfigChoice(source, models, backend, overrides), **others)
+
+    return with_config
 
 
 def check_contours(contours: Path | None) -> None:
     """Raise ConfigError if there is no such file or folder."""
-    if contours and not contours.exists():
+    if contours and not os.path.exists(contours):
         raise ConfigError(f"--pitch-file {contours}: there is no such file or folder")
+
+
+def is_given(name: str) -> bool:
+    """Tell whether the user gave an option, even with its default value."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -1,32 +1,44 @@
 """`karaoke-sep pitch`."""
 
+from pathlib import Path
+from typing import Any
+
 import click
 
-from .options import PATH, config_options, inputs_argument, layout_option, load_settings, running_options
+from .options import (
+    PATH,
+    ConfigChoice,
+    choice_option,
+    config_options,
+    inputs_argument,
+    layout_option,
+    running_options,
+)
 from .running import run_jobs
 
 
 @click.command()
 @inputs_argument
-@click.option("-o", "--output", default="pitch", show_default=True, type=PATH, help="Folder of all contours.")
+@click.option(
+    "-o", "--output", default="pitch", show_default=True, type=PATH, help="Write all contours below this folder."
+)
 @config_options
 @layout_option
-@click.option(
-    "--format",
-    "suffix",
-    type=click.Choice(["csv", "pv"]),
-    default="csv",
-    show_default=True,
-    help="pv: MIR-1K semitones.",
+@choice_option(
+    "--format suffix",
+    ["csv", "pv"],
+    "csv",
+    "Set the file format. csv: time, frequency and voicing. pv: MIR-1K, one semitone number every 20 ms.",
 )
 @running_options
-def pitch(inputs, output, source, backend, overrides, layout, suffix, **run):
+def pitch(inputs: tuple[Path, ...], output: Path, chosen: ConfigChoice, layout: str, suffix: str, **run: Any) -> None:
     """Write only the pitch contour of each INPUT, OUTPUT/<track>.csv.
 
-    A contour can be corrected by hand and given back: karaoke-sep separate --pitch-file.
+    Correct a contour by hand and give it back with karaoke-sep separate --pitch-file. The paths of the contours are
+    printed to stdout.
     """
     from ..batch import Order
 
-    config, _ = load_settings(source, backend, overrides)
+    config, _ = chosen.load()
     order = Order(output, ("pitch",), "{parent}/{track}", layout=layout, contour_suffix=f".{suffix}")
     run_jobs(inputs, order, config, **run)

@@ -1,54 +1,95 @@
-"""Run a plan: print what is wrong, do the rest, and end with the exit code."""
+"""Run a plan: report its errors, do the rest of the work, and end with the exit code."""
 
 import json
 from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
 
 import click
 
 from .. import __version__
 from ..errors import ConfigError
-from .messages import Bars, log, result_line
+from .messages import SongBars, counted, log, result_line
+from .options import is_given
 
 
-def run_jobs(inputs, order, config, *, shard, overwrite, dry_run, report, quiet, verbose, n_jobs, **how) -> None:
-    """Plan, say what is wrong, do the rest, and end with the exit code."""
+def run_jobs(
+    inputs: tuple[Path, ...],
+    order: Any,
+    config: Any,
+    *,
+    shard: tuple[int, int],
+    overwrite: bool,
+    dry_run: bool,
+    report: Path | None,
+    quiet: bool,
+    verbose: bool,
+    n_jobs: int,
+    **how: Any,
+) -> None:
+    """Plan the work, report errors, do the rest, and end with the exit code."""
     from .. import batch
 
+    _check_effects(quiet, verbose, dry_run, report, how["engine"], how["scheduler"])
     plan = batch.plan(inputs, order, config, shard=shard, overwrite=overwrite)
     for _, line in plan.faults:
         log(line)
-    if order.layout == "mixture" and batch.looks_like_mir1k(plan.jobs) and not quiet:
-        log("hint: this looks like MIR-1K, accompaniment left and voice right; --layout mir1k separates their sum")
-    for job in plan.jobs:
-        _say_state(job, dry_run, quiet)
+    if not quiet:
+        _say_states(plan.jobs, order, batch.looks_like_mir1k(plan.jobs))
     ctx = click.get_current_context()
     if dry_run:
+        for job in plan.jobs:
+            result_line("\t".join([job.state, str(job.source), *map(str, job.targets.values())]))
         ctx.exit(1 if plan.faults else 0)
-    outcomes = []
-    with Bars(plan.todo, n_jobs, quiet) as bars, _Report(report, config) as note:
-        for outcome in batch.run(plan, order, config, n_jobs=n_jobs, progress=bars.stage, **how):
-            outcomes.append(outcome)
+    reported = {line for _, line in plan.faults}
+    counts = {"done": 0, "skipped": 0, "failed": 0}
+    with SongBars(plan.todo, n_jobs, quiet) as bars, _Report(report, config) as note:
+        for outcome in batch.run(plan, order, config, n_jobs=n_jobs, progress=bars.show_stage, **how):
+            counts[outcome.status] += 1
             note(outcome)
-            if outcome.source in bars.left:
-                bars.advance(outcome.source)
-                _say(outcome, verbose)
-    _sum_up(outcomes, quiet)
-    ctx.exit(1 if any(outcome.status == "failed" for outcome in outcomes) else 0)
+            if outcome.source in bars.lengths_s:
+                bars.finish(outcome.source)
+            _say(outcome, quiet, verbose, reported)
+    if not quiet and sum(counts.values()) > 1:
+        log(_summary(counts))
+    ctx.exit(1 if counts["failed"] else 0)
 
 
-def _say_state(job, dry_run: bool, quiet: bool) -> None:
-    if dry_run:
-        result_line("\t".join([job.state, str(job.source), *map(str, job.targets.values())]))
-    if job.reason and not quiet:
-        log(f"{job.source}: {'skipped' if job.state == 'done' else 'made again'}: {job.reason}")
+def _check_effects(
+    quiet: bool, verbose: bool, dry_run: bool, report: Path | None, engine: str, scheduler: str | None
+) -> None:
+    """Reject options that would have no effect: whoever gives one expects something of it."""
+    if scheduler and engine == "local":
+        raise ConfigError("--scheduler: has no effect without --engine dask or --engine ray; add one of them")
+    if engine != "local" and is_given("n_jobs"):
+        raise ConfigError(f"--jobs: has no effect with --engine {engine}; the cluster has its own number of workers")
+    if quiet and verbose:
+        raise ConfigError("--quiet and --verbose contradict each other; give one of them")
+    if dry_run and report:
+        raise ConfigError("--report: has no effect with --dry-run, which does no work; leave one of them out")
 
 
-def _say(outcome, verbose: bool) -> None:
-    for line in outcome.warnings:
-        log(line)
-    if outcome.status == "failed":
+def _say_states(jobs: list, order: Any, looks_like_mir1k: bool) -> None:
+    """Say what is up to date and what is made again."""
+    if order.layout == "mixture" and looks_like_mir1k:
+        log("hint: this looks like MIR-1K, accompaniment left and voice right; --layout mir1k separates their sum")
+    for job in jobs:
+        if job.reason:
+            log(f"{job.source}: {'kept' if job.state == 'done' else 'made again'}: {job.reason}")
+    current = [job.source for job in jobs if job.state == "done" and not job.reason]
+    if current:
+        who = f"{current[0]}: is" if len(current) == 1 else f"{counted(len(current), 'input')} are"
+        log(f"{who} up to date; --overwrite makes the outputs again")
+
+
+def _say(outcome: Any, quiet: bool, verbose: bool, reported: set[str]) -> None:
+    """Report an outcome; errors of the plan have been reported already."""
+    if not quiet:
+        for line in outcome.warnings:
+            log(line)
+    if outcome.status == "failed" and outcome.message not in reported:
         log(outcome.message)
-    if verbose:
+    if verbose and outcome.status != "skipped":
         spent = f"{outcome.source}: {outcome.seconds:.1f} s of sound in {outcome.wall_s:.1f} s"
         for line in outcome.details.splitlines() or [spent]:
             log(line)
@@ -56,38 +97,34 @@ def _say(outcome, verbose: bool) -> None:
         result_line(path)
 
 
-def _sum_up(outcomes, quiet: bool) -> None:
-    """Counts, and the failures once more, which may have scrolled by."""
-    if quiet or len(outcomes) < 2:
-        return
-    counts = {status: sum(o.status == status for o in outcomes) for status in ("done", "skipped", "failed")}
-    log(", ".join(f"{count} {status}" for status, count in counts.items()) + (":" if counts["failed"] else ""))
-    for outcome in outcomes:
-        if outcome.status == "failed":
-            log(f"  {outcome.message}")
+def _summary(counts: dict[str, int]) -> str:
+    words = {"done": "done", "skipped": "up to date", "failed": "failed"}
+    return ", ".join(f"{count} {words[status]}" for status, count in counts.items() if count)
 
 
 class _Report:
     """Adds a line of JSON to a file for each outcome."""
 
-    def __init__(self, path: Path | None, config):
+    def __init__(self, path: Path | None, config: Any):
         self.path, self.config = path, config
+        self.file: TextIO | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> "_Report":
         from ..config import fingerprint
 
         self.common = {"version": __version__, "config": fingerprint(self.config)}
         try:
             self.file = open(self.path, "a", encoding="utf-8") if self.path else None
-        except OSError as err:
-            raise ConfigError(f"--report {self.path}: cannot be written ({err.strerror.lower()})") from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError(f"--report {self.path}: cannot be written ({reason}); give another file") from None
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self.file:
             self.file.close()
 
-    def __call__(self, outcome):
+    def __call__(self, outcome: Any) -> None:
         if self.file:
             line = {name: value for name, value in vars(outcome).items() if name != "details"} | self.common
             self.file.write(json.dumps(line, default=str) + "\n")

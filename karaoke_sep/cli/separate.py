@@ -1,17 +1,22 @@
 """`karaoke-sep separate`."""
 
+from pathlib import Path
+from typing import Any
+
 import click
 
-from ..errors import ConfigError
+from ..catalogue import STEMS
 from .options import (
     PATH,
+    ConfigChoice,
+    Extras,
     check_contours,
     config_options,
     contours_option,
+    extras_options,
     format_options,
     inputs_argument,
     layout_option,
-    load_settings,
     running_options,
 )
 from .running import run_jobs
@@ -19,51 +24,55 @@ from .running import run_jobs
 
 @click.command()
 @inputs_argument
-@click.option("-o", "--output", default="separated", show_default=True, type=PATH, help="Folder of all stems.")
+@click.option(
+    "-o", "--output", default="separated", show_default=True, type=PATH, help="Write all stems below this folder."
+)
 @config_options
 @contours_option
 @layout_option
-@click.option("--stem", type=click.Choice(["vocals", "accompaniment"]), help="Only this one.")
-@click.option("--save-pitch", is_flag=True, help="Also write the pitch contour, pitch.csv.")
-@click.option("--save-midi", is_flag=True, help="Also write the sung notes, notes.mid, bent as they are sung.")
-@click.option("--no-bends", is_flag=True, help="MIDI notes in tune.")
-@click.option("--save-ultrastar", is_flag=True, help="Also write the notes as an UltraStar song, ultrastar.txt.")
-@click.option("--plots", is_flag=True, help="Also draw spectrograms, mask and pitch, picture.png (extra [plots]).")
-@click.option("--name", default="{parent}/{track}/{stem}", show_default=True, help="Names of the stems; also {file}.")
+@click.option("--stem", type=click.Choice(STEMS), help="Write this stem only.  [default: both]")
+@extras_options
+@click.option(
+    "--name",
+    default="{parent}/{track}/{stem}",
+    show_default=True,
+    help="Name the outputs by this template; {file} is the name of the input with its suffix.",
+)
 @format_options
 @running_options
 def separate(
-    inputs,
-    output,
-    source,
-    backend,
-    overrides,
-    contours,
-    layout,
-    stem,
-    save_pitch,
-    save_midi,
-    no_bends,
-    save_ultrastar,
-    plots,
-    name,
-    container,
-    subtype,
-    clip,
-    **run,
-):
+    inputs: tuple[Path, ...],
+    output: Path,
+    chosen: ConfigChoice,
+    contours: Path | None,
+    layout: str,
+    stem: str | None,
+    extras: Extras,
+    name: str,
+    container: str,
+    subtype: str | None,
+    clip: str,
+    **run: Any,
+) -> None:
     """Write the vocals and the accompaniment of each INPUT.
 
     INPUT is a sound file, or a folder that is searched for sound files. The stems go to
-    OUTPUT/<track>/vocals.wav and accompaniment.wav; sub-folders are kept.
+    OUTPUT/<track>/vocals.wav and accompaniment.wav; sub-folders are kept. Outputs that are up to date are not made
+    again. The paths of all outputs are printed to stdout.
     """
-    from ..batch import STEMS, Order
+    from ..batch import Order
 
     check_contours(contours)
-    config, _ = load_settings(source, backend, overrides)
-    if no_bends and not save_midi:
-        raise ConfigError("--no-bends: there is no MIDI file to leave them out of; give --save-midi too")
-    more = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar, "picture": plots}
-    products = ((stem,) if stem else STEMS) + tuple(product for product, wanted in more.items() if wanted)
-    order = Order(output, products, name, container, subtype, clip, layout, contours=contours, bends=not no_bends)
+    config, _ = chosen.load()
+    order = Order(
+        output,
+        ((stem,) if stem else STEMS) + extras.products,
+        name,
+        container,
+        subtype,
+        clip,
+        layout,
+        contours=contours,
+        bends=extras.bends,
+    )
     run_jobs(inputs, order, config, **run)
