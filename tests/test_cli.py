@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import termios
 import numpy as np
 import pytest
 import soundfile
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from karaoke_sep import __version__
@@ -400,12 +402,34 @@ def test_demo_says_how_much_is_gained(tmp_path):
     assert names_in(tmp_path) == {"demo_song.wav", "demo_song", "true"}
 
 
-def test_a_closed_pipe_is_silent(song, tmp_path):
-    process = subprocess.Popen([*COMMAND, "config", "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("path", [("config", "show"), ("config", "show", "--yaml"), ("info",), ("separate", "--help")])
+def test_a_reader_that_stops_early_is_no_error(path):
+    command = " ".join([*map(str, COMMAND), *path])
+    run = subprocess.run(["bash", "-o", "pipefail", "-c", f"{command} | head -1"], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert len(run.stdout.splitlines()) == 1
+
+
+def test_the_work_goes_on_when_the_reader_of_the_paths_has_gone(song, tmp_path):
+    (song.parent / "b.wav").write_bytes(song.read_bytes())
+    command = [*COMMAND, "separate", song.parent, "-o", tmp_path / "out", *FAST]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()
-    assert process.stderr.read() == ""
-    process.stderr.close()
-    process.wait()
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, "2 done\n")
+    assert names_in(tmp_path / "out") == {"b", "song"}
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_a_standard_stream_may_be_closed(song, tmp_path, closed):
+    (song.parent / "bad.wav").write_text("no sound")
+    command = " ".join(map(str, [*COMMAND, "separate", song.parent, "-o", tmp_path / "out", *FAST]))
+    run = subprocess.run(["bash", "-c", f"{command} {closed}"], capture_output=True, text=True)
+    assert run.returncode == 1  # for bad.wav
+    stems = [tmp_path / "out" / "song" / f"{stem}.wav" for stem in ("vocals", "accompaniment")]
+    np.testing.assert_array_equal(sum(soundfile.read(path)[0] for path in stems), soundfile.read(song)[0])
+    if ">&-" not in closed.split():
+        assert run.stdout.splitlines() == list(map(str, stems))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
@@ -434,9 +458,8 @@ def test_ctrl_c_says_one_line_and_leaves_nothing_half_made(song, tmp_path, n_job
     assert made <= {"vocals.wav", "accompaniment.wav", "karaoke-sep.json"}
 
 
-def test_bars_are_shown_on_a_terminal_only(song, tmp_path):
-    command = [*COMMAND, "separate", song, "-o", tmp_path, "--overwrite", *FAST]
-    assert subprocess.run(command, capture_output=True, text=True).stderr == ""
+def on_a_terminal(command):
+    """Exit code of a command with a terminal of 80 columns as stderr, and everything that it writes there."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     with os.fdopen(ours, "rb", buffering=0) as terminal:
@@ -448,5 +471,86 @@ def test_bars_are_shown_on_a_terminal_only(song, tmp_path):
                 shown += piece
         except OSError:  # Linux says so when the other end has closed
             pass
-        assert process.wait() == 0
-    assert b"1/1" in shown
+        return process.wait(), shown.decode()
+
+
+def percentages(shown, label):
+    """The figures that a bar has shown, in their order."""
+    return [int(figure) for figure in re.findall(rf"{label} +(\d+)%", shown)]
+
+
+@pytest.fixture
+def long_song(tmp_path):
+    """100 s of noise: three segments."""
+    path = tmp_path / "long.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(100 * 8000), 8000)
+    return path
+
+
+def test_both_bars_move_and_show_the_time_left_on_a_terminal(long_song, tmp_path):
+    code, shown = on_a_terminal([*COMMAND, "separate", long_song, "-o", tmp_path / "out", *FAST])
+    assert code == 0
+    overall, stage = percentages(shown, "[01]/1 song"), percentages(shown, "separation")
+    assert len(set(stage) - {0, 100}) >= 2
+    assert stage == sorted(stage)
+    assert len(set(overall) - {0, 100}) >= 3
+    assert overall == sorted(overall)
+    assert overall[-1] == 100
+    assert re.search(r"elapsed, \d\d:\d\d left", shown)
+    assert "1/1 song 100%" in shown
+
+
+def test_the_bar_of_several_processes_counts_the_songs(song, tmp_path):
+    (song.parent / "b.wav").write_bytes(song.read_bytes())
+    code, shown = on_a_terminal([*COMMAND, "separate", song.parent, "-o", tmp_path / "out", "-j", "2", *FAST])
+    assert code == 0
+    assert set(percentages(shown, "[012]/2 songs")) == {0, 50, 100}
+
+
+def test_there_is_no_bar_without_a_terminal_and_none_with_quiet(song, tmp_path):
+    command = [*COMMAND, "separate", song, "-o", tmp_path, "--overwrite", *FAST]
+    assert subprocess.run(command, capture_output=True, text=True).stderr == ""
+    assert on_a_terminal([*command, "--quiet"]) == (0, "")
+
+
+def test_a_bar_starts_no_thread():
+    code = """if True:
+        import os, sys, threading
+        os.dup2(os.openpty()[1], 2)
+        from karaoke_sep.cli.messages import progress_bar
+        with progress_bar(total=2) as bar:
+            bar.update()
+            print(bar.disable, threading.active_count())"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False 1\n"
+
+
+def test_a_file_in_the_place_of_a_command_gets_the_command_that_was_meant(song, tmp_path):
+    code, out, err = call(song)
+    assert (code, out) == (2, [])
+    assert err[-1] == f"Error: {str(song)!r} is not a command; to separate it: karaoke-sep separate {song}"
+    assert call("absent.mp3")[2][-1].endswith("to separate it: karaoke-sep separate absent.mp3")
+    assert "No such command" in call("seperate")[2][-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("separate --config ", ["classic", "default", "fast", "trained"]),
+        ("separate --config fa", ["fast"]),
+        ("pitch --pitch ", ["given", "hmm", "peaks", "pyin"]),
+        ("karaoke --strength ", ["gentle", "normal", "hard"]),
+        ("separate --set wiener.r", ["wiener.rule="]),
+        ("separate --set wiener.rule=s", ["wiener.rule=subtract"]),
+        ("separate --set consonants.enabled=", ["consonants.enabled=true", "consonants.enabled=false"]),
+        ("separate --format f", ["flac"]),
+    ],
+)
+def test_the_shell_completes_values(words, expected):
+    *arguments, incomplete = f"karaoke-sep {words}".split(" ")
+    found = ShellComplete(main, {}, "karaoke-sep", "_COMPLETE").get_completions(arguments[1:], incomplete)
+    assert [item.value for item in found] == expected
+
+
+def test_config_files_are_completed_by_the_shell():
+    [item] = ShellComplete(main, {}, "karaoke-sep", "_COMPLETE").get_completions(["separate", "--config"], "./mine")
+    assert (item.type, item.value) == ("file", "./mine")
