@@ -5,6 +5,7 @@ melody signal it is useful (0.73). Its own voicing is that of a clean voice too,
 frames of a mixture unvoiced; here voicing is judged from the salience of its pitch, as for the other methods.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,16 +15,18 @@ from ..types import Audio, PitchTrack, Salience
 from . import _salience
 from ._salience import MAX_HZ, MIN_HZ
 
+MAX_OCTAVES_PER_S = 35.92  # default of librosa.pyin; its model fails where a step may be wider than the range
+
 
 @dataclass(frozen=True)
 class Params:
     """librosa.pyin's settings that matter on mixtures."""
 
-    min_hz: float = ranged(MIN_HZ, 20, 4000)
-    max_hz: float = ranged(MAX_HZ, 20, 4000)
+    min_hz: float = ranged(MIN_HZ, 40, 4000)
+    max_hz: float = ranged(MAX_HZ, 40, 4000)
     window_ms: float = ranged(64.0, 20, 1000)
-    hop_ms: float = ranged(16.0, 1, 1000)
-    step_cents: float = ranged(10.0, 1, 100)
+    hop_ms: float = ranged(16.0, 4, 100)
+    step_cents: float = ranged(10.0, 5, 100)
 
     def __post_init__(self):
         check_ranges(self)
@@ -33,8 +36,12 @@ class Params:
             raise ValueError(
                 f"window_ms is {self.window_ms:g}; it must hold two periods of min_hz, {2000 / self.min_hz:g} ms"
             )
-        if self.hop_ms > self.window_ms:
-            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be at most window_ms, {self.window_ms:g}")
+        widest_ms = 1000 * math.log2(self.max_hz / self.min_hz) / MAX_OCTAVES_PER_S
+        if self.hop_ms > min(self.window_ms, widest_ms):
+            raise ValueError(
+                f"hop_ms is {self.hop_ms:g}; it must be at most window_ms, {self.window_ms:g}, and at most "
+                f"{widest_ms:g}, in which the pitch can move from min_hz to max_hz"
+            )
 
 
 def track(audio: Audio, params: Params) -> PitchTrack:
@@ -60,6 +67,7 @@ def track(audio: Audio, params: Params) -> PitchTrack:
         fmin=params.min_hz,
         fmax=params.max_hz,
         sr=audio.rate_hz,
+        max_transition_rate=MAX_OCTAVES_PER_S,
         frame_length=n_window,
         hop_length=hop,
         resolution=params.step_cents / 100,
