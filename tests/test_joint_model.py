@@ -15,7 +15,7 @@ N_BINS = 400
 
 @pytest.fixture(scope="module")
 def mask():
-    """Strips of a glide with vibrato."""
+    """Harmonic bands of a glide with vibrato."""
     spectrum = stft(Audio(np.zeros((1, 4000)), 8000), 128, 16)
     f0_hz = 220 * 2 ** (0.5 * spectrum.times_s + 0.05 * np.sin(30 * spectrum.times_s))
     track = PitchTrack(spectrum.times_s, f0_hz, np.ones(len(f0_hz)))

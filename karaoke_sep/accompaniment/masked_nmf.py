@@ -23,7 +23,7 @@ class Params:
     """
 
     n_components: int = ranged(10, 1, 200)
-    n_iterations: int = ranged(8, 1, 200)
+    n_iterations: int = ranged(8, 1, 300)
     n_starts: int = ranged(3, 1, 20)
 
     def __post_init__(self):

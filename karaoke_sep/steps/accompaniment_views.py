@@ -1,9 +1,9 @@
-"""The accompaniment seen from two more sides, and the median of the three.
+"""Two more estimates of the accompaniment, and the median of the three.
 
-The factorisation knows which spectra the accompaniment is made of. Two other views know where to look: the same bin at
-times when the voice is elsewhere (held notes), and the frames that sound most alike in the bins that the voice leaves
-uncovered (repetition, after REPET-SIM, Rafii & Pardo 2012). The median of the three in each bin discards the one
-that is wrong: +0.2 dB (MIR-1K dev, v2).
+The factorisation models which spectra the accompaniment is made of. Two further estimates use other frames: the same
+bin at times when the voice is elsewhere (held notes), and the frames that are most similar in the bins outside the mask
+(repetition, after REPET-SIM, Rafii & Pardo 2012). The median of the three discards the worst one in each bin: +0.2 dB
+(MIR-1K dev, v2).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ..ranges import check_ranges, ranged
 
 @dataclass(frozen=True)
 class Params:
-    """Reach of the two views.
+    """Reach of the two estimates.
 
     Vocals, 81 MIR-1K dev clips (v2), nearby_ms 150 / 200 / 250 / 320: 10.17 / 10.16 / 10.14 / 10.12 dB (mean of the
     singers 9.57 / 9.58 / 9.58 / 9.57); then sharpness 20 / 30 / 45 / 70: 10.16 / 10.19 / 10.20 / 10.19, songs
@@ -28,18 +28,27 @@ class Params:
     similar_sharpness: float = ranged(45.0, 0.1, 1000)
     similar_far_weight: float = ranged(0.1, 0, 100)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
 
 
-def median_of_views(X_TF, V_TF, A_TF, covered_TF, hop_ms: float, bin_hz: float, params: Params) -> np.ndarray:
-    """Accompaniment magnitude, the per-bin median of three estimates, shape (T, F).
+def median_of_views(
+    X_TF: np.ndarray,
+    V_TF: np.ndarray,
+    A_TF: np.ndarray,
+    covered_TF: np.ndarray,
+    hop_ms: float,
+    bin_hz: float,
+    params: Params,
+) -> np.ndarray:
+    """Return the accompaniment magnitude, the median of three estimates in each bin, shape (T, F).
 
     Parameters
     ----------
     X_TF, V_TF, A_TF : ndarray, shape (T, F), float32, >= 0
-        Mixture, voice and accompaniment so far.
+        Magnitudes of the mixture, and the present estimates of voice and accompaniment.
     covered_TF : ndarray, shape (T, F), bool
+        True inside the harmonic mask.
     hop_ms, bin_hz : float
     params : Params
     """
@@ -50,19 +59,20 @@ def median_of_views(X_TF, V_TF, A_TF, covered_TF, hop_ms: float, bin_hz: float, 
     return np.clip(A_TF, low, high)
 
 
-def nearby_times(X_TF, V_TF, A_TF, sigma_frames: float) -> np.ndarray:
-    """The same bin at times nearby, each weighted by the accompaniment's share w of it: G(w^2 X) / G(w)."""
+def nearby_times(X_TF: np.ndarray, V_TF: np.ndarray, A_TF: np.ndarray, sigma_frames: float) -> np.ndarray:
+    """Return the mean of each bin over nearby frames, weighted by the share w of the accompaniment: G(w^2 X) / G(w)."""
     w_TF = A_TF / (V_TF + A_TF + np.float32(1e-12))
     return gaussian_over_time(w_TF**2 * X_TF, sigma_frames) / (
         gaussian_over_time(w_TF, sigma_frames) + np.float32(1e-6)
     )
 
 
-def gaussian_over_time(values_TF, sigma_frames: float) -> np.ndarray:
-    """Smoothing by a Gaussian, cut off at four deviations; the first and last frames count for what is not there.
+def gaussian_over_time(values_TF: np.ndarray, sigma_frames: float) -> np.ndarray:
+    """Smooth along time by a Gaussian, cut off at four standard deviations; the edge frames are repeated outwards.
 
-    One banded matrix times each block of frames: matrix products run 20 times faster than filtering column by column.
-    8 s are whole blocks at a hop of 16 or 32 ms, so that parts of a long recording are rounded as the whole is.
+    A banded matrix is multiplied with each block of frames, which is 20 times faster than filtering column by column.
+    A block of 50 frames divides 8 s at a hop of 16 or 32 ms, so that parts of a long recording are rounded as the whole
+    is.
     """
     n_frames, reach, n_block = len(values_TF), int(4 * sigma_frames + 0.5), 50
     n_blocks = -(-n_frames // n_block)
@@ -76,10 +86,13 @@ def gaussian_over_time(values_TF, sigma_frames: float) -> np.ndarray:
     return smooth_TF[:n_frames]
 
 
-def similar_frames(X_TF, covered_TF, sigma_frames: float, n_bins: int, params: Params) -> np.ndarray:
-    """Weighted mean over the frames that sound alike, of the bins that are uncovered there.
+def similar_frames(
+    X_TF: np.ndarray, covered_TF: np.ndarray, sigma_frames: float, n_bins: int, params: Params
+) -> np.ndarray:
+    """Return the mean of each bin over the frames where it is uncovered, weighted by their similarity.
 
-    Alike is the cosine of square-root spectra below ``similar_top_hz``, over the bins uncovered in both frames.
+    The similarity is the cosine of square-root spectra below ``similar_top_hz``, over the bins uncovered in both
+    frames.
     """
     u_TF = np.where(covered_TF, np.float32(0), np.float32(1))
     low_TF = u_TF[:, :n_bins]

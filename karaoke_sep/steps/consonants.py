@@ -1,7 +1,7 @@
-"""Consonants and breath: what is no partial of the voice, and yet more than the accompaniment.
+"""Consonants and breath: sound of the voice that is no partial.
 
-Between and above the partials, from a few kHz upwards, the mixture minus the modelled accompaniment is mostly the noise
-of consonants while somebody sings (the vocal activity closes it at other times). Vocals +0.1 dB on 34 MIR-1K dev clips
+From a few kHz upwards, between and above the partials, the mixture minus the modelled accompaniment is mostly the noise
+of consonants while somebody sings (the vocal activity removes it at other times). Vocals +0.1 dB on 34 MIR-1K dev clips
 (v2), 0.34 dB for `abjones`, whose consonants are strong, -0.06 dB for `amy`; songs +0.01 dB.
 """
 
@@ -15,25 +15,25 @@ from . import wiener
 
 @dataclass(frozen=True)
 class Params:
-    """Where consonants are looked for; from 3500 Hz the gain for `abjones` is 0.23 dB."""
+    """Lowest frequency of consonants; with 3500 Hz the gain for `abjones` is 0.23 dB."""
 
     enabled: bool = True
     min_hz: float = ranged(2500.0, 0, 96_000)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
 
 
-def gain(X_TF, A_TF, covered_TF, params: wiener.Params) -> np.ndarray:
-    """Share of the mixture that is consonant, shape (T, F), 0..1.
+def gain(X_TF: np.ndarray, A_TF: np.ndarray, covered_TF: np.ndarray, params: wiener.Params) -> np.ndarray:
+    """Return the share of consonants in the mixture, shape (T, F), 0..1.
 
     Parameters
     ----------
     X_TF, A_TF : ndarray, shape (T, F), float32, >= 0
         Mixture and accompaniment above the lowest frequency of consonants.
     covered_TF : ndarray, shape (T, F), bool
-        True near a partial, where the harmonic model decides alone: 0 there. Frames without any partial hold no voice
-        at all.
+        True near a partial. The gain is 0 there, since the harmonic model decides, and in frames without any partial,
+        since they hold no voice.
     params : wiener.Params
     """
     rest_TF = np.maximum(X_TF - A_TF, 0)

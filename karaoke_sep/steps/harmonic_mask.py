@@ -1,8 +1,8 @@
 """Bins near a partial of the sung pitch.
 
-Around each partial k f0 lies a strip of bins. Its width is that of the window's main lobe, more where the pitch glides:
-a partial k that moves by k |df0| during the window smears over that range. Strips never touch, since their half-width
-stays below f0 / 2.2.
+A harmonic band is the set of bins around a partial k f0 in one frame. Its width is that of the window's main lobe, more
+where the pitch glides: a partial k that moves by k |df0| during the window smears over that range. Bands never touch,
+since their half-width stays below f0 / 2.2.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ..types import PitchTrack, Spectrum
 
 @dataclass(frozen=True)
 class Params:
-    """Shape of the strips.
+    """Shape of the harmonic bands.
 
     width_hz 40 costs 0.4 dB, 70 gains 0.1 dB for the vocals and loses as much for the accompaniment; widening with the
     glide gains 0.35 dB; one fixed width of 80 Hz or more costs 2 dB (MIR-1K dev, v2). lobe_hz 5.5 / 6.5 / 8 / 10:
@@ -33,7 +33,7 @@ class Params:
     top_hz: float = ranged(8000.0, 50, 96_000)
     n_partials: int = ranged(200, 1, 1000)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
         if self.top_hz <= self.min_hz:
             raise ValueError(f"top_hz is {self.top_hz:g}; it must be above min_hz, {self.min_hz:g}")
@@ -41,18 +41,18 @@ class Params:
 
 @dataclass(frozen=True, eq=False)
 class HarmonicMask:
-    """Strips of bins, one for each partial and frame, listed frame after frame and upwards in each frame.
+    """Harmonic bands, one for each partial and frame, in the order of the frames and upwards in each frame.
 
     Attributes
     ----------
     shape_TF : tuple of two int
-        Frames and bins of the plane that the strips lie in.
+        Frames and bins of the plane that the bands lie in.
     frames, partials : ndarray, shape (R,), int
-        Which frame and which partial (from 0) a strip belongs to.
+        Frame and partial (from 0) of each band.
     starts : ndarray, shape (R,), int
-        Where a strip begins in ``bins``.
+        Position in ``bins`` where each band begins.
     bins : ndarray, shape (S,), int
-        Positions of all bins of all strips in the flattened plane, increasing.
+        Positions of the bins of all bands in the flattened plane, increasing.
     weights : ndarray, shape (S,), float32, 0..1
         1 throughout if binary, else falling to the sides like a partial's main lobe.
     """
@@ -66,19 +66,19 @@ class HarmonicMask:
 
     @cached_property
     def covered_TF(self) -> np.ndarray:
-        """True inside a strip."""
+        """Return the plane, shape (T, F), that is True inside a band."""
         covered = np.zeros(self.shape_TF, bool)
         covered.ravel()[self.bins] = True
         return covered
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """Values of the strips' bins, shape (S,), on the plane, shape (T, F), 0 elsewhere."""
+        """Return the plane, shape (T, F), with values, shape (S,), at the bins of the bands and 0 elsewhere."""
         plane = np.zeros(self.shape_TF, np.float32)
         plane.ravel()[self.bins] = values
         return plane
 
     def every(self, n: int) -> "HarmonicMask":
-        """The strips of every n-th frame, from the first on, in a plane of these frames alone."""
+        """Return the bands of every n-th frame, from the first on, in a plane of these frames alone."""
         if n == 1:
             return self
         (n_frames, n_bins), kept = self.shape_TF, self.frames % n == 0
@@ -91,23 +91,23 @@ class HarmonicMask:
             (-(-n_frames // n), n_bins), frames, self.partials[kept], starts, bins, self.weights[kept_bins]
         )
 
-    def strip_sums(self, values: np.ndarray) -> np.ndarray:
-        """Sum over each strip of values given at its bins, (S,) to (R,)."""
+    def band_sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum the values at the bins of each band, (S,) to (R,)."""
         return np.add.reduceat(values, self.starts) if len(self.starts) else np.zeros(0, np.float32)
 
     def per_bin(self, values: np.ndarray) -> np.ndarray:
-        """A value for each strip repeated for its bins, (R,) to (S,)."""
+        """Repeat the value of each band for its bins, (R,) to (S,)."""
         return np.repeat(values, np.diff(self.starts, append=len(self.bins)))
 
 
 def harmonic_mask(track: PitchTrack, spectrum: Spectrum, n_bins: int, params: Params) -> HarmonicMask:
-    """Strips around the partials of a pitch track, in the frames of a spectrum.
+    """Return the harmonic bands of a pitch track in the frames of a spectrum.
 
     Parameters
     ----------
     track : PitchTrack
     spectrum : Spectrum
-        Only its resolution counts.
+        Only its resolution is used.
     n_bins : int
         Bins from 0 Hz upwards that the mask may cover.
     params : Params
@@ -145,7 +145,7 @@ def harmonic_mask(track: PitchTrack, spectrum: Spectrum, n_bins: int, params: Pa
 
 
 def glide_hz_per_frame(f0_hz: np.ndarray) -> np.ndarray:
-    """Speed of the pitch, shape (T,), Hz a frame, >= 0; 0 where a neighbour has no pitch."""
+    """Return the speed of the pitch, shape (T,), Hz per frame, >= 0; 0 where a neighbour has no pitch."""
     if len(f0_hz) < 2:
         return np.zeros(len(f0_hz))
     slope = np.abs(np.gradient(f0_hz))

@@ -1,7 +1,7 @@
-"""What is neither sustained nor percussive: two-stage median filtering.
+"""Suppression of sustained and percussive sounds: two-stage median filtering.
 
-A voice is never quite still, so in a long window it is smooth along neither axis, while sustained instruments are
-smooth along time; in a short window it is smooth along time, while drums are smooth along frequency. Median filters
+The pitch of a voice always fluctuates, so in a long window it is smooth along neither axis, while sustained instruments
+are smooth along time; in a short window it is smooth along time, while drums are smooth along frequency. Median filters
 measure that smoothness (FitzGerald 2010); the two window lengths are those of Tachibana, Ono & Sagayama (2014). As a
 separator this is poor; in front of a pitch estimator it lifts raw pitch accuracy from 0.63 to 0.86 (MIR-1K dev).
 """
@@ -33,12 +33,12 @@ class Params:
     short_median_ms: float = ranged(136.0, 1, 5000)
     short_median_hz: float = ranged(531.0, 1, 4000)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
 
 
 def enhance(audio: Audio, params: Params) -> Audio:
-    """The part of a sound that moves like a voice.
+    """Suppress sustained and percussive sounds.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def enhance(audio: Audio, params: Params) -> Audio:
 
 
 def smooth_along_time(spectrum: Spectrum, median_ms: float, median_hz: float) -> np.ndarray:
-    """How much of each bin is smooth along time and not along frequency, shape (F, T), 0..1."""
+    """Return the share of each bin that is smooth along time and not along frequency, shape (F, T), 0..1."""
     X_TF = np.ascontiguousarray(spectrum.magnitude.T)
     n_frames = odd_count(median_ms / 1000 * spectrum.rate_hz / spectrum.hop)
     n_bins = odd_count(median_hz * spectrum.n_fft / spectrum.rate_hz)
@@ -70,5 +70,5 @@ def smooth_along_time(spectrum: Spectrum, median_ms: float, median_hz: float) ->
 
 
 def odd_count(length: float) -> int:
-    """The odd number nearest to a length, at least 1."""
+    """Return the odd number nearest to a length, at least 1."""
     return 1 + 2 * max(0, round((length - 1) / 2))

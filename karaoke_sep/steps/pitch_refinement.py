@@ -1,9 +1,9 @@
-"""The pitch to within a few cents, from the energy on its low partials.
+"""Refinement of the pitch to a few cents, from the energy on its low partials.
 
-The trackers decide which note is sung on a grid of 10 cents or coarser, in a long window; the tenth partial is off by
-ten times their error. Offsets around the track are scored in a shorter window, a Viterbi path keeps them smooth, and a
-parabola gives the last few cents. They are scored on the enhanced melody and the whitened mixture together: the
-enhancement has hurt the voice where it holds still, the mixture holds the other instruments everywhere.
+The pitch backends choose a note on a grid of 10 cents or coarser, in a long window; the error of the tenth partial is
+ten times theirs. Offsets around the track are scored in a shorter window, a Viterbi path keeps them smooth, and a
+parabola gives the last few cents. The score uses the enhanced melody and the whitened mixture together: the enhancement
+damages the voice where its pitch is constant, and the mixture holds the other instruments.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ BLOCK_FRAMES = 64  # that stay in the cache
 
 @dataclass(frozen=True)
 class Params:
-    """Range and grid of the offsets, and which partials vote.
+    """Range and grid of the offsets, and the partials in use.
 
     Vocals, 81 MIR-1K dev clips (v2): share of the whitened mixture 0.2 / 0.35 / 0.5 gives 10.05 / 10.07 / 10.06 dB;
     range 160 / 240 / 320 cents 10.05 / 10.07 / 10.05; magnitudes / powers / cubes on the partials 10.01 / 10.07 /
@@ -39,7 +39,7 @@ class Params:
     max_jump_cents: float = ranged(60.0, 1, 1200)
     jump_cost: float = ranged(0.001, 0, 100)  # per cent
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
         if self.step_cents > self.range_cents:
             raise ValueError(f"step_cents is {self.step_cents:g}; it must be at most range_cents, {self.range_cents:g}")
@@ -50,13 +50,13 @@ class Params:
 
 
 def refine(track: PitchTrack, mixture: Audio, melody: Audio, params: Params) -> PitchTrack:
-    """The same track, moved onto the partials of the voice.
+    """Return the track, moved onto the partials of the voice.
 
     Parameters
     ----------
     track : PitchTrack, (T,)
     mixture, melody : Audio, (1, N)
-        The mixture best after whitening; the melody is the enhanced mixture.
+        The whitened mixture, and the mixture after melody enhancement.
     params : Params
 
     Returns
@@ -79,8 +79,10 @@ def refine(track: PitchTrack, mixture: Audio, melody: Audio, params: Params) -> 
     return replace(track, f0_hz=f0_hz)
 
 
-def partial_energy(audio, times_s, f0_hz, offsets_cents, params) -> np.ndarray:
-    """Summed power on the low partials of each shifted pitch, shape (T, P)."""
+def partial_energy(
+    audio: Audio, times_s: np.ndarray, f0_hz: np.ndarray, offsets_cents: np.ndarray, params: Params
+) -> np.ndarray:
+    """Sum the power on the low partials of each shifted pitch, shape (T, P)."""
     n_window = fast_even_length(params.window_ms * audio.rate_hz / 1000)
     n_fft = 4 * n_window  # zero-padded, so that linear interpolation between bins is exact enough
     window = hann(n_window)
@@ -102,7 +104,7 @@ def partial_energy(audio, times_s, f0_hz, offsets_cents, params) -> np.ndarray:
         Y_TF = Y_TF.real**2 + Y_TF.imag**2
         position_TKP = np.minimum(position_TK[block, :, None] * ratios_P, np.float32(top_hz * bins_per_hz))
         low_TKP = position_TKP.astype(np.int32)
-        position_TKP -= low_TKP  # what is left is the share of the bin above
+        position_TKP -= low_TKP  # the remainder is the share of the bin above
         low_TKP += np.arange(0, Y_TF.size, n_bins, dtype=np.int32)[:, None, None]
         lower_TKP, upper_TKP = Y_TF.ravel()[low_TKP], Y_TF.ravel()[low_TKP + 1]
         value_TKP = lower_TKP + position_TKP * (upper_TKP - lower_TKP)
@@ -111,7 +113,7 @@ def partial_energy(audio, times_s, f0_hz, offsets_cents, params) -> np.ndarray:
 
 
 def peak_shift(score_TP: np.ndarray, path_T: np.ndarray) -> np.ndarray:
-    """Where the parabola through the path's three scores peaks, shape (T,), steps, within half a step."""
+    """Return the peak of the parabola through three scores of the path, shape (T,), steps, within half a step."""
     rows = np.arange(len(path_T))
     inner = np.clip(path_T, 1, score_TP.shape[1] - 2)
     left, centre, right = (score_TP[rows, inner + shift] for shift in (-1, 0, 1))

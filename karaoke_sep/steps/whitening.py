@@ -1,9 +1,9 @@
-"""The mixture, each bin measured against what the accompaniment holds there.
+"""Division of the mixture by the level of the accompaniment in each bin.
 
-A partial of the voice tells where the pitch is as well as it stands out of the accompaniment, loud or not. What the
-accompaniment holds in a bin is known from the times at which the voice's partials lie elsewhere; where they lie in the
-same bin for long, its neighbours in frequency tell. Dividing by it, as a matched filter in coloured noise does (North
-1943), gives each partial the weight that it deserves.
+A partial gives as much evidence of the pitch as it exceeds the accompaniment, whatever its own level. The level of the
+accompaniment in a bin is measured at the times at which the partials of the voice lie elsewhere; where they stay in one
+bin for long, it is taken from the neighbouring bins. Dividing by that level, as a matched filter in coloured noise does
+(North 1943), weights the partials by their evidence.
 """
 
 from dataclasses import dataclass, replace
@@ -18,13 +18,13 @@ from . import harmonic_mask
 from .accompaniment_views import gaussian_over_time
 
 WINDOW_MS = 192.0  # the resolution of the masks
-NEIGHBOURS_HZ = 130.0  # wider than a strip of the mask
+NEIGHBOURS_HZ = 130.0  # wider than a harmonic band
 NEIGHBOURS_SHARE = np.float32(0.05)  # against a bin that is uncovered all the time
 
 
 @dataclass(frozen=True)
 class Params:
-    """How far in time the accompaniment of a bin is looked for, and how deep its gaps count.
+    """Reach in time of the level of the accompaniment, and its floor.
 
     Vocals, 81 MIR-1K dev clips, with this and powers instead of magnitudes in the refinement of the pitch: 9.94 ->
     10.07 dB (v2); without it, 10.01. Reach 320 / 640 / 1200 / 1800 / 3000 ms: 10.03 / 10.05 / 10.07 / 10.06 / 10.05;
@@ -36,18 +36,18 @@ class Params:
     floor: float = ranged(0.03, 0.0001, 1)
     hop_ms: float = ranged(32.0, 4, 96)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
 
 
 def whiten(mixture: Audio, track: PitchTrack, mask_params: harmonic_mask.Params, params: Params) -> Audio:
-    """The mixture with its accompaniment about equally strong in all bins, and as loud as before at each time.
+    """Return the mixture with its accompaniment about equally strong in all bins, and as loud as before at each time.
 
     Parameters
     ----------
     mixture : Audio, (1, N)
     track : PitchTrack
-        Around its partials nothing is learned of the accompaniment.
+        The accompaniment is measured outside the harmonic mask of this pitch.
     mask_params : harmonic_mask.Params
     params : Params
 
@@ -71,7 +71,7 @@ def whiten(mixture: Audio, track: PitchTrack, mask_params: harmonic_mask.Params,
 
 
 def uncovered_mean(X_TF: np.ndarray, covered_TF: np.ndarray, reach: float, n_neighbours: int) -> np.ndarray:
-    """Mean of each bin over the frames around in which it is uncovered, helped by its neighbours, shape (T, F)."""
+    """Return the mean of each bin over the nearby frames where it is uncovered, and of its neighbours, shape (T, F)."""
     u_TF = np.where(covered_TF, np.float32(0), np.float32(1))
     sum_TF, weight_TF = gaussian_over_time(u_TF * X_TF, reach), gaussian_over_time(u_TF, reach)
     near_sum_TF, near_weight_TF = (

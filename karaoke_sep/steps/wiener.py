@@ -1,4 +1,4 @@
-"""The gain of each bin, from the two models of what it holds."""
+"""The gain of each bin, from the models of voice and accompaniment."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,22 +13,22 @@ class Params:
     """Rule of the gain.
 
     wiener: V^p / (V^p + A^p) (Wiener 1949 for p = 2; exponents 1 to 2 do alike here, 3 is worse). subtract:
-    max(X - A, 0) / X, the published scheme's.
+    max(X - A, 0) / X, the rule of the published scheme.
 
-    voice_db is how much louder the voice counts than it was found: what the models leave open goes to the vocals where
-    it is positive, to the accompaniment where it is negative.
+    voice_db is by how much the voice is assumed to be louder than estimated: bins that both models claim go to the
+    vocals where it is positive, to the accompaniment where it is negative.
     """
 
     rule: Literal["wiener", "subtract"] = "wiener"
     exponent: float = ranged(2.0, 0.1, 10)
     voice_db: float = ranged(0.0, -40, 40)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
 
 
-def gain(X, V, A, params: Params) -> np.ndarray:
-    """Share of the mixture that is voice, same shape as the inputs, 0..1.
+def gain(X: np.ndarray, V: np.ndarray, A: np.ndarray, params: Params) -> np.ndarray:
+    """Return the share of the voice in the mixture, same shape as the inputs, 0..1.
 
     Parameters
     ----------
