@@ -60,6 +60,7 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     import librosa  # heavy, and needed by this method only
 
     n_window = 2 * round(params.window_ms * audio.rate_hz / 2000)
+    n_window = max(n_window, 2 * int(audio.rate_hz / params.min_hz) + 2)  # more than two periods, whatever the rounding
     hop = max(1, round(params.hop_ms * audio.rate_hz / 1000))
     samples = np.pad(audio.samples[0], (0, max(0, n_window - audio.n_samples)))
     f0_hz, _, _ = librosa.pyin(

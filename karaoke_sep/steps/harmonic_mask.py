@@ -30,7 +30,7 @@ class Params:
     lobe_hz: float = ranged(6.0, 0.5, 500)
     lobe_glide: float = ranged(0.6, 0, 10)
     min_hz: float = ranged(80.0, 0, 20_000)
-    top_hz: float = ranged(8000.0, 50, 96_000)
+    top_hz: float = ranged(8000.0, 500, 96_000)
     n_partials: int = ranged(200, 1, 1000)
 
     def __post_init__(self) -> None:
