@@ -18,8 +18,8 @@ import soundfile
 from click.testing import CliRunner
 
 from karaoke_sep import demo_song
-from karaoke_sep.cli import main
-from karaoke_sep.pitch import given
+from karaoke_sep.cli.main import main
+from karaoke_sep.files import contours
 from karaoke_sep.types import Audio
 
 ROOT = Path(__file__).parent.parent
@@ -148,9 +148,10 @@ def make_clip(dataset: Path, name: str, song) -> None:
     write(dataset / "Wavfile" / f"{name}.wav", Audio(np.stack(channels), song.mixture.rate_hz))
     (dataset / "PitchLabel").mkdir(exist_ok=True)
     (dataset / "vocal-nonvocalLabel").mkdir(exist_ok=True)
-    given.write(dataset / "PitchLabel" / f"{name}.pv", song.track)
+    contours.write(dataset / "PitchLabel" / f"{name}.pv", song.track)
     voiced = np.loadtxt(dataset / "PitchLabel" / f"{name}.pv") > 0
-    np.savetxt(dataset / "vocal-nonvocalLabel" / f"{name}.vocal", voiced, fmt="%d")
+    sung = np.convolve(voiced, np.ones(11), "same") > 0  # consonants before and after a pitch
+    np.savetxt(dataset / "vocal-nonvocalLabel" / f"{name}.vocal", sung, fmt="%d")
 
 
 def write(path: Path, sound: Audio) -> None:

@@ -1,13 +1,17 @@
 """What the pages in docs/ and README.md show exists and works."""
 
 import re
+import textwrap
+import types
 
+import numpy as np
 import pages
 import pytest
 import yaml
 
-from karaoke_sep.cli import main
+from karaoke_sep.cli.main import main
 from karaoke_sep.config import load_config, to_dict
+from karaoke_sep.types import Audio
 
 pytestmark = pytest.mark.skipif(not pages.PAGES, reason="the pages are in a checkout only")
 LINES = [(page, line) for page in pages.PAGES for line in pages.all_command_lines(page)]
@@ -77,3 +81,14 @@ def test_every_setting_is_explained_with_its_default():
 
     defaults = dict(flat(to_dict(load_config())))
     assert {name: yaml.safe_load(value) for name, value in rows.items()} == defaults
+
+
+def test_the_pitch_backend_that_contributing_adds_finds_a_tone():
+    text = (pages.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^    # karaoke_sep/pitch/loudest\.py\n(?:(?:    .*)?\n)+", text, re.M)
+    backend = types.ModuleType("karaoke_sep.pitch.loudest")
+    backend.__package__ = "karaoke_sep.pitch"
+    exec(compile(textwrap.dedent(example), "loudest.py", "exec"), vars(backend))
+    tone = Audio(np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)[None], 8000)
+    track = backend.track(tone, backend.Params())
+    np.testing.assert_allclose(track.f0_hz[5:-5], 440, atol=8000 / (2 * 512))

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from karaoke_sep.cli import main
+from karaoke_sep.cli.main import main
 
 README = pages.ROOT / "README.md"
 pytestmark = pytest.mark.skipif(not README.exists(), reason="README.md is in a checkout only")
