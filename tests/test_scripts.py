@@ -1,0 +1,131 @@
+"""Every script in scripts/ starts, and those for bash do what they say with a Python that only records its calls."""
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = ROOT / "scripts"
+pytestmark = pytest.mark.skipif(not SCRIPTS.exists(), reason="the scripts are in a checkout only")
+
+BASH = ("demo", "results", "setup", "test")
+WITH_OPTIONS = ("benchmark", "package", "picture", "soak")  # Python, with --help
+PLAIN = ("settings",)  # Python, without options
+
+RECORDER = """#!/usr/bin/env bash
+echo "$*" >>"$CALLS"
+if [[ $* == "-m venv --clear .venv" ]]; then
+    mkdir -p .venv/bin && cp "$0" .venv/bin/python
+fi
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout without the package, and a Python of that name on the PATH that records its calls in a file."""
+    shutil.copytree(SCRIPTS, tmp_path / "scripts")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    python = tmp_path / "bin" / "recorder"
+    python.parent.mkdir()
+    python.write_text(RECORDER)
+    python.chmod(0o755)
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("PYTHON", "recorder")
+    monkeypatch.setenv("PATH", f"{python.parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+def run(*command, **options):
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120, **options)
+
+
+def calls(checkout):
+    """Return what Python was asked since the last time, without the questions about its version and its modules."""
+    lines = (checkout / "calls").read_text().splitlines()
+    (checkout / "calls").write_text("")
+    return [line for line in lines if not line.startswith("-c ")]
+
+
+def test_every_script_is_tested_here():
+    assert sorted(path.name for path in SCRIPTS.iterdir()) == sorted(BASH + WITH_OPTIONS + PLAIN)
+
+
+@pytest.mark.parametrize("name", BASH)
+def test_bash_can_read_the_script(name):
+    assert run("bash", "-n", SCRIPTS / name).returncode == 0
+
+
+@pytest.mark.parametrize("name", WITH_OPTIONS)
+def test_the_script_explains_its_options(name):
+    done = run(sys.executable, SCRIPTS / name, "--help")
+    assert done.returncode == 0
+    assert "usage" in done.stdout
+
+
+def test_demo_installs_once_and_separates_the_songs_that_are_named(checkout):
+    install = "-m pip install --quiet --disable-pip-version-check --editable ."
+    assert run(checkout / "scripts" / "demo", "a song.mp3", cwd=checkout.parent).returncode == 0
+    assert calls(checkout) == ["-m venv --clear .venv", install, "-m karaoke_sep separate a song.mp3"]
+    assert run(checkout / "scripts" / "demo").returncode == 0
+    assert calls(checkout) == ["-m karaoke_sep demo"]
+
+
+def test_a_change_of_the_dependencies_installs_again(checkout):
+    run(checkout / "scripts" / "demo")
+    with open(checkout / "pyproject.toml", "a") as file:
+        file.write("# another dependency\n")
+    calls(checkout)
+    run(checkout / "scripts" / "demo")
+    assert [call for call in calls(checkout) if "pip install" in call] != []
+
+
+def test_scripts_stop_with_a_line_when_there_is_no_python(checkout, monkeypatch):
+    monkeypatch.setenv("PYTHON", "no-such-python")
+    done = run(checkout / "scripts" / "demo")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Python 3.11 or newer is needed")
+
+
+def test_test_runs_linter_types_and_tests_in_that_order(checkout):
+    assert run(checkout / "scripts" / "test", "-x").returncode == 0
+    asked = [call.split()[1] for call in calls(checkout) if call.startswith("-m")]
+    assert asked == ["venv", "pip", "ruff", "ruff", "mypy", "pytest"]
+
+
+def test_results_without_a_data_set_explains_itself_and_installs_nothing(checkout):
+    done = run(checkout / "scripts" / "results")
+    assert done.returncode == 2
+    assert "Usage" in done.stderr
+    assert not (checkout / "calls").exists()
+
+
+def test_the_tables_of_the_settings_are_those_of_the_default_config():
+    tables = runpy.run_path(str(SCRIPTS / "settings"))["tables"]
+    config = (ROOT / "configs" / "default.yaml").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert page.endswith(tables(config)), "run scripts/settings"
+
+
+def test_the_picture_of_the_demo_song_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra [plots]")
+    done = run(sys.executable, SCRIPTS / "picture", "--output", tmp_path / "demo.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_stage_of_the_benchmark_exists():
+    stages = runpy.run_path(str(SCRIPTS / "benchmark"))["STAGES"]
+    assert len(stages) > 5
+    missing = [(module, name) for timed in stages.values() for module, name, *_ in timed if not hasattr(module, name)]
+    assert missing == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_short_soak_finds_every_stem_complete():
+    done = run(sys.executable, SCRIPTS / "soak", "--files", 3, "--kills", 1)
+    assert done.returncode == 0, done.stdout + done.stderr
