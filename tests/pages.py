@@ -7,6 +7,7 @@ A page can be followed from top to bottom in one folder. Its ``sh`` blocks are c
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -103,7 +104,13 @@ def run(line: Line) -> None:
         assert result.exit_code == 0, f"{line.text}: {result.output}"
     elif not NOT_RUN.match(line.text):
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        command = ["bash", "-euo", "pipefail", "-c", line.text]
+        command = [
+            shutil.which("bash"),
+            "-euo",
+            "pipefail",
+            "-c",
+            line.text,
+        ]  # Windows has another bash outside the PATH
         done = subprocess.run(command, env=os.environ | {"PATH": programs}, capture_output=True, text=True)
         assert done.returncode == 0, f"{line.text}: {done.stderr}"
     for claim in line.claims:
