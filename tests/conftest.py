@@ -3,6 +3,7 @@
 from functools import cache
 
 import pytest
+import report_pages
 
 from karaoke_sep import demo_song, separate
 
@@ -17,3 +18,9 @@ def demo():
 def separated(demo):
     """The default config's stems of the demo song: ``separated(rate_hz, seconds)``."""
     return cache(lambda rate_hz, seconds: separate(demo(rate_hz, seconds).mixture))
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, demo):
+    """Separated songs for the report in ``out``, their inputs in ``in``, reference stems of one in ``true``."""
+    return report_pages.make_results(tmp_path_factory.mktemp("made"), demo(report_pages.RATE_HZ, report_pages.SECONDS))

@@ -41,7 +41,7 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
     levels_db, note = _write_sounds(job, order, separated) if order.sounds else ({}, "")
     if job.sidecar:
         outputs = {product: path.stat().st_size for product, path in job.targets.items()}
-        write_sidecar(job, job.sidecar, outputs, story(job, job.sidecar, config, separated.seconds))
+        write_sidecar(job, job.sidecar, outputs, story(job, job.sidecar, order, config, separated.seconds))
     return Outcome(
         job.source,
         "done",

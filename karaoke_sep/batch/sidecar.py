@@ -6,7 +6,7 @@ ours; and after the last one with them.
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +16,7 @@ from .. import __version__
 from ..config import Config, changes, fingerprint
 from ..errors import ConfigError, InputError
 from ..files import atomic
-from .jobs import SOUNDS, Job
+from .jobs import SOUNDS, Job, Order
 
 SIDECAR = "karaoke-sep"
 
@@ -80,6 +80,10 @@ class Result:
         Settings that were not as by default.
     libraries : dict of str
         Versions.
+    layout : {"mixture", "mir1k"}
+        How the song lay on the channels of the input.
+    backing : dict
+        Settings of the backing track, as in `backing.Params`; empty without one.
     """
 
     sidecar: Path
@@ -90,6 +94,8 @@ class Result:
     version: str
     changes: dict[str, str]
     libraries: dict[str, str]
+    layout: str = "mixture"
+    backing: dict[str, float | None] = field(default_factory=dict)
 
 
 def results(folder: Path) -> tuple[list[Result], list[str]]:
@@ -125,10 +131,12 @@ def _result(path: Path) -> Result:
         version=str(record["version"]),
         changes=dict(record["changes"]),
         libraries=dict(record["libraries"]),
+        layout=str(record["layout"]),
+        backing=dict(record["backing"]),
     )
 
 
-def story(job: Job, sidecar: Path, config: Config, seconds: float) -> dict[str, Any]:
+def story(job: Job, sidecar: Path, order: Order, config: Config, seconds: float) -> dict[str, Any]:
     """What `results` gives back; paths are relative to the sidecar."""
     folder = sidecar.absolute().parent
     return {
@@ -138,6 +146,8 @@ def story(job: Job, sidecar: Path, config: Config, seconds: float) -> dict[str, 
         "tags": job.info.tags,
         "changes": _changes(config),
         "libraries": _versions(),
+        "layout": order.layout,
+        "backing": asdict(order.karaoke) if "karaoke" in job.targets else {},
     }
 
 

@@ -6,50 +6,65 @@ from ..errors import KaraokeSepError
 from .messages import log, result_line
 from .options import PATH
 
+_LARGE_PAGE_MB = 20  # many mail services take no larger attachment
+
 
 @click.command()
 @click.argument("folder", type=PATH, metavar="DIR")
-@click.option("-o", "--output", type=PATH, metavar="FILE", help="The page; DIR/report.html if missing.")
-@click.option("--references", type=PATH, metavar="DIR", help="True stems of the tracks, for figures and a picture.")
-@click.option("--embed", is_flag=True, help="Put sounds, as MP3, and pictures into the page, to send it.")
-@click.option("--title", help="Of the page; the name of DIR if missing.")
+@click.option(
+    "-o", "--output", type=PATH, metavar="FILE", help="Write the page to this file.  [default: DIR/report.html]"
+)
+@click.option(
+    "--references", type=PATH, metavar="DIR", help="Compare with the reference stems in this folder: figures, pictures."
+)
+@click.option(
+    "--embed",
+    is_flag=True,
+    help="Put sounds, as MP3, and pictures into the page, to send it: about 4 MB for each minute of a song.",
+)
+@click.option("--title", help="Title of the page.  [default: the name of DIR]")
 def report(folder, output, references, embed, title):
-    """Write a page to listen to the tracks that were separated into DIR.
+    """Write a page to listen to the tracks in DIR, a folder of separate or karaoke.
 
-    It switches between mixture, vocals and accompaniment while they play, and shows what --save-pitch and --plots
-    wrote. It needs no network; sounds and pictures are linked from where they are, unless they are embedded.
+    The page plays mixture, vocals, accompaniment and backing tracks in step, and shows the pitch of --save-pitch and
+    the pictures of --plots. It needs no network. It links to the sounds and pictures, so keep it beside them, or embed
+    them.
     """
     from .. import batch
-    from ..report import page as listening
+    from ..report import addresses, page
+    from ..report.references import find_references
 
-    results, faults = batch.results(folder)
+    results, errors = batch.results(folder)
     figures = {}
     if references:
-        truths = listening.find_truths(results, folder, references)
-        figures, more = _compared(results, truths)
-        faults += more
+        figures, more = _compare(results, find_references(results, folder, references))
+        errors += more
+    size_mb = addresses.embedded_mb(results) if embed else 0
+    if size_mb > _LARGE_PAGE_MB:
+        log(f"--embed: the page will have about {size_mb:.0f} MB; without --embed it links to the sounds")
     output = output or folder / "report.html"
-    faults += listening.write(output, results, title or folder.absolute().name, figures, embed=embed)
-    for line in faults:
+    errors += page.write(output, results, title or folder.absolute().name, folder, figures, embed=embed)
+    for line in errors:
         log(line)
     result_line(output)
-    click.get_current_context().exit(1 if faults else 0)
+    click.get_current_context().exit(1 if errors else 0)
 
 
-def _compared(results, truths):
-    """Figures of tracks by their sidecars, with pictures beside those, and a line for each that cannot be compared."""
+def _compare(results, references):
+    """Return figures of tracks by their sidecars, and a line for each track that cannot be compared."""
     from ..files import atomic
-    from ..report import page as listening
+    from ..report.references import compare, comparison_path
 
-    figures, faults = {}, []
-    for result, truth in zip(results, truths, strict=True):
-        if truth is None:
+    figures, errors = {}, []
+    for result, reference in zip(results, references, strict=True):
+        if reference is None:
+            log(f"{result.source.name}: no reference stems of this name; the track is shown without figures")
             continue
         try:
-            figures[result.sidecar], picture = listening.compare(result, truth)
+            figures[result.sidecar], picture = compare(result, reference)
             if picture:
-                with atomic.whole_file(listening.comparison_path(result)) as part:
+                with atomic.whole_file(comparison_path(result)) as part:
                     part.write_bytes(picture)
         except KaraokeSepError as err:
-            faults.append(str(err))
-    return figures, faults
+            errors.append(str(err))
+    return figures, errors

@@ -1,1 +1,1 @@
-"""The listening page."""
+"""The report: one HTML page to listen to separated tracks and to compare them with reference stems."""

@@ -1,0 +1,52 @@
+"""Names that tell the tracks of a page apart, and a line that says how each was made."""
+
+import html
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..batch import Result
+
+
+def text(value: str) -> str:
+    """Escape text for an element or an attribute; replace bytes of file names that are not UTF-8."""
+    return html.escape(value.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+def folder_of(result: Result, folder: Path) -> str:
+    """Return the folder of a track below the folder of the results; empty at its top.
+
+    The last part is left out if it repeats the name of the track, as in the default layout of `separate`.
+    """
+    place = result.sidecar.parent.relative_to(folder)
+    if place.name == result.source.stem:
+        place = place.parent
+    return "" if place == Path() else place.as_posix()
+
+
+def headings(results: Iterable[Result], folder: Path) -> list[str]:
+    """Return the name of each track, with the suffix of its file where one folder holds the name twice."""
+    results = list(results)
+    counts = Counter((folder_of(result, folder), result.source.stem) for result in results)
+    return [
+        result.source.name if counts[folder_of(result, folder), result.source.stem] > 1 else result.source.stem
+        for result in results
+    ]
+
+
+def settings(result: Result) -> str:
+    """Say how a track was made: layout, key, tempo, level of the voice, and settings other than the defaults."""
+    made = []
+    if result.layout == "mir1k":
+        made.append("MIR-1K layout")
+    if backing := result.backing:
+        key, tempo, level_db = backing["key_semitones"], backing["tempo_ratio"], backing["vocals_db"]
+        made += [f"key {_signed(key)} semitone{'s' * (abs(key) != 1)}"] if key else []
+        made += [f"tempo × {tempo:g}"] if tempo != 1 else []
+        made += [f"vocals at {_signed(level_db)} dB"] if level_db is not None else ["vocals removed"]
+    made += [f"{key} = {value}" for key, value in result.changes.items()]
+    return " · ".join(made) or "default settings"
+
+
+def _signed(number: float) -> str:
+    return f"{number:+g}".replace("-", "−")
