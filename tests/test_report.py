@@ -131,7 +131,7 @@ def test_a_backing_track_shows_key_tempo_and_level_and_plays_beside_the_original
     assert [(sound["name"], sound["tempo"]) for sound in sounds] == [("mixture", 1), ("karaoke", 1.25)]
     assert (tmp_path / unquote(sounds[0]["src"])).resolve() == made / "in" / "a song.flac"
     assert float(article["data-seconds"]) == SECONDS  # times are times of the song
-    assert "key −2 semitones · tempo × 1.25 · vocals at −12 dB" in report.text
+    assert "key −2 semitones · tempo ×1.25 · vocals at −12 dB" in report.text
     assert "Original" in report.text
     assert "--save-pitch" not in report.text
 
@@ -161,7 +161,7 @@ def test_tracks_of_one_name_show_their_folders_and_suffixes(made, tmp_path):
     read = Page(tmp_path / "page.html")
     searched = [article["data-search"] for article in read.all("article")]
     assert searched == ["song a", "song.mp3 b", "song.flac b", "song"]
-    assert [read.text.count(f"in {folder}\n") for folder in ("a", "b")] == [1, 2]
+    assert [read.text.count(f"in {folder} · ") for folder in ("a", "b")] == [1, 2]
 
 
 def test_the_size_of_a_large_page_is_said_before_it_is_written(made, tmp_path, monkeypatch):

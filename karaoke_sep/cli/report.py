@@ -52,11 +52,14 @@ def report(folder, output, references, embed, title):
 
 def _compare(results, references):
     """Return figures of tracks by their sidecars, and a line for each track that cannot be compared."""
+    from ..batch import STEMS
     from ..files import atomic
     from ..report.references import compare, comparison_path
 
     figures, errors = {}, []
     for result, reference in zip(results, references, strict=True):
+        if not result.files.keys() & set(STEMS):  # backing tracks have no stems to compare
+            continue
         if reference is None:
             log(f"{result.source.name}: no reference stems of this name; the track is shown without figures")
             continue

@@ -77,14 +77,14 @@ def article(result: Result, heading: str, figures: Mapping[str, float | None] | 
     choices = dict.fromkeys([*(["mixture"] if can_mix else []), *(sound.name for sound in sounds)])
     folder = names.folder_of(result, look.folder)
     tagged = " – ".join(result.tags[key] for key in ("artist", "title") if result.tags.get(key))
-    about = "".join(f'<p class="dim">{text(line)}</p>\n' for line in (tagged, folder and f"in {folder}") if line)
+    place = f"in {folder} · " if folder else ""
+    about = "".join(f'<p class="dim">{text(line)}</p>\n' for line in (tagged, place + names.settings(result)) if line)
     searched = " ".join(filter(None, (heading, tagged, folder)))
     strips = "".join(map(_strip, stems)) if can_mix else ""
     return f"""<article data-seconds="{result.seconds:.3f}" data-search="{text(searched)}"
 data-sounds="{text(json.dumps([asdict(sound) for sound in sounds]))}">
 <h2>{text(heading)}</h2>
-{about}<p class="dim">{text(names.settings(result))}</p>
-<div class="bar"><button class="play">Play</button><span class="time"></span>
+{about}<div class="bar"><button class="play">Play</button><span class="time"></span>
 <input class="seek" type="range" min="0" max="1" step="any" value="0" aria-label="Position"></div>
 <div class="bar" role="group" aria-label="Sound">{"".join(_choice(name, result) for name in choices)}</div>
 <div class="strips">{strips}</div>
@@ -173,7 +173,8 @@ def _details(result: Result, is_compared: bool, look: Look) -> str:
         parts.append(drawings.picture(path, address, text(f"{path.stem} of {result.source.stem}")))
     parts.append(_versions(result, look))
     title = "Pictures and settings" if pictures else "Settings"
-    return f"<details{' open' * look.open_pictures}><summary>{title}</summary>\n{''.join(parts)}</details>"
+    is_open = " open" if look.open_pictures and pictures else ""
+    return f"<details{is_open}><summary>{title}</summary>\n{''.join(parts)}</details>"
 
 
 def _versions(result: Result, look: Look) -> str:
