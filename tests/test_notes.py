@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from karaoke_sep import demo_song
+from karaoke_sep import demo_song, separate
 from karaoke_sep.cli.main import main
 from karaoke_sep.files import midi, ultrastar
 from karaoke_sep.notes import Params, segment
@@ -141,6 +141,31 @@ def test_what_is_left_of_the_band_in_the_vocals_is_no_note():
     assert [note.key for note in notes] == [60]
 
 
+@pytest.mark.parametrize(("rest_s", "n_notes"), [(0.3, 3), (4.0, 2)])
+def test_a_weak_note_is_kept_near_other_notes_and_dropped_far_from_them(rest_s, n_notes):
+    parts = ((1, 60), (1, 62), (rest_s, np.nan), (0.5, 64))
+    track = track_of(line(*parts))
+    track = replace(track, voicing=np.where(track.times_s < 2 + rest_s / 2, track.voicing, 0.6 * track.voicing))
+    assert len(segment(track, sound((2, 0), (rest_s, -60), (0.5, -12)))) == n_notes
+    assert len(segment(track)) == 3
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_onsets_of_a_separated_song_are_right_within_100_ms(seed):
+    song = demo_song.make(16000, 24.0, seed)
+    result = separate(song.mixture)
+    notes = segment(result.track, result.vocals)
+    true_s = np.array(song.notes)[:, :2]
+    times_s = np.array([(note.onset_s, note.offset_s) for note in notes])
+    precision, recall, _ = mir_eval.transcription.onset_precision_recall_f1(true_s, times_s, onset_tolerance=0.1)
+    assert min(precision, recall) >= 0.9
+    pairs = mir_eval.transcription.match_note_onsets(true_s, times_s, onset_tolerance=0.1)
+    late_s = np.median([times_s[found, 0] - true_s[true, 0] for true, found in pairs])
+    assert abs(late_s) < 0.02
+    octaves = [round((notes[found].pitch - song.notes[true][2]) / 12) for true, found in pairs]
+    assert octaves.count(0) == len(pairs)
+
+
 def test_velocities_follow_the_level_and_are_64_where_none_is_known():
     track = track_of(line((0.5, 60), (0.5, 64)))
     loud, soft = segment(track, sound((0.5, 0), (0.5, -6)))
@@ -157,7 +182,8 @@ def test_velocities_follow_the_level_and_are_64_where_none_is_known():
         ({"shortest_ms": 300.0}, ((0.5, 60), (0.2, 61), (0.5, 60)), ((1.2, 0),)),
         ({"level_weight": 0.0}, ((1.2, 60),), ((0.6, 0), (0.1, -40), (0.5, 0))),
         ({"dip_db": 50.0}, ((1.2, 60),), ((0.6, 0), (0.1, -40), (0.5, 0))),
-        ({"quietest_db": 40.0}, ((1.2, 60), (1.2, 64)), ((1.2, 0), (1.2, -40))),
+        ({"quietest_db": 40.0}, ((1.2, 60), (1.2, 64)), ((1.2, 0), (1.2, -36))),
+        ({"least_evidence": 9.0}, ((0.5, 60),), ((0.5, 0),)),
     ],
 )
 def test_each_setting_changes_the_notes(setting, parts, levels):
