@@ -83,6 +83,23 @@ def test_every_setting_is_explained_with_its_default():
     assert {name: yaml.safe_load(value) for name, value in rows.items()} == defaults
 
 
+def test_every_section_of_the_config_is_explained_as_a_step_of_the_method():
+    sections = to_dict(load_config())
+    backends = {
+        name: [key for key, value in section.items() if isinstance(value, dict)] for name, section in sections.items()
+    }
+    steps = {step for name in sections for step in ([f"{name}.{key}" for key in backends[name]] or [name])}
+    text = (pages.ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| \[`([\w.]+)`\]\(\.\./karaoke_sep/", text, re.M)) == steps
+
+
+def test_the_map_of_contributing_shows_every_room():
+    text = (pages.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    folders = {f"{path.parent.name}/" for path in (pages.ROOT / "karaoke_sep").glob("*/__init__.py")}
+    files = {path.name for path in (pages.ROOT / "karaoke_sep").glob("*.py") if not path.name.startswith("__")}
+    assert sorted(room for room in folders | files if f"`{room}`" not in text) == []
+
+
 def test_the_pitch_backend_that_contributing_adds_finds_a_tone():
     text = (pages.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     [example] = re.findall(r"^    # karaoke_sep/pitch/loudest\.py\n(?:(?:    .*)?\n)+", text, re.M)
