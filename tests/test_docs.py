@@ -25,6 +25,20 @@ def leaf_commands(command, path):
     return {leaf for name, below in command.commands.items() for leaf in leaf_commands(below, f"{path} {name}")}
 
 
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A folder with the inputs that the pages name."""
+    folder = tmp_path_factory.mktemp("inputs")
+    pages.make_inputs(folder)
+    return folder
+
+
+@pytest.fixture
+def among_inputs(inputs, monkeypatch):
+    """The inputs are in the current folder. Nothing is written there."""
+    monkeypatch.chdir(inputs)
+
+
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: page.name)
 def test_every_block_of_a_page_runs_in_its_order_in_one_folder(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -32,17 +46,17 @@ def test_every_block_of_a_page_runs_in_its_order_in_one_folder(page, tmp_path, m
 
 
 @pytest.mark.parametrize(("page", "line"), LINES, ids=[f"{page.stem}: {line.text}" for page, line in LINES])
-def test_every_command_line_is_understood(page, line):
+def test_every_command_line_is_understood(among_inputs, page, line):
     pages.parse(line)
 
 
-def test_every_command_is_shown_on_some_page():
+def test_every_command_is_shown_on_some_page(among_inputs):
     shown = {pages.parse(line).command_path for _, line in LINES}
     assert leaf_commands(main, "karaoke-sep") - shown == set()
 
 
 @pytest.mark.parametrize("line", [line for _, line in LINES if "--set" in line.text], ids=lambda line: line.text)
-def test_every_setting_that_is_shown_exists(line):
+def test_every_setting_that_is_shown_exists(among_inputs, line):
     overrides = pages.parse(line).params["overrides"]
     assert overrides
     load_config(None, overrides)
