@@ -331,7 +331,7 @@ def test_the_report_has_a_line_of_json_for_each_input(song, tmp_path):
     ("arguments", "says"),
     [
         ([], "Missing argument"),
-        (["{song}", "{song}/../absent.wav", "absent.mp3"], "absent.wav, absent.mp3"),
+        (["{song}", "{song}/../absent.wav", "absent.mp3"], "absent.mp3: no such file or folder"),
         (["{song}", "--scheduler", "tcp://192.0.2.1:8786"], "--engine dask"),
         (["{song}", "--engine", "dask", "--scheduler", "x", "-j", "2"], "--jobs: has no effect"),
         (["{song}", "--quiet", "--verbose"], "contradict"),

@@ -47,14 +47,6 @@ PATH = NamedPath(path_type=Path, readable=False)
 FILE = NamedPath(path_type=Path, readable=False, dir_okay=False)
 
 
-def _existing(ctx: click.Context, param: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Check that each input exists: a mistyped name is found before hours of work, not after them."""
-    missing = [str(path) for path in paths if not os.path.lexists(path)]
-    if missing:
-        raise click.BadParameter(f"no such file or folder: {', '.join(missing)}")
-    return paths
-
-
 def _parse_shard(ctx: click.Context, param: click.Parameter, text: str) -> tuple[int, int]:
     try:
         number, count = map(int, text.split("/"))
@@ -119,7 +111,7 @@ def choice_option(name: str, choices: Iterable[str], default: str, help: str, **
     return click.option(*name.split(), type=kind, default=default, show_default=True, help=help, **more)
 
 
-inputs_argument = click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...", callback=_existing)
+inputs_argument = click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...")
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only; results still go to stdout.")
 

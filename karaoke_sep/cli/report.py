@@ -1,5 +1,8 @@
 """`karaoke-sep report`."""
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 from ..errors import KaraokeSepError
@@ -22,8 +25,8 @@ _LARGE_PAGE_MB = 20  # many mail services take no larger attachment
     is_flag=True,
     help="Put sounds, as MP3, and pictures into the page, to send it: about 4 MB for each minute of a song.",
 )
-@click.option("--title", help="Title of the page.  [default: the name of DIR]")
-def report(folder, output, references, embed, title):
+@click.option("--title", help="Set the title of the page.  [default: the name of DIR]")
+def report(folder: Path, output: Path | None, references: Path | None, embed: bool, title: str | None) -> None:
     """Write a page to listen to the tracks in DIR, a folder of separate or karaoke.
 
     The page plays mixture, vocals, accompaniment and backing tracks in step, and shows the pitch of --save-pitch and
@@ -35,7 +38,7 @@ def report(folder, output, references, embed, title):
     from ..report.references import find_references
 
     results, errors = batch.results(folder)
-    figures = {}
+    figures: dict[Path, Any] = {}
     if references:
         figures, more = _compare(results, find_references(results, folder, references))
         errors += more
@@ -50,7 +53,7 @@ def report(folder, output, references, embed, title):
     click.get_current_context().exit(1 if errors else 0)
 
 
-def _compare(results, references):
+def _compare(results: list, references: list) -> tuple[dict[Path, Any], list[str]]:
     """Return figures of tracks by their sidecars, and a line for each track that cannot be compared."""
     from ..batch import STEMS
     from ..files import atomic

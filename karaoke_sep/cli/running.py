@@ -1,6 +1,7 @@
 """Run a plan: report its errors, do the rest of the work, and end with the exit code."""
 
 import json
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -30,6 +31,7 @@ def run_jobs(
     """Plan the work, report errors, do the rest, and end with the exit code."""
     from .. import batch
 
+    _check_inputs(inputs)
     _check_effects(quiet, verbose, dry_run, report, how["engine"], how["scheduler"])
     plan = batch.plan(inputs, order, config, shard=shard, overwrite=overwrite)
     for _, line in plan.faults:
@@ -53,6 +55,13 @@ def run_jobs(
     if not quiet and sum(counts.values()) > 1:
         log(_summary(counts))
     ctx.exit(1 if counts["failed"] else 0)
+
+
+def _check_inputs(inputs: tuple[Path, ...]) -> None:
+    """Reject inputs that do not exist: a mistyped name is found before hours of work, not after them."""
+    missing = [f"{path}: no such file or folder; check the name" for path in inputs if not os.path.lexists(path)]
+    if missing:
+        raise ConfigError("\n".join(missing))
 
 
 def _check_effects(
