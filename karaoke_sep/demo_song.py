@@ -71,7 +71,7 @@ class DemoSong:
 
 
 def make(rate_hz: int = 44100, seconds: float = 12.0, seed: int = 0, snr_db: float = 0.0) -> DemoSong:
-    """The song; the same bytes for the same arguments.
+    """Synthesise the song; the same arguments give the same bytes.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def _perform_melody(seconds: float, rng: np.random.Generator) -> list[list[_Note
 
 
 def _perform_band(seconds: float, rng: np.random.Generator) -> dict[str, list[_Hit]]:
-    """What each instrument plays, bar after bar."""
+    """Return the notes of each instrument, bar after bar."""
     hits: dict[str, list[_Hit]] = {name: [] for name in _BAR}
     for bar in range(int(seconds / (4 * _BEAT_S)) + 1):
         root, chord = _CHORDS[bar % len(_CHORDS)]
@@ -274,7 +274,7 @@ def _glide(times_s: np.ndarray, steps: list[tuple[float, Any]], width_s: float) 
 
 
 def _sing(phrases: list[list[_Note]], seconds: float, rng: np.random.Generator) -> _Line:
-    """The notes as a singer takes them."""
+    """Return the notes as a singer takes them."""
     gains: list[tuple[float, Any]] = [(0.0, 0.0)]
     mouths: list[tuple[float, Any]] = [(0.0, _VOWELS_HZ[phrases[0][0].vowel])]
     pitches: list[tuple[float, Any]] = [(0.0, phrases[0][0].pitch)]
@@ -324,7 +324,7 @@ def _drift(n_frames: int, rng: np.random.Generator) -> np.ndarray:
 def _voice(
     line: _Line, phrases: list[list[_Note]], n_samples: int, rate_hz: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """The voice, shape (N,), with a mean power of 1 while it is voiced."""
+    """Synthesise the voice, shape (N,), with a mean power of 1 while it is voiced."""
     voice = np.zeros(n_samples)
     for phrase in phrases:
         start_s, end_s = _span(phrase)
@@ -437,7 +437,7 @@ _ROOM_DELAY_S, _ROOM_T60_S, _ROOM_DB, _ROOM_DARK_HZ = 0.012, 0.35, -18.0, 5000.0
 
 
 def _strings(string: _String, hits: list[_Hit], n_samples: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """What one instrument plays, shape (N,)."""
+    """Synthesise one instrument, shape (N,)."""
     sound = np.zeros(n_samples)
     number = np.arange(1, _N_PARTIALS + 1)
     for pitch in sorted({hit.pitch for hit in hits}):
@@ -468,7 +468,7 @@ def _ring(
 
 
 def _repeat(stroke: np.ndarray, hits: list[_Hit], n_samples: int, rate_hz: int) -> np.ndarray:
-    """The same stroke at each hit, as loud as the hit; shape (N,)."""
+    """Repeat a stroke at each hit, as loud as the hit; shape (N,)."""
     sound = np.zeros(n_samples + stroke.size)
     for hit in hits:
         start = int(hit.onset_s * rate_hz)
@@ -484,7 +484,7 @@ def _dying(hits: list[_Hit], decay_s: float, n_samples: int, rate_hz: int) -> np
 
 
 def _kick(hits: list[_Hit], n_samples: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """A skin that falls from 180 to 50 Hz within 30 ms."""
+    """Synthesise a bass drum, whose pitch falls from 180 to 50 Hz within 30 ms."""
     t_s = np.arange(round(0.5 * rate_hz)) / rate_hz
     stroke = np.sin(2 * np.pi * (50 * t_s - 130 * 0.03 * np.expm1(-t_s / 0.03))) * np.exp(-t_s / 0.1)
     return _repeat(0.7 * stroke, hits, n_samples, rate_hz)
@@ -498,7 +498,7 @@ def _snare(hits: list[_Hit], n_samples: int, rate_hz: int, rng: np.random.Genera
 
 
 def _hat(hits: list[_Hit], n_samples: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Closed cymbals."""
+    """Synthesise closed cymbals."""
     return 0.1 * _dying(hits, 0.03, n_samples, rate_hz) * _band_noise(n_samples, 6500, 15000, rate_hz, rng)
 
 
