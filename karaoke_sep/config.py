@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import yaml
 
-from . import accompaniment, activity, catalogue, pitch, strict_yaml
+from . import accompaniment, activity, pitch
 from .dsp.stft import Params as Stft
 from .errors import ConfigError
 from .parts import Params as Parts
+from .settings import catalogue, strict_yaml
 from .steps.accompaniment_views import Params as AccompanimentViews
 from .steps.consonants import Params as Consonants
 from .steps.harmonic_mask import Params as HarmonicMask

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karaoke_sep import catalogue
 from karaoke_sep.config import (
     Config,
     backend_section,
@@ -25,8 +24,9 @@ from karaoke_sep.config import (
     to_yaml,
 )
 from karaoke_sep.errors import ConfigError
-from karaoke_sep.ranges import check_ranges, ranged
-from karaoke_sep.strict_yaml import fill
+from karaoke_sep.settings import catalogue
+from karaoke_sep.settings.ranges import check_ranges, ranged
+from karaoke_sep.settings.strict_yaml import fill
 
 
 @dataclass(frozen=True)

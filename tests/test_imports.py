@@ -15,7 +15,8 @@ PACKAGE = Path(karaoke_sep.__file__).parent
 # From bottom to top: a room is a folder or a file of the package, and imports from itself and from the rooms above it
 # in this list. Rooms on one line do not import each other.
 ROOMS = [
-    ("errors", "types", "ranges", "catalogue"),
+    ("errors", "types"),
+    ("settings",),
     ("dsp", "processes"),
     ("files",),
     ("steps",),
@@ -23,7 +24,7 @@ ROOMS = [
     ("recording",),
     ("pitch", "accompaniment"),
     ("activity",),
-    ("parts", "strict_yaml"),
+    ("parts",),
     ("config",),
     ("segment",),
     ("pipeline",),
@@ -38,7 +39,7 @@ ROOMS = [
 
 # Who may import a library; nobody else may.
 HOMES = {
-    "yaml": {"config", "strict_yaml"},
+    "yaml": {"config", "settings"},
     "soundfile": {"files"},
     "click": {"cli"},
     "tqdm": {"cli"},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dsp.kl_nmf import EPS, ratios
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 
 
 @dataclass(frozen=True)

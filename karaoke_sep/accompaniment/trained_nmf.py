@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ConfigError
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 from . import masked_nmf
 
 EPS = np.float32(1e-12)

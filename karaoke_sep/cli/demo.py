@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from ..catalogue import STEMS
 from ..errors import KaraokeSepError
+from ..settings.catalogue import STEMS
 from .messages import result_line
 from .options import PATH, ConfigChoice, config_options
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from .. import __version__
-from ..catalogue import EXTRAS, LIBRARIES, configs
+from ..settings.catalogue import EXTRAS, LIBRARIES, configs
 from .messages import result_line
 from .options import FILE
 

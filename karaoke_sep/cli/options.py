@@ -11,8 +11,8 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from .. import catalogue
 from ..errors import ConfigError
+from ..settings import catalogue
 
 # Types of values.
 

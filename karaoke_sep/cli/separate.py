@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..catalogue import STEMS
+from ..settings.catalogue import STEMS
 from .options import (
     PATH,
     ConfigChoice,

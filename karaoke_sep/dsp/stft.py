@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.fft
 
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, Spectrum
 
 BLOCK_VALUES = 1 << 17  # that stay in the cache

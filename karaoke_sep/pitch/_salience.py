@@ -15,7 +15,7 @@ import scipy.sparse
 import scipy.special
 
 from ..dsp.stft import stft
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack, Salience
 
 MIN_HZ, MAX_HZ = 73.0, 900.0  # D2 to A5: the sung range

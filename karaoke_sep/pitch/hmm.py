@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dsp.viterbi import viterbi
-from ..ranges import ranged
+from ..settings.ranges import ranged
 from ..types import Audio, PitchTrack, Salience
 from . import _salience
 

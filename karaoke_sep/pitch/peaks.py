@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ranges import ranged
+from ..settings.ranges import ranged
 from ..types import Audio, PitchTrack, Salience
 from . import _salience
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 
 
 @dataclass(frozen=True)

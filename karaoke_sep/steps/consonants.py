@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 from . import wiener
 
 

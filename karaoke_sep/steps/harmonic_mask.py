@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 from ..types import PitchTrack, Spectrum
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.ndimage
 
 from ..dsp.kl_nmf import EPS, ratios
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 from .harmonic_mask import HarmonicMask
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..dsp.running_median import running_median
 from ..dsp.stft import istft, stft
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, Spectrum
 
 

@@ -13,7 +13,7 @@ import scipy.fft
 
 from ..dsp.stft import fast_even_length, hann
 from ..dsp.viterbi import viterbi
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack
 
 BLOCK_FRAMES = 64  # that stay in the cache

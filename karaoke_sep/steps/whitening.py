@@ -12,7 +12,7 @@ import numpy as np
 import scipy.ndimage
 
 from ..dsp.stft import istft, stft
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack
 from . import harmonic_mask
 from .accompaniment_views import gaussian_over_time

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..ranges import check_ranges, ranged
+from ..settings.ranges import check_ranges, ranged
 
 
 @dataclass(frozen=True)

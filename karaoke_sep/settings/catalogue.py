@@ -7,7 +7,7 @@ numerical library.
 import pkgutil
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parent.parent
 CONTAINERS = ("wav", "flac", "mp3", "ogg")  # formats of the sound files that are written
 STEMS = ("vocals", "accompaniment")
 
