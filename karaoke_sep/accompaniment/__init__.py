@@ -13,13 +13,19 @@ A method is a module of this folder with
 - if it uses files, ``model_files(params)``: return their paths.
 """
 
+from typing import Any
 
-def needs_pitch(section) -> bool:
+import numpy as np
+
+
+def needs_pitch(section: Any) -> bool:
     """Return whether the chosen method separates along a pitch."""
     return not (hasattr(section.method, "is_alone") and section.method.is_alone(section.params))
 
 
-def refine_voice(section, V, X_TF, bins, bin_hz: float, rng):
+def refine_voice(
+    section: Any, V: np.ndarray, X_TF: np.ndarray, bins: np.ndarray, bin_hz: float, rng: np.random.Generator
+) -> np.ndarray:
     """Return the voice at the bins of the mask, shape (S,), with what the chosen method knows about it."""
     refine = getattr(section.method, "refine_voice", None)
     return refine(V, X_TF, bins, bin_hz, section.params, rng) if refine else V

@@ -1,4 +1,4 @@
-"""Accompaniment learned where nobody sings: non-negative matrix factorisation of the bins outside the harmonic mask.
+"""Accompaniment by non-negative matrix factorisation of the bins outside the harmonic mask.
 
 Virtanen, Mesaros & Ryynanen (2008): the generalised Kullback-Leibler divergence between spectrogram and product is
 minimised over the uncovered bins alone (weights M = 1 there, 0 inside the mask); the product then predicts what lies
@@ -18,7 +18,7 @@ from ..settings.ranges import check_ranges, ranged
 class Params:
     """Size and length of the factorisation.
 
-    5 to 15 components do alike within 0.1 dB. 80 iterations from one start cost 0.4 dB: the bases begin to explain
+    5 to 15 components agree within 0.1 dB. 80 iterations from one start cost 0.4 dB: the bases begin to explain
     the voice that leaks out of the mask. Three starts, each carried through the joint model and averaged: +0.12 dB.
     """
 
@@ -26,12 +26,14 @@ class Params:
     n_iterations: int = ranged(8, 1, 300)
     n_starts: int = ranged(3, 1, 20)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
 
 
-def fit(X_TF: np.ndarray, covered_TF: np.ndarray, bin_hz: float, params: Params, rng: np.random.Generator):
-    """One factorisation of the bins outside the mask, from a random start.
+def fit(
+    X_TF: np.ndarray, covered_TF: np.ndarray, bin_hz: float, params: Params, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Factorise the bins outside the mask, from a random start.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ def fit(X_TF: np.ndarray, covered_TF: np.ndarray, bin_hz: float, params: Params,
     covered_TF : ndarray, shape (T, F), bool
         True inside the harmonic mask.
     bin_hz : float
-        Distance of the bins; this model does not ask where they lie.
+        Distance of the bins; this model does not use it.
     params : Params
     rng : numpy.random.Generator
 

@@ -1,12 +1,13 @@
-"""Accompaniment, and if wanted the voice, from bases that were learned from other recordings (`karaoke-sep train nmf`).
+"""Accompaniment, and optionally the voice, from bases trained on other recordings (`karaoke-sep train nmf`).
 
-Inside the pitch method the trained voice against the trained accompaniment moves the gain in the harmonic mask. Where
-only an accompaniment was trained, most likely that of the very song, its spectra and a few learned from the song are
-fitted to the bins outside the mask and predict those inside, as in `masked_nmf`; spectra of other songs are worse there
-than the song's own. ``alone`` leaves the pitch out: the two sets of bases share all bins.
+Along a pitch, the ratio of the trained voice to the trained accompaniment refines the gain in the harmonic mask. Where
+only an accompaniment was trained, usually that of the same song, its spectra and a few trained on the song itself are
+fitted to the bins outside the mask and predict those inside, as in `masked_nmf`; spectra of other songs do worse there
+than those of the song itself. With ``alone`` there is no pitch: the two sets of bases share all bins.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ EPS = np.float32(1e-12)
 
 @dataclass(frozen=True)
 class Params:
-    """Which model, and how it is fitted.
+    """Model, and how it is fitted.
 
     refinement 0.08 / 0.1 / 0.15 beside the trained gate: `abjones` 8.75 / 8.76 / 8.78 dB, 8.71 without; `amy` 11.42 /
     - / 11.37 dB, 11.44 without (all dev clips of each, v2).
@@ -32,11 +33,11 @@ class Params:
     n_starts: int = ranged(3, 1, 20)
     refinement: float = ranged(0.08, 0, 10)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
 
 
-def check(params: Params, config) -> None:
+def check(params: Params, config: Any) -> None:
     """Raise ConfigError if no model is named, it cannot be used, or was trained with another window."""
     from ..trained import models  # a separation without a model loads nothing of this
 
@@ -62,8 +63,10 @@ def is_alone(params: Params) -> bool:
     return params.alone
 
 
-def fit(X_TF, covered_TF, bin_hz: float, params: Params, rng: np.random.Generator):
-    """Activations and bases of the accompaniment, fitted outside the mask; parameters as in `masked_nmf.fit`."""
+def fit(
+    X_TF: np.ndarray, covered_TF: np.ndarray, bin_hz: float, params: Params, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit activations and bases of the accompaniment outside the mask; parameters as in `masked_nmf.fit`."""
     from ..trained import bases as trained_bases
     from ..trained import models
 
@@ -86,8 +89,10 @@ def fit(X_TF, covered_TF, bin_hz: float, params: Params, rng: np.random.Generato
     return H_TK, B_KF
 
 
-def voice_and_accompaniment(X_TF, bin_hz: float, params: Params, rng: np.random.Generator):
-    """Magnitudes of voice and accompaniment by their bases, in all bins; both (T, F)."""
+def voice_and_accompaniment(
+    X_TF: np.ndarray, bin_hz: float, params: Params, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit the magnitudes of voice and accompaniment by their bases in all bins; both (T, F)."""
     from ..trained import bases as trained_bases
     from ..trained import models
 
@@ -95,18 +100,20 @@ def voice_and_accompaniment(X_TF, bin_hz: float, params: Params, rng: np.random.
     return trained_bases.fit(X_TF, *sides, params.n_learned, params.n_iterations, rng)
 
 
-def refine_voice(V, X_TF, bins, bin_hz: float, params: Params, rng: np.random.Generator) -> np.ndarray:
-    """Return the voice at the bins of the mask, moved towards what the bases of both sides make of the mixture.
+def refine_voice(
+    V: np.ndarray, X_TF: np.ndarray, bins: np.ndarray, bin_hz: float, params: Params, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the voice at the bins of the mask, refined by the trained bases of both sources.
 
-    Its ratio to the accompaniment is multiplied by a power of the bases' own ratio, as the log-odds of two witnesses
-    add up, by a factor of 10 at most.
+    Its ratio to the accompaniment is multiplied by a power of the ratio of the bases, as log-odds of independent
+    evidence add up, by a factor of 10 at most.
 
     Parameters
     ----------
     V : ndarray, shape (S,), float32
     X_TF : ndarray, shape (T, F), float32
     bins : ndarray, shape (S,), int
-        Where ``V`` lies in the flattened plane.
+        Positions of ``V`` in the flattened plane.
     bin_hz : float
     params : Params
     rng : numpy.random.Generator

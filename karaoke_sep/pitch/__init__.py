@@ -12,13 +12,15 @@ A method is a module of this folder with
 - if it can fail before any work, ``check(params, config)``: raise ConfigError.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ..types import PitchTrack, Salience
 from ._salience import judged
 
 
-def known(section) -> PitchTrack | None:
+def known(section: Any) -> PitchTrack | None:
     """Return the pitch of the whole recording where the chosen method knows it; else None."""
     return section.method.known(section.params) if hasattr(section.method, "known") else None
 

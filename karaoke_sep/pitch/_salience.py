@@ -1,8 +1,8 @@
-"""How strongly each pitch is present in each frame: weighted harmonic summation.
+"""Salience of each pitch in each frame: weighted harmonic summation.
 
-Sum of a whitened, compressed spectrum over the partials of each candidate, with falling weights (Hermes 1988; Klapuri
-2006), less half of what lies midway between the partials: a candidate an octave too low finds its odd "partials" there
-and loses them again. Without that subtraction octave errors dominate (raw pitch accuracy 0.25 instead of 0.57 on
+A whitened, compressed spectrum is summed over the partials of each candidate, with falling weights (Hermes 1988;
+Klapuri 2006). Half of the spectrum midway between the partials is subtracted: the odd "partials" of a candidate an
+octave too low lie there and cancel. Without that subtraction octave errors dominate (raw pitch accuracy 0.25 instead of 0.57 on
 unenhanced mixtures, MIR-1K dev).
 """
 
@@ -23,7 +23,7 @@ MIN_HZ, MAX_HZ = 73.0, 900.0  # D2 to A5: the sung range
 
 @dataclass(frozen=True)
 class Params:
-    """The pitch grid and the frames it is measured in.
+    """Grid of pitches, and the frames in which their salience is measured.
 
     Raw pitch accuracy of the refined path on 34 MIR-1K dev clips: window 96 / 128 / 160 ms 0.905 / 0.907 / 0.911;
     decay 0.9 / 0.86 / 0.8 0.896 / 0.907 / 0.911; 8 / 12 / 20 partials 0.911 / 0.907 / 0.902 with a decay of 0.86.
@@ -38,7 +38,7 @@ class Params:
     decay: float = ranged(0.8, 0.01, 1)
     top_hz: float = ranged(4000.0, 50, 20_000)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
         if self.min_hz >= self.max_hz:
             raise ValueError(f"min_hz is {self.min_hz:g}; it must be below max_hz, {self.max_hz:g}")
@@ -49,7 +49,7 @@ class Params:
 
 
 def salience(audio: Audio, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Salience of each pitch of the grid in each frame.
+    """Compute the salience of each pitch of the grid in each frame.
 
     Parameters
     ----------
@@ -74,16 +74,16 @@ def salience(audio: Audio, params: Params) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def pitch_grid_hz(params: Params) -> np.ndarray:
-    """The candidates, shape (P,), Hz, in equal steps of pitch."""
+    """Return the candidates, shape (P,), Hz, in equal steps of pitch."""
     n_steps = int(1200 * np.log2(params.max_hz / params.min_hz) / params.step_cents)
     return params.min_hz * 2 ** (np.arange(n_steps + 1) * params.step_cents / 1200)
 
 
 @lru_cache(maxsize=4)
 def comb_weights(bin_hz: float, n_bins: int, params: Params) -> scipy.sparse.csr_matrix:
-    """The summation as one sparse matrix, shape (P, F): linear interpolation between bins is part of it.
+    """Return the summation as one sparse matrix, shape (P, F), with linear interpolation between bins.
 
-    It is kept, as short clips spend as long on it as on the sum itself.
+    It is cached: on short clips it takes as long as the summation itself.
     """
     grid_hz = pitch_grid_hz(params)
     top_hz = min(params.top_hz, (n_bins - 2) * bin_hz)
@@ -100,7 +100,7 @@ def comb_weights(bin_hz: float, n_bins: int, params: Params) -> scipy.sparse.csr
     return matrix
 
 
-def judged(times_s, f0_hz, salience: Salience, hop_ms: float) -> PitchTrack:
+def judged(times_s: np.ndarray, f0_hz: np.ndarray, salience: Salience, hop_ms: float) -> PitchTrack:
     """Return a track whose voicing is judged from the salience of its pitch.
 
     Two kinds of evidence, as log-odds. That this frame is sung: 1.5 (q + 0.9), with q the natural log of the salience
@@ -129,6 +129,6 @@ def judged(times_s, f0_hz, salience: Salience, hop_ms: float) -> PitchTrack:
     return PitchTrack(times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0), salience)
 
 
-def smooth(values, sigma_frames: float) -> np.ndarray:
-    """Gaussian smoothing over time, shape (T,)."""
+def smooth(values: np.ndarray, sigma_frames: float) -> np.ndarray:
+    """Smooth over time by a Gaussian, shape (T,)."""
     return scipy.ndimage.gaussian_filter1d(values.astype(float), sigma_frames, mode="nearest")

@@ -26,7 +26,7 @@ class Params(_salience.Params):
     max_jump_cents: float = ranged(120.0, 1, 2400)
     jump_cost: float = ranged(0.0075, 0, 100)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_jump_cents < self.step_cents:
             raise ValueError(

@@ -19,15 +19,15 @@ from . import _salience
 
 @dataclass(frozen=True)
 class Params(_salience.Params):
-    """How peaks are picked, linked and selected.
+    """Picking, linking and selection of peaks.
 
-    midpoint 0.7 to 0.9 do alike; at 0.5 long contours an octave off win (raw pitch accuracy 0.77 instead of 0.82,
-    34 MIR-1K dev clips).
+    midpoint 0.7 to 0.9 give the same figures; at 0.5 long contours an octave off win (raw pitch accuracy 0.77 instead
+    of 0.82, 34 MIR-1K dev clips).
     """
 
     n_peaks: int = ranged(5, 1, 50)
     min_peak: float = ranged(0.5, 0, 1)  # against the frame's highest
-    midpoint: float = ranged(0.75, 0, 1)  # a peak weaker than this speaks against its contour
+    midpoint: float = ranged(0.75, 0, 1)  # a peak weaker than this is evidence against its contour
     max_step_cents: float = ranged(120.0, 1, 2400)
     max_gap_ms: float = ranged(48.0, 0, 5000)
     min_contour_ms: float = ranged(64.0, 0, 10_000)
@@ -65,7 +65,7 @@ def track(audio: Audio, params: Params) -> PitchTrack:
 
 
 def find_peaks(S_TP: np.ndarray, params: Params) -> list:
-    """The highest peaks of each frame, strongest first: for each frame a list of (state, relative salience)."""
+    """Return the highest peaks of each frame, strongest first, as lists of (state, relative salience)."""
     padded = np.pad(S_TP, ((0, 0), (1, 1)))
     left, centre, right = padded[:, :-2], padded[:, 1:-1], padded[:, 2:]
     top_T = np.maximum(S_TP.max(axis=1), 1e-12)
@@ -82,7 +82,7 @@ def find_peaks(S_TP: np.ndarray, params: Params) -> list:
 
 
 def link(peaks: list, params: Params) -> list[Contour]:
-    """Contours through the peaks of successive frames."""
+    """Link the peaks of successive frames to contours."""
     max_step = params.max_step_cents / params.step_cents
     max_gap = 1 + round(params.max_gap_ms / params.hop_ms)
     finished: list[Contour] = []
@@ -110,7 +110,7 @@ def link(peaks: list, params: Params) -> list[Contour]:
 
 
 def select(contours: list[Contour], n_frames: int, params: Params) -> np.ndarray:
-    """Pitch of the melody in each frame, shape (T,), states of the grid."""
+    """Select the contours of the melody; return its pitch in each frame, shape (T,), states of the grid."""
     min_frames = params.min_contour_ms / params.hop_ms
     long_enough = [c for c in contours if c.frames[-1] - c.frames[0] + 1 >= min_frames]
     state_T = np.full(n_frames, np.nan)

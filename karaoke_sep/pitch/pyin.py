@@ -28,7 +28,7 @@ class Params:
     hop_ms: float = ranged(16.0, 4, 100)
     step_cents: float = ranged(10.0, 5, 100)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
         if self.min_hz >= self.max_hz:
             raise ValueError(f"min_hz is {self.min_hz:g}; it must be below max_hz, {self.max_hz:g}")

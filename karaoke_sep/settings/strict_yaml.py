@@ -43,7 +43,8 @@ class _Loader(yaml.SafeLoader):
 
     depth = 0
 
-    def compose_node(self, parent, index):
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node, unless it holds more than plain values."""
         event = self.peek_event()
         if event.anchor is not None or getattr(event, "tag", None) is not None:
             problem = "tags, anchors and aliases are not accepted; write the value out"
