@@ -5,8 +5,8 @@ import pytest
 from sounds import cents, noise, partials_of, silence, voice
 
 from karaoke_sep.pitch import _salience
-from karaoke_sep.pitch._salience import Followed, Params, comb_weights, judged, pitch_grid_hz, salience
-from karaoke_sep.types import Audio
+from karaoke_sep.pitch._salience import Params, comb_weights, judged, pitch_grid_hz, salience
+from karaoke_sep.types import Audio, Salience
 
 NUMBER = np.arange(1, 21)
 SPECTRA = {
@@ -90,7 +90,7 @@ def test_a_sung_tone_is_voiced_noise_and_silence_are_not():
         audio = Audio(np.hstack([voice(220, 1.0, 16000).samples, 0.3 * tail.samples]), 16000)
         times_s, grid_hz, S_TP = salience(audio, Params())
         best_T = S_TP.argmax(axis=1)
-        track = judged(Followed(times_s, grid_hz[best_T], S_TP.max(axis=1), S_TP.mean(axis=1)), Params().hop_ms)
+        track = judged(times_s, grid_hz[best_T], Salience(S_TP.max(axis=1), S_TP.mean(axis=1)), Params().hop_ms)
         assert track.voicing.min() >= 0
         assert track.voicing.max() <= 1
         assert track.voicing[(times_s > 0.1) & (times_s < 0.8)].min() > 0.7
@@ -100,17 +100,17 @@ def test_a_sung_tone_is_voiced_noise_and_silence_are_not():
 def test_where_nothing_is_heard_there_is_no_pitch_and_no_voicing():
     S_TP = np.random.default_rng(0).random((50, 20)) + 0.5
     on_track_T = np.where(np.arange(50) % 10 < 5, 2.0, 0.0)
-    track = judged(Followed(0.016 * np.arange(50), np.full(50, 200.0), on_track_T, S_TP.mean(axis=1)), 16.0)
+    track = judged(0.016 * np.arange(50), np.full(50, 200.0), Salience(on_track_T, S_TP.mean(axis=1)), 16.0)
     np.testing.assert_array_equal(np.isnan(track.f0_hz), on_track_T == 0)
     np.testing.assert_array_equal(track.voicing > 0, on_track_T > 0)
-    silent = judged(Followed(0.016 * np.arange(50), np.full(50, 200.0), np.zeros(50), S_TP.mean(axis=1)), 16.0)
+    silent = judged(0.016 * np.arange(50), np.full(50, 200.0), Salience(np.zeros(50), S_TP.mean(axis=1)), 16.0)
     assert np.isnan(silent.f0_hz).all()
     assert (silent.voicing == 0).all()
 
 
 def test_a_track_that_stands_out_less_is_less_likely_sung():
     voicings = [
-        judged(Followed(0.016 * np.arange(200), np.full(200, 200.0), np.full(200, level), np.ones(200)), 16.0).voicing[
+        judged(0.016 * np.arange(200), np.full(200, 200.0), Salience(np.full(200, level), np.ones(200)), 16.0).voicing[
             100
         ]
         for level in (1.5, 2.0, 2.5, 3.0, 4.0)
