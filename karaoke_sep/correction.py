@@ -13,6 +13,7 @@ import numpy as np
 
 from .activity import FrameFeatures, GateInputs, on_grid
 from .config import Config, load_config
+from .dsp.scales import cents
 from .pipeline import Progress, estimate_voice, find_pitch, gate_of, separate_to, silent, write_gated
 from .processes.threads import one_thread
 from .recording import Buffer, Samples, Storage, as_recording, shifted
@@ -107,7 +108,7 @@ def separate_corrected_to(
 def changed(found: PitchTrack, corrected: PitchTrack) -> np.ndarray:
     """Frames of two tracks with the same times that differ in pitch or voicing, shape (T,), bool."""
     sung, found_sung = np.isfinite(corrected.f0_hz), np.isfinite(found.f0_hz)
-    other_pitch = 1200 * np.abs(np.log2(corrected.f0_hz / found.f0_hz)) > SAME_CENTS  # False where either is NaN
+    other_pitch = np.abs(cents(corrected.f0_hz, found.f0_hz)) > SAME_CENTS  # False where either is NaN
     return other_pitch | (sung != found_sung) | (np.abs(corrected.voicing - found.voicing) > SAME_VOICING)
 
 

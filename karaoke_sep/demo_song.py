@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import signal
 
+from .dsp.scales import midi_to_hz
 from .errors import ConfigError
 from .types import Audio, PitchTrack
 
@@ -441,7 +442,7 @@ def _strings(string: _String, hits: list[_Hit], n_samples: int, rate_hz: int, rn
     sound = np.zeros(n_samples)
     number = np.arange(1, _N_PARTIALS + 1)
     for pitch in sorted({hit.pitch for hit in hits}):
-        f0_hz = 440 * 2 ** ((pitch - 69) / 12)
+        f0_hz = midi_to_hz(pitch)
         freqs_hz = number * f0_hz * np.sqrt(1 + string.stretch * number**2)
         amplitudes = string.level * np.abs(np.sin(np.pi * number * string.place)) / number**string.slope
         decays_s = string.decay_s * np.sqrt(220 / f0_hz) / (1 + 0.2 * (number - 1))  # high partials die first

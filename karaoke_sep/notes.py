@@ -31,6 +31,8 @@ import numpy as np
 import scipy.ndimage
 import scipy.special
 
+from .dsp.scales import hz_to_midi
+from .dsp.viterbi import viterbi_changes
 from .recording import Samples, blocks
 from .types import Note, PitchTrack
 
@@ -85,7 +87,7 @@ def segment(track: PitchTrack, vocals: Samples | None = None, params: Params | N
         In order of time; they do not overlap.
     """
     params = params or Params()
-    pitch_T = 69 + 12 * np.log2(track.f0_hz / 440)
+    pitch_T = hz_to_midi(track.f0_hz)
     if not np.isfinite(pitch_T).any():
         return ()
     level_T = None if vocals is None else _frame_levels_db(vocals, track.times_s)
@@ -115,7 +117,9 @@ def _spans(
     misfit_TK = np.minimum(distance_TK, _FARTHEST) ** 2 / 2 + _BEYOND * distance_TK
     score_TK = evidence_T[:, None] / 2 - misfit_TK
     score_TS = np.column_stack([-evidence_T / 2, score_TK])  # state 0 is the rest
-    state_T = _best_path(score_TS * np.diff(edges_s)[:, None], params.change_ms / 1000)
+    half_S = np.full(score_TS.shape[1], params.change_ms / 1000 / 2)  # the end and the start of a note cost half each
+    half_S[0] = 0
+    state_T = viterbi_changes(score_TS * np.diff(edges_s)[:, None], half_S, half_S)
     changes = np.flatnonzero(np.diff(state_T, prepend=-1, append=-1))
     return [
         (start, stop, int(np.clip(keys[state_T[start] - 1], 0, 127)))
@@ -182,27 +186,6 @@ def _energy_until(audio: Samples, positions: np.ndarray) -> np.ndarray:
         energy[inside] = until[positions[inside] - start - 1]
         total = until[-1]
     return energy
-
-
-def _best_path(score_TS: np.ndarray, change_cost: float) -> np.ndarray:
-    """Return the state of each frame, shape (T,); the end and the start of a note cost half of a change each."""
-    n_frames, n_states = score_TS.shape
-    half_S = np.full(n_states, change_cost / 2)
-    half_S[0] = 0
-    states = np.arange(n_states)
-    from_TS = np.zeros((n_frames, n_states), np.int16)
-    total_S = score_TS[0]
-    for t in range(1, n_frames):
-        left_S = total_S - half_S
-        last = left_S.argmax()  # the best state to leave, whatever state follows
-        changed_S = left_S[last] - half_S
-        from_TS[t] = np.where(changed_S > total_S, last, states)
-        total_S = np.maximum(changed_S, total_S) + score_TS[t]
-    state_T = np.empty(n_frames, int)
-    state_T[-1] = total_S.argmax()
-    for t in range(n_frames - 1, 0, -1):
-        state_T[t - 1] = from_TS[t, state_T[t]]
-    return state_T
 
 
 def _velocities(vocals: Samples | None, spans: list[tuple[int, int, int]], edges_s: np.ndarray) -> list[int]:

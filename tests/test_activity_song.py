@@ -1,13 +1,11 @@
 """The gate opens for a voice and for nothing else."""
 
-import itertools
-
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 
 from karaoke_sep.activity import song
-from karaoke_sep.activity.song import Params, two_state_posterior
+from karaoke_sep.activity.song import Params
 
 HOP_MS = 16.0
 LOUD_DB = -20.0
@@ -75,17 +73,6 @@ def test_smoothing_spans_the_same_time_at_every_hop():
         gate = activity(np.where(times_ms < 0, -60.0, -20.0), np.full(len(times_ms), 0.5), hop_ms, params)
         level_db = (logit(gate) - logit(gate)[-1]) / 0.01
         np.testing.assert_allclose(np.interp([-100, 0, 100], times_ms, level_db), [-33.65, -20, -6.35], atol=0.3)
-
-
-def test_the_posterior_is_the_sum_over_all_paths():
-    rng = np.random.default_rng(0)
-    log_odds, change, end = rng.normal(0, 3, 8), 0.2, np.exp(song.END_LOG_ODDS)
-    total, first = 0.0, np.zeros(8)
-    for path in itertools.product([0, 1], repeat=8):  # 1 is the first state
-        moves = np.abs(np.diff(path)).sum()
-        weight = np.exp(log_odds @ path) * change**moves * (1 - change) ** (7 - moves) * end ** (path[0] + path[-1])
-        total, first = total + weight, first + weight * np.array(path)
-    np.testing.assert_allclose(two_state_posterior(log_odds, change), first / total, rtol=1e-9)
 
 
 def test_weak_evidence_over_half_a_minute_closes_a_section_and_a_short_rest_does_not():

@@ -43,7 +43,7 @@ def test_no_iteration_raises_the_divergence_outside_the_mask(n_components):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_product_of_rank_2_is_recovered_under_the_mask_too(seed):
     X_TF = product(2, seed)
-    H_TK, B_KF = factors(X_TF, seed=seed, n_components=2, n_iterations=300)
+    H_TK, B_KF = factors(X_TF, seed=seed, n_components=2, n_iterations=200)
     error = np.linalg.norm((H_TK @ B_KF - X_TF)[COVERED]) / np.linalg.norm(X_TF[COVERED])
     assert error < 0.02
 

@@ -1,4 +1,4 @@
-"""Remixes: what is changed, and what labels follow."""
+"""Remixes: random changes of voice and accompaniment, and their labels."""
 
 import librosa
 import numpy as np
@@ -14,8 +14,8 @@ def rms_db(samples):
     return 10 * np.log10(np.mean(np.square(samples)))
 
 
-def made(seed, **changed):
-    """A remix of a voice of a second and accompaniments of noise."""
+def make_remix(seed, **changed):
+    """Return a remix of one second of a voice with accompaniments of noise."""
     sides = {"voice": voice(200, 1, RATE_HZ).samples[0], "own": noise(1, RATE_HZ).samples[0]}
     others = [noise(3, RATE_HZ, seed=k).samples[0] for k in (1, 2)]
     sides |= {"others": others, "classes": np.full(49, 2), "pitch_hz": 200.0, "rate_hz": RATE_HZ}
@@ -27,24 +27,24 @@ def median_pitch_hz(samples):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_remix_is_as_long_as_the_shorter_side_and_at_the_ordered_levels(seed):
-    new_voice, new_band, classes = made(seed)
+def test_a_remix_is_as_long_as_its_shorter_side_and_has_levels_in_the_given_range(seed):
+    new_voice, new_band, classes = make_remix(seed)
     assert len(new_voice) == len(new_band) > 0.6 * RATE_HZ
     assert abs(len(classes) - len(new_voice) / 320) < 2
     assert remix.LEVEL_DB[0] - 0.1 <= rms_db(new_band) <= remix.LEVEL_DB[1] + 0.1
     assert abs(rms_db(new_voice) - rms_db(new_band)) < 4 * remix.SNR_DB
 
 
-def test_the_same_numbers_give_the_same_remix_and_others_another():
-    one, same, other = (made(seed)[0] for seed in (0, 0, 1))
+def test_the_same_seed_gives_the_same_remix_and_another_seed_gives_another():
+    one, same, other = (make_remix(seed)[0] for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert len(one) != len(other) or not np.allclose(one, other)
 
 
-def test_voices_come_at_all_pitches_whatever_their_own(monkeypatch):
+def test_voices_are_moved_to_the_whole_range_of_pitches_whatever_their_own_pitch(monkeypatch):
     monkeypatch.setattr(remix, "P_OWN", 0)
     pitches_hz = [
-        median_pitch_hz(made(seed, voice=voice(f0, 1, RATE_HZ).samples[0], pitch_hz=f0)[0])
+        median_pitch_hz(make_remix(seed, voice=voice(f0, 1, RATE_HZ).samples[0], pitch_hz=f0)[0])
         for f0 in (130.0, 350.0)
         for seed in range(10)
     ]
@@ -53,35 +53,35 @@ def test_voices_come_at_all_pitches_whatever_their_own(monkeypatch):
         assert 280 < max(half) < 500
 
 
-def test_a_voice_without_a_known_pitch_is_taken_as_it_is(monkeypatch):
+def test_a_voice_of_unknown_pitch_keeps_its_pitch(monkeypatch):
     monkeypatch.setattr(remix, "MAX_SPEED_SEMITONES", 0)
-    assert median_pitch_hz(made(0, pitch_hz=np.nan)[0]) == pytest.approx(200, abs=3)
+    assert median_pitch_hz(make_remix(0, pitch_hz=np.nan)[0]) == pytest.approx(200, abs=3)
 
 
 def test_a_voice_that_keeps_its_accompaniment_stays_in_tune_with_it(monkeypatch):
     monkeypatch.setattr(remix, "P_OWN", 1)
     tone = np.sin(2 * np.pi * 400 * np.arange(RATE_HZ) / RATE_HZ)
     for seed in range(3):
-        new_voice, new_band, _ = made(seed, own=tone)
+        new_voice, new_band, _ = make_remix(seed, own=tone)
         peak_hz = np.argmax(np.abs(np.fft.rfft(new_band * np.hanning(len(new_band))))) * RATE_HZ / len(new_band)
         assert median_pitch_hz(new_voice) == pytest.approx(peak_hz / 2, rel=0.02)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_labels_move_with_the_voice(monkeypatch, seed):
-    """Half a second of silence, then a voice: the label must begin where the sound does, at whatever speed."""
+def test_labels_follow_the_playback_speed_of_the_voice(monkeypatch, seed):
+    """Half a second of silence, then a voice: the labels must begin with the sound at any speed."""
     monkeypatch.setattr(remix, "SPEED_SEMITONES", 1e6)
-    monkeypatch.setattr(remix, "breathing", lambda voice, classes, *_: (voice, classes))
+    monkeypatch.setattr(remix, "with_breaths", lambda voice, classes, *_: (voice, classes))
     silent = np.concatenate([np.zeros(RATE_HZ // 2), voice(200, 1, RATE_HZ).samples[0]])
     classes = (0.02 * np.arange(1, 75) >= 0.5).astype(int) * 2
-    new_voice, _, moved = made(seed, voice=silent, classes=classes)
+    new_voice, _, moved = make_remix(seed, voice=silent, classes=classes)
     begins_s = np.flatnonzero(np.abs(new_voice) > 0.1 * np.abs(new_voice).max())[0] / RATE_HZ
     assert (np.flatnonzero(moved)[0] + 1) * 0.02 == pytest.approx(begins_s, abs=0.04)
     fastest = remix.semitones(remix.MAX_SPEED_SEMITONES)
     assert min(abs(begins_s - 0.5 / speed) for speed in (fastest, 1 / fastest)) < 0.045  # three hops of the stretch
 
 
-def test_formants_move_and_the_pitch_does_not():
+def test_moving_the_formants_keeps_the_pitch():
     f0 = 125.0
     bright = voice(f0, 1, RATE_HZ).samples[0]
     moved = remix.with_formants(bright, 1.3, RATE_HZ)
@@ -93,30 +93,32 @@ def test_formants_move_and_the_pitch_does_not():
     np.testing.assert_allclose(remix.with_formants(bright, 1.0, RATE_HZ), bright, atol=1e-5)
 
 
-def test_only_what_is_sung_without_a_pitch_gets_louder():
+def test_the_unvoiced_gain_changes_unvoiced_frames_only():
     classes = np.repeat([0, 1, 2], 20)
     gain = remix.unvoiced_gain(classes, 62 * 320, RATE_HZ, 12.0)
     of_label = gain[320 * (np.arange(60) + 1)]
     np.testing.assert_allclose(of_label[[5, 30, 50]], [1, 10 ** (12 / 20), 1], rtol=1e-3)
 
 
-def test_breaths_are_soft_and_come_before_phrases_with_their_labels():
+def test_breaths_are_soft_come_before_phrases_and_are_labelled_unvoiced():
     """Three phrases of a second; the pauses last 0.8 s, 0.1 s (too short), and 0.8 s, with which the recording ends."""
     classes = np.repeat([0, 2, 0, 2, 0], [40, 50, 5, 50, 40])
     tone = np.sin(2 * np.pi * 200 * np.arange(185 * 320) / RATE_HZ)
     sung = (np.repeat(classes > 0, 320) * tone).astype(np.float32)
     counts, levels_db = [], []
     for seed in range(40):
-        heard, labels = remix.breathing(sung, classes, RATE_HZ, np.random.default_rng(seed))
+        with_breaths, labels = remix.with_breaths(sung, classes, RATE_HZ, np.random.default_rng(seed))
         changed = np.flatnonzero(labels != classes)
         counts.append(len(changed))
         np.testing.assert_array_equal(labels[changed], 1)
         np.testing.assert_array_equal(np.diff(changed), 1)
         assert all(40 - 13 - 15 <= t < 40 for t in changed)
-        of_label = np.sum((heard - sung)[160:][: 184 * 320].reshape(184, 320) ** 2, axis=1) > 0
+        of_label = np.sum((with_breaths - sung)[160:][: 184 * 320].reshape(184, 320) ** 2, axis=1) > 0
         np.testing.assert_array_equal(np.flatnonzero(of_label), changed)
         if len(changed):
-            levels_db.append(rms_db((heard - sung)[160 + 320 * changed[0] :][: 320 * len(changed)]) - rms_db(sung))
+            levels_db.append(
+                rms_db((with_breaths - sung)[160 + 320 * changed[0] :][: 320 * len(changed)]) - rms_db(sung)
+            )
     assert 10 < np.count_nonzero(counts) < 30
     assert -35.1 < min(levels_db) < -30
     assert -20 < max(levels_db) < -14.9
@@ -124,14 +126,14 @@ def test_breaths_are_soft_and_come_before_phrases_with_their_labels():
     assert 12 < max(counts) <= 15
 
 
-def test_labels_that_go_on_after_the_sound_do_no_harm():
+def test_labels_may_outlast_the_sound():
     classes = np.repeat([0, 2], [40, 40])
     for seed in range(10):
-        heard, _ = remix.breathing(np.ones(30 * 320), classes, RATE_HZ, np.random.default_rng(seed))
-        assert len(heard) == 30 * 320
+        with_breaths, _ = remix.with_breaths(np.ones(30 * 320), classes, RATE_HZ, np.random.default_rng(seed))
+        assert len(with_breaths) == 30 * 320
 
 
-def test_a_sound_played_faster_is_higher_and_shorter():
+def test_playing_a_sound_faster_makes_it_higher_and_shorter():
     faster = remix.faster(voice(200, 1, RATE_HZ).samples[0], 1.5)
     assert len(faster) == pytest.approx(RATE_HZ / 1.5, abs=1)
     spectrum = np.abs(np.fft.rfft(faster * np.hanning(len(faster))))

@@ -1,9 +1,8 @@
-"""Accompaniment, unvoiced and voiced frames: decoding, training on labels, and the gate."""
+"""Models of kind "activity": frame classes, training on labels, and the gate."""
 
 import os
 import signal
 from functools import lru_cache
-from itertools import product
 
 import numpy as np
 import pytest
@@ -15,38 +14,15 @@ from karaoke_sep import load_config, separate
 from karaoke_sep.cli.main import main
 from karaoke_sep.datasets import mir1k
 from karaoke_sep.errors import ConfigError, InputError
-from karaoke_sep.evaluation import activity, mfcc
+from karaoke_sep.evaluation import activity
 from karaoke_sep.evaluation.run import hear_activity
-from karaoke_sep.trained import band_gains
-from karaoke_sep.trained import frame_classes as trained_activity
+from karaoke_sep.trained import band_gains, frame_classes
 from karaoke_sep.trained.models import read, to_bytes
 from karaoke_sep.training import activity as training
-from karaoke_sep.training import band_gains as lessons
+from karaoke_sep.training import band_gains as gate_training
 from karaoke_sep.training import dataset
-from karaoke_sep.types import Audio
 
 RATE_HZ = 16000
-
-
-def chain(seed=0, n_frames=6):
-    rng = np.random.default_rng(seed)
-    start, steps = rng.dirichlet(np.ones(3)), rng.dirichlet(np.ones(3), 3)
-    return rng.standard_normal((n_frames, 3)), start, steps
-
-
-def every_path(score_TS, start_S, transitions_SS):
-    """All paths and their probabilities, which are not yet divided by their sum."""
-    paths = np.array(list(product(range(3), repeat=len(score_TS))))
-    p = start_S[paths[:, 0]] * np.prod(transitions_SS[paths[:, :-1], paths[:, 1:]], axis=1)
-    return paths, p * np.exp(score_TS[np.arange(len(score_TS)), paths].sum(axis=1))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_viterbi_and_forward_backward_agree_with_trying_every_path(seed):
-    paths, p = every_path(*chain(seed))
-    np.testing.assert_array_equal(trained_activity.best_path(*chain(seed)), paths[p.argmax()])
-    true_TS = np.stack([np.array([p[paths[:, t] == s].sum() for s in range(3)]) for t in range(6)]) / p.sum()
-    np.testing.assert_allclose(trained_activity.posteriors(*chain(seed)), true_TS, atol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -71,45 +47,47 @@ def clips(tmp_path_factory):
 def trained(clips):
     """Trained for some seconds."""
     pieces = dataset.find(clips, train_singers=["anna"])
-    heard = [training.hear(pieces, i, 2, 0) for i in range(len(pieces))]
+    prepared = [training.prepare(pieces, i, 2, 0) for i in range(len(pieces))]
 
     @lru_cache
     def train(seed=0, n_jobs=1):
-        return training.train(pieces, heard, 2, 40, seed, n_jobs)
+        return training.train(pieces, prepared, 2, 40, seed, n_jobs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lessons, "N_TOGETHER", 2)
+        patch.setattr(gate_training, "N_PER_GROUP", 2)
         yield train
 
 
-def test_classes_are_found_in_a_clip_of_another_singer(clips, trained):
+def test_a_trained_model_classifies_the_frames_of_another_singer(clips, trained):
     [clip] = mir1k.find_clips(clips, singers=("bert",))
     X_TD, true, gains, sung = hear_activity(clip, trained().arrays)
-    p_TS, path = trained_activity.decode(X_TD, trained())
+    p_TS, path = frame_classes.decode(X_TD, trained())
     found = activity.figures(true, path, sung, gains)
     assert np.mean(path == true) == found["A/U/V"] > 0.85
     assert found["AUC"] > 0.95
     np.testing.assert_allclose(p_TS.sum(axis=1), 1)
 
 
-def test_the_trained_gate_leaves_less_error_than_the_songs_own(clips, trained):
-    """In a clip of another singer, and it is wider than that in what is sung without a pitch."""
+def test_the_trained_gate_leaves_less_error_than_the_untrained_gate(clips, trained):
+    """In a clip of another singer; it also keeps more of the unvoiced singing."""
     [piece] = dataset.find(clips, train_singers=["bert"])
-    _, lesson = training.hear_sources(*training.sources_of(piece), training.classes_of(piece))
-    voice_TB, rest_TB, _ = band_gains.hear(trained().arrays, lesson.clues)
-    own_TB = np.broadcast_to(lesson.clues.gate_T[:, None], voice_TB.shape)
-    found, own = (lessons.error(*gains, lesson.power_6TB).sum() for gains in ((voice_TB, rest_TB), (own_TB, 0)))
-    assert found < own
+    _, example = training.prepare_sources(*training.sources_of(piece), training.classes_of(piece))
+    voice_TB, residual_TB, _ = band_gains.predict(trained().arrays, example.inputs)
+    untrained_TB = np.broadcast_to(example.inputs.gate_T[:, None], voice_TB.shape)
+    trained_error, untrained_error = (
+        gate_training.error(*gains, example.power_6TB).sum() for gains in ((voice_TB, residual_TB), (untrained_TB, 0))
+    )
+    assert trained_error < untrained_error
     hiss = slice(55, 95)
-    assert voice_TB[hiss, 20:].mean() > own_TB[hiss].mean()
+    assert voice_TB[hiss, 20:].mean() > untrained_TB[hiss].mean()
 
 
-def test_a_lesson_says_where_somebody_sings(clips):
+def test_a_training_example_holds_the_labels(clips):
     [piece] = dataset.find(clips, train_singers=["anna"])
-    X_TD, lesson = training.hear_sources(*training.sources_of(piece), training.classes_of(piece))
-    assert lesson.n_frames == len(X_TD) == 201
-    assert lesson.sung_T[0] == -1  # the first label is centred at 20 ms
-    np.testing.assert_array_equal(lesson.sung_T[1:199], 0.02 * np.arange(1, 199) >= 1)
+    X_TD, example = training.prepare_sources(*training.sources_of(piece), training.classes_of(piece))
+    assert example.n_frames == len(X_TD) == 201
+    assert example.sung_T[0] == -1  # the first label is centred at 20 ms
+    np.testing.assert_array_equal(example.sung_T[1:199], 0.02 * np.arange(1, 199) >= 1)
 
 
 def test_the_median_pitch_is_that_of_the_labels(clips):
@@ -118,30 +96,30 @@ def test_the_median_pitch_is_that_of_the_labels(clips):
     assert np.isnan(training.median_pitch_hz(dataset.Piece("no labels", "", (), piece.read)))
 
 
-def test_remixes_teach_the_gains_and_nothing_else(clips, trained):
+def test_remixes_are_used_to_train_the_gains_but_not_the_classes(clips, trained):
     pieces = dataset.find(clips, train_singers=["anna"])
-    without = training.train(pieces, [training.hear(pieces, 0, 0, 0)], 2, 2, 0)
+    without = training.train(pieces, [training.prepare(pieces, 0, 0, 0)], 2, 2, 0)
     with_remixes = trained()
     assert (without.about["n_lessons"], with_remixes.about["n_lessons"]) == (1, 3)
     np.testing.assert_array_equal(without.arrays["means_SKE"], with_remixes.arrays["means_SKE"])
     assert not np.array_equal(without.arrays["gains_kernel"], with_remixes.arrays["gains_kernel"])
 
 
-def test_a_few_clips_are_remixed_often_and_many_once():
-    """With the clips themselves that makes about as many lessons, whatever there is to learn from."""
+def test_few_clips_get_many_remixes_and_many_clips_get_one_each():
+    """The number of training examples is about the same for any number of clips."""
     assert [training.remixes_of_each(n) for n in (43, 87, 132, 1000)] == [5, 2, 1, 1]
 
 
-def test_a_pitch_that_moves_is_told_from_one_that_holds():
+def test_the_motion_features_tell_a_moving_pitch_from_a_held_one():
     times_s = 0.02 * np.arange(100)
-    held = trained_activity.motion(np.full(100, 220.0), np.ones(100))
-    moving = trained_activity.motion(220 * 2 ** (np.sin(35 * times_s) / 24), np.ones(100))
+    held = frame_classes.motion(np.full(100, 220.0), np.ones(100))
+    moving = frame_classes.motion(220 * 2 ** (np.sin(35 * times_s) / 24), np.ones(100))
     assert held.shape == moving.shape == (100, 5)
     np.testing.assert_allclose(held, 0, atol=1e-3)
     assert moving[20:80, 2].min() > 10
-    assert np.isfinite(trained_activity.motion(np.full(3, np.nan), np.zeros(3))).all()
+    assert np.isfinite(frame_classes.motion(np.full(3, np.nan), np.zeros(3))).all()
     gap = np.where(np.arange(100) < 50, np.nan, 220.0)
-    np.testing.assert_allclose(trained_activity.motion(gap, np.ones(100)), 0, atol=1e-3)
+    np.testing.assert_allclose(frame_classes.motion(gap, np.ones(100)), 0, atol=1e-3)
 
 
 def test_the_same_seed_gives_the_same_bytes(trained):
@@ -178,13 +156,13 @@ def test_the_commands_train_score_and_separate(clips, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "exit_code", "line"),
     [
-        (lambda *_: os._exit(1), 2, "a process of the training has died"),
+        (lambda *_: os._exit(1), 2, "a process of the training died"),
         (lambda *_: signal.raise_signal(signal.SIGINT), 130, "stopped; this training keeps nothing before its end"),
     ],
 )
-def test_a_training_whose_hearing_ends_early_says_so_in_one_line(clips, tmp_path, monkeypatch, fault, exit_code, line):
+def test_a_training_that_ends_early_says_so_in_one_line(clips, tmp_path, monkeypatch, fault, exit_code, line):
     """A worker that is killed, and Ctrl-C."""
-    monkeypatch.setattr(training, "hear", fault)
+    monkeypatch.setattr(training, "prepare", fault)
     n_jobs = 2 if exit_code == 2 else 1
     path = tmp_path / "activity.npz"
     result = CliRunner().invoke(
@@ -196,13 +174,13 @@ def test_a_training_whose_hearing_ends_early_says_so_in_one_line(clips, tmp_path
     assert not path.exists()
 
 
-def test_labels_that_are_missing_are_named(clips, tmp_path):
+def test_the_message_names_missing_labels(clips, tmp_path):
     [clip] = mir1k.find_clips(clips, singers=("anna",))
     with pytest.raises(InputError, match=r"PitchLabel/anna_1_01\.pv"):
         mir1k.read_classes(mir1k.Clip(clip.path, None))
 
 
-def test_a_model_without_use_is_refused(tmp_path):
+def test_a_missing_model_and_a_model_of_the_wrong_kind_are_errors(tmp_path):
     sound = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 8000))
     with pytest.raises(ConfigError, match="no model is given"):
         separate(sound, RATE_HZ, load_config(None, ["activity.backend=trained"]))
@@ -211,7 +189,7 @@ def test_a_model_without_use_is_refused(tmp_path):
         separate(sound, RATE_HZ, load_config("trained", [f"accompaniment.trained_nmf.model={path}"]))
 
 
-def test_a_model_with_a_layer_of_another_size_is_refused(tmp_path):
+def test_a_model_with_a_layer_of_another_size_is_rejected(tmp_path):
     path = activity_model(tmp_path / "activity.npz")
     model = read(path)
     model.arrays["few_kernel"] = np.zeros((1, 1, 2, 4))
@@ -231,11 +209,3 @@ def test_stems_by_a_model_add_up_at_any_rate(tmp_path, rate_hz):
     np.testing.assert_allclose(found.vocals.samples + found.accompaniment.samples, sound, atol=1e-6)
     own = separate(sound, rate_hz)
     assert np.abs(found.vocals.samples - own.vocals.samples).max() > 1e-3
-
-
-def test_cepstra_of_a_nearer_sound_are_nearer():
-    true = voice(220, 0.5, RATE_HZ)
-    near, far = (Audio(true.samples + share * noise(0.5, RATE_HZ).samples, RATE_HZ) for share in (0.01, 1))
-    found = mfcc.distances({"same": true, "near": near, "far": far}, true)
-    assert found["same"] == 0
-    assert found["near"] < found["far"]

@@ -1,15 +1,16 @@
-"""The best path, found by trying every path."""
+"""Decoding of hidden Markov models, against trying every path."""
 
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
+import scipy.special
 
-from karaoke_sep.dsp.viterbi import viterbi
+from karaoke_sep.dsp.viterbi import posteriors, two_state_posterior, viterbi, viterbi_changes, viterbi_dense
 
 
-def worth(path, score_TP, step_cost):
-    """Total score of a path less the cost of its steps."""
+def total(path, score_TP, step_cost):
+    """Return the total score of a path minus the cost of its steps."""
     return sum(score_TP[t, p] for t, p in enumerate(path)) - step_cost * sum(abs(b - a) for a, b in pairwise(path))
 
 
@@ -23,17 +24,9 @@ def scores(n_frames, n_states, seed=0):
 def test_viterbi_agrees_with_trying_every_path(seed, max_jump, step_cost):
     score_TP = scores(5, 5, seed)
     allowed = (p for p in product(range(5), repeat=5) if max(abs(b - a) for a, b in pairwise(p)) <= max_jump)
-    best = max(worth(p, score_TP, step_cost) for p in allowed)
+    best = max(total(p, score_TP, step_cost) for p in allowed)
     path = viterbi(score_TP.astype(np.float32), max_jump, step_cost)
-    assert worth(path, score_TP, step_cost) == pytest.approx(best, abs=1e-5)
-
-
-@pytest.mark.parametrize("max_jump", [1, 3, 12])
-def test_no_step_is_longer_than_allowed_whatever_it_would_gain(max_jump):
-    score_TP = np.zeros((80, 30), np.float32)
-    score_TP[:40, 0] = score_TP[40:, -1] = 1000
-    path = viterbi(score_TP, max_jump, 0.0)
-    assert np.abs(np.diff(path)).max() == max_jump
+    assert total(path, score_TP, step_cost) == pytest.approx(best, abs=1e-5)
 
 
 def test_free_steps_of_any_length_follow_the_highest_score():
@@ -55,3 +48,51 @@ def test_a_frame_that_is_louder_as_a_whole_changes_nothing_even_after_hours():
 def test_one_frame_and_one_state_have_their_only_path():
     np.testing.assert_array_equal(viterbi(np.float32([[0, 2, 1]]), 1, 0.1), [1])
     np.testing.assert_array_equal(viterbi(np.zeros((4, 1), np.float32), 3, 0.1), np.zeros(4))
+
+
+def random_chain(seed=0, n_frames=6):
+    """Return scores, start probabilities and transition probabilities of a random chain of three states."""
+    rng = np.random.default_rng(seed)
+    start, steps = rng.dirichlet(np.ones(3)), rng.dirichlet(np.ones(3), 3)
+    return rng.standard_normal((n_frames, 3)), start, steps
+
+
+def every_path(score_TS, start_S, transitions_SS):
+    """Return all paths and their probabilities, which are not divided by their sum."""
+    paths = np.array(list(product(range(3), repeat=len(score_TS))))
+    p = start_S[paths[:, 0]] * np.prod(transitions_SS[paths[:, :-1], paths[:, 1:]], axis=1)
+    return paths, p * np.exp(score_TS[np.arange(len(score_TS)), paths].sum(axis=1))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_general_forms_agree_with_trying_every_path(seed):
+    paths, p = every_path(*random_chain(seed))
+    np.testing.assert_array_equal(viterbi_dense(*random_chain(seed)), paths[p.argmax()])
+    true_TS = np.stack([np.array([p[paths[:, t] == s].sum() for s in range(3)]) for t in range(6)]) / p.sum()
+    np.testing.assert_allclose(posteriors(*random_chain(seed)), true_TS, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_special_forms_find_the_path_of_the_general_form(seed):
+    rng = np.random.default_rng(seed)
+    score_TS, states = 3 * rng.standard_normal((40, 7)), np.arange(7)
+    start_S = np.ones(7)
+    leaving_S, entering_S = rng.uniform(0, 2, (2, 7))
+    change_SS = np.exp(-(leaving_S[:, None] + entering_S) * (states[:, None] != states))
+    np.testing.assert_array_equal(
+        viterbi_changes(score_TS, leaving_S, entering_S), viterbi_dense(score_TS, start_S, change_SS)
+    )
+    distance_SS = np.abs(states[:, None] - states)
+    step_SS = np.where(distance_SS <= 2, np.exp(-0.5 * distance_SS), 0)
+    np.testing.assert_array_equal(
+        viterbi(score_TS.astype(np.float32), 2, 0.5), viterbi_dense(score_TS, start_S, step_SS)
+    )
+
+
+def test_the_posterior_of_two_states_is_that_of_the_general_form():
+    log_odds, change, end = np.random.default_rng(0).normal(0, 3, 8), 0.2, 1.5
+    score_TS = np.stack([log_odds, np.zeros(8)], axis=1)
+    score_TS[-1, 0] += end
+    start_S = scipy.special.expit([end, -end])
+    general_TS = posteriors(score_TS, start_S, np.array([[1 - change, change], [change, 1 - change]]))
+    np.testing.assert_allclose(two_state_posterior(log_odds, change, end), general_TS[:, 0], rtol=1e-9)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..dsp.kl_nmf import EPS, ratios
+from ..dsp.kl_nmf import EPS, basis_numerator, blocks, update_activations
 from ..settings.ranges import check_ranges, ranged
 
 
@@ -58,11 +58,8 @@ def fit(
     H_TK = rng.random((n_frames, params.n_components), np.float32) + np.float32(0.1)
     H_TK *= MX_TF.sum() / max(float(np.sum((H_TK.T @ M_TF) * B_KF)), 1e-12)
     for _ in range(params.n_iterations):
-        found_KF, expected_KF = np.zeros_like(B_KF), np.zeros_like(B_KF)
-        for block, ratio_TF in ratios(MX_TF, H_TK, B_KF):
-            found_KF += H_TK[block].T @ ratio_TF
-            expected_KF += H_TK[block].T @ M_TF[block]
-        B_KF *= found_KF / (expected_KF + EPS)
-        for block, ratio_TF in ratios(MX_TF, H_TK, B_KF):
-            H_TK[block] *= (ratio_TF @ B_KF.T) / (M_TF[block] @ B_KF.T + EPS)
+        expected_KF = sum(H_TK[block].T @ M_TF[block] for block in blocks(n_frames))
+        B_KF *= basis_numerator(MX_TF, H_TK, B_KF) / (expected_KF + EPS)
+        expected_TK = np.concatenate([M_TF[block] @ B_KF.T for block in blocks(n_frames)])
+        update_activations(MX_TF, H_TK, B_KF, expected_TK + EPS)
     return H_TK, B_KF

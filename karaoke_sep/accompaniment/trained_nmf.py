@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..dsp.kl_nmf import EPS, basis_numerator, update_activations
 from ..errors import ConfigError
 from ..settings.ranges import check_ranges, ranged
 from . import masked_nmf
-
-EPS = np.float32(1e-12)
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,9 @@ def fit(
     H_TK = np.repeat(MX_TF.sum(axis=1, keepdims=True) / len(B_KF), len(B_KF), axis=1)
     weight_TK = M_TF @ B_KF.T
     for _ in range(params.n_iterations):
-        H_TK *= ((MX_TF / (H_TK @ B_KF + EPS)) @ B_KF.T) / (weight_TK + EPS)
-        learned_TK = H_TK[:, n_trained:]
-        ratio_TF = MX_TF / (H_TK @ B_KF + EPS)
-        B_KF[n_trained:] *= (learned_TK.T @ ratio_TF) / (learned_TK.T @ M_TF + EPS)
+        update_activations(MX_TF, H_TK, B_KF, weight_TK + EPS, block_frames=None)
+        learned = basis_numerator(MX_TF, H_TK, B_KF, block_frames=None, chosen=slice(n_trained, None))
+        B_KF[n_trained:] *= learned / (H_TK[:, n_trained:].T @ M_TF + EPS)
         weight_TK[:, n_trained:] = M_TF @ B_KF[n_trained:].T
     return H_TK, B_KF
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy.ndimage
 import scipy.special
 
 from ..dsp import timbre
+from ..dsp.smoothing import smooth
+from ..dsp.viterbi import two_state_posterior
 from ..types import Audio
 from . import GateInputs
 
@@ -99,7 +100,7 @@ def gains(level_db, voicing, cepstra_TD, hop_ms: float, params: Params) -> np.nd
     log_odds += scipy.special.logit(np.clip(voicing, 1e-6, 1 - 1e-6))
     n_smooth = TIMBRE_SMOOTHING_MS / hop_ms
     sung = scipy.special.expit(smooth(log_odds, n_smooth))
-    log_odds += params.timbre_weight * timbre.evidence(cepstra_TD, sung, relative_db > timbre.HEARD_DB, n_smooth)
+    log_odds += params.timbre_weight * timbre.evidence(cepstra_TD, sung, relative_db > timbre.AUDIBLE_DB, n_smooth)
     return scipy.special.expit(log_odds) * sections(log_odds, hop_ms, params) * (level_db > params.floor_db)
 
 
@@ -111,42 +112,4 @@ def sections(log_odds: np.ndarray, hop_ms: float, params: Params) -> np.ndarray:
     votes = params.section_weight * hop_ms / 1000 * np.add.reduceat(vote, starts)
     change = n_block * hop_ms / 1000 / params.section_s
     middle = np.minimum(starts + (n_block - 1) / 2, len(log_odds) - 1)
-    return np.interp(np.arange(len(log_odds)), middle, two_state_posterior(votes, min(change, 0.5)))
-
-
-def two_state_posterior(log_odds: np.ndarray, change: float) -> np.ndarray:
-    """Forward-backward for a symmetric chain of two states.
-
-    Parameters
-    ----------
-    log_odds : ndarray, shape (T,)
-        Evidence of each step for the first state.
-    change : float
-        Probability that the state changes from step to step, at most 0.5.
-
-    Returns
-    -------
-    ndarray, shape (T,), 0..1
-        Probability of the first state given all steps.
-    """
-
-    def predicted(x):
-        # Log-odds one step on: of p (1 - change) + (1 - p) change with p = expit(x).
-        return np.logaddexp(x + np.log1p(-change), np.log(change)) - np.logaddexp(x + np.log(change), np.log1p(-change))
-
-    forward, backward = np.empty(len(log_odds)), np.empty(len(log_odds))
-    before = after = END_LOG_ODDS
-    for t, here in enumerate(log_odds):
-        forward[t] = before + here
-        before = predicted(forward[t])
-    for t in range(len(log_odds) - 1, -1, -1):
-        backward[t] = after
-        after = predicted(after + log_odds[t])
-    return scipy.special.expit(forward + backward)
-
-
-def smooth(values, sigma_frames: float) -> np.ndarray:
-    """Gaussian smoothing over time, shape (T,)."""
-    if sigma_frames == 0:
-        return np.array(values, float)
-    return scipy.ndimage.gaussian_filter1d(np.asarray(values, float), sigma_frames, mode="nearest")
+    return np.interp(np.arange(len(log_odds)), middle, two_state_posterior(votes, min(change, 0.5), END_LOG_ODDS))

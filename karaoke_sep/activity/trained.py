@@ -47,20 +47,20 @@ class BandGate:
 
     Attributes
     ----------
-    voice_TB, rest_TB : ndarray, shape (T, B), float16
+    voice_TB, residual_TB : ndarray, shape (T, B), float16
     begin_s : float, s
         Time of their first frame.
     """
 
     voice_TB: np.ndarray
-    rest_TB: np.ndarray
+    residual_TB: np.ndarray
     begin_s: float
     context_s: float = 0.2  # three windows; a multiple of the hop
 
     def apply(self, mixture: Audio, voice: Audio, start: int) -> np.ndarray:
         """Return the vocals, shape (C, n), float32, of an excerpt that begins at sample ``start``."""
         start_s = start / mixture.rate_hz - self.begin_s
-        return band_gains.apply(mixture, voice, self.voice_TB, self.rest_TB, start_s).samples
+        return band_gains.apply(mixture, voice, self.voice_TB, self.residual_TB, start_s).samples
 
 
 def gate(inputs: GateInputs, section, span_s: tuple[float, float]) -> BandGate:
@@ -72,32 +72,32 @@ def gate(inputs: GateInputs, section, span_s: tuple[float, float]) -> BandGate:
     first = max(0, int(span_s[0] / hop_s))
     last = int(min(levels.n_frames, np.ceil(span_s[1] / hop_s) + 1))
 
-    def read(frames: np.ndarray) -> band_gains.Clues:
-        return band_gains.Clues(levels.at(frames), *(values[frames] for values in others))
+    def read(frames: np.ndarray) -> band_gains.NetworkInputs:
+        return band_gains.NetworkInputs(levels.at(frames), *(values[frames] for values in others))
 
-    found = band_gains.hear_blocks(model.arrays, last, read, levels.mean_2, first)
+    predictions = band_gains.predict_blocks(model.arrays, last, read, levels.mean_2, first)
     # Half precision is 0.05 % of a gain, and the gains of eight hours are 230 MB.
-    gains = [(voice_TB.astype(np.float16), rest_TB.astype(np.float16)) for voice_TB, rest_TB, _ in found]
-    voice_TB, rest_TB = (np.concatenate(values) for values in zip(*gains, strict=True))
-    return BandGate(voice_TB, rest_TB, first * hop_s)
+    gains = [(block.voice_TB.astype(np.float16), block.residual_TB.astype(np.float16)) for block in predictions]
+    voice_TB, residual_TB = (np.concatenate(values) for values in zip(*gains, strict=True))
+    return BandGate(voice_TB, residual_TB, first * hop_s)
 
 
 def frame_inputs(inputs: GateInputs, n_frames: int, section) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pitch, untrained gain, both (T,), and evidence, (T, D), every 20 ms."""
+    """Return pitch, gain of the untrained gate, both (T,), and features, (T, D), every 20 ms."""
     times_s = np.arange(n_frames) * (band_gains.HOP_MS / 1000)
     features = inputs.features
     gains_T = song.gate(inputs, section, (0, np.inf)).gains_T
     nearest = nearest_frames(features, times_s)
     level_db = features.level_db - np.percentile(features.level_db, 95)
-    evidence_TD = frame_classes.evidence(
+    gate_TD = frame_classes.gate_features(
         inputs.track.at(times_s).f0_hz,
         inputs.voicing_T[nearest],
         level_db[nearest],
         gains_T[nearest],
         features.cepstra_TD[nearest],
     )
-    f0_hz = band_gains.pitch_everywhere(inputs.track, times_s)
-    return f0_hz, np.interp(times_s, features.times_s, gains_T), evidence_TD
+    f0_hz = band_gains.interpolated_pitch(inputs.track, times_s)
+    return f0_hz, np.interp(times_s, features.times_s, gains_T), gate_TD
 
 
 def nearest_frames(features: FrameFeatures, times_s: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ def nearest_frames(features: FrameFeatures, times_s: np.ndarray) -> np.ndarray:
     return np.rint(np.interp(times_s, features.times_s, np.arange(len(features.times_s)))).astype(int)
 
 
-def clip_inputs(inputs: GateInputs, section) -> tuple[np.ndarray, band_gains.Clues]:
+def clip_inputs(inputs: GateInputs, section) -> tuple[np.ndarray, band_gains.NetworkInputs]:
     """Return the features of the classes, (T, D), and the inputs of the network, of a clip in memory."""
     mixture, voice = (
         mono_mix(recording.excerpt(0, recording.n_samples), band_gains.RATE_HZ)
@@ -118,7 +118,7 @@ def clip_inputs(inputs: GateInputs, section) -> tuple[np.ndarray, band_gains.Clu
     X_TD = frame_classes.features(
         mixture, others[2], inputs.features.cepstra_TD[nearest_frames(inputs.features, times_s)]
     )
-    return X_TD, band_gains.Clues(level_6TB, *others)
+    return X_TD, band_gains.NetworkInputs(level_6TB, *others)
 
 
 class BandLevels:
@@ -139,7 +139,7 @@ class BandLevels:
         power = sum(
             float(np.sum(self.mixture.excerpt(*block).samples ** 2, dtype=float)) for block in blocks(self.mixture)
         )
-        self.scale = band_gains.scale_of(power / self.mixture.n_samples)
+        self.factor = band_gains.normalising_factor(power / self.mixture.n_samples)
         self.read = lru_cache(CACHED_BLOCKS)(self._read)
         sums = np.zeros(2)
         for start in range(0, self.n_frames, band_gains.BLOCK_FRAMES):
@@ -159,5 +159,5 @@ class BandLevels:
         first = max(0, start - EDGE_FRAMES)
         stop = min(self.n_frames, start + band_gains.BLOCK_FRAMES)
         samples = first * self.hop, min(self.mixture.n_samples, (stop + EDGE_FRAMES) * self.hop)
-        level_6TB = band_gains.levels(self.mixture.excerpt(*samples), self.voice.excerpt(*samples), self.scale)
+        level_6TB = band_gains.levels(self.mixture.excerpt(*samples), self.voice.excerpt(*samples), self.factor)
         return level_6TB[:, start - first : stop - first]

@@ -180,14 +180,14 @@ def activity(
         raise ConfigError(f"{dataset}: only MIR-1K has the labels that this training needs; give its folder")
     _say_size(pieces, quiet)
     remixes = activity.remixes_of_each(len(pieces)) if remixes is None else remixes
-    heard = []
+    clips = []
     try:
         with progress_bar(quiet, total=len(pieces), unit="clip") as bar:
-            for found in activity.hear_all(pieces, remixes, seed, n_jobs):
-                heard.append(found)
+            for clip in activity.prepare_all(pieces, remixes, seed, n_jobs):
+                clips.append(clip)
                 bar.update()
         with progress_bar(quiet, total=steps, unit="step") as bar:
-            model = activity.train(pieces, heard, gaussians, steps, seed, n_jobs, lambda step: bar.update())
+            model = activity.train(pieces, clips, gaussians, steps, seed, n_jobs, lambda step: bar.update())
     except KeyboardInterrupt:
         message = "Interrupted. This training keeps nothing before its end; the same command begins anew."
         raise KeyboardInterrupt(message) from None

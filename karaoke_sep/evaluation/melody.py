@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dsp.scales import cents
 from ..types import PitchTrack
 
 TOLERANCE_CENTS = 50.0
@@ -46,7 +47,7 @@ def melody_figures(truth: PitchTrack, estimate: PitchTrack) -> MelodyFigures:
     estimate : PitchTrack, of any times
     """
     estimate = estimate.at(truth.times_s)
-    distance_cents = 1200 * np.log2(estimate.f0_hz / truth.f0_hz)
+    distance_cents = cents(estimate.f0_hz, truth.f0_hz)
     octaves_off = np.round(distance_cents / 1200)
     right = np.abs(distance_cents) < TOLERANCE_CENTS  # False where either is NaN
     right_chroma = np.abs(distance_cents - 1200 * octaves_off) < TOLERANCE_CENTS

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..accompaniment import needs_pitch
 from ..config import Config
 from ..datasets import mir1k, stems
 from ..errors import ConfigError, KaraokeSepError, OutputError
 from ..pipeline import separate
+from ..processes.threads import one_thread
 from ..trained import singing
 from ..types import Audio
 from . import baselines, oracles, scoring
@@ -69,11 +69,11 @@ def hear_activity(clip: mir1k.Clip, arrays) -> tuple[np.ndarray, np.ndarray, np.
     ``arrays`` of a model of the activity give the last.
     """
     classes = mir1k.read_classes(clip)
-    with threadpool_limits(1):
-        X_TD, clues, _ = trained_inputs(mir1k.load(clip).mixture, Config())
-        sung_T = singing.says(arrays, clues)
+    with one_thread():
+        X_TD, inputs, _ = trained_inputs(mir1k.load(clip).mixture, Config())
+        sung_T = singing.log_odds(arrays, inputs)
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
-    return X_TD[rows], classes[: len(rows)], clues.gate_T[rows], sung_T[rows]
+    return X_TD[rows], classes[: len(rows)], inputs.gate_T[rows], sung_T[rows]
 
 
 def score_pair(pair: stems.Pair) -> list[dict]:
@@ -175,7 +175,7 @@ def _figures(reference, vocals, accompaniment, cpu_s) -> dict:
 
 
 def _on_one_thread(score, item):
-    with threadpool_limits(1):
+    with one_thread():
         return score(item)
 
 

@@ -1,4 +1,4 @@
-"""What the trained parts read of a clip, for their training and for their scores."""
+"""Inputs of the trained models for a clip, for their training and their evaluation."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from ..activity.trained import clip_inputs
 from ..config import Config
 from ..pipeline import estimate_voice, find_pitch
 from ..recording import Buffer
-from ..trained.band_gains import Clues
+from ..trained.band_gains import NetworkInputs
 from ..types import Audio
 
 
-def trained_inputs(mixture: Audio, config: Config) -> tuple[np.ndarray, Clues, Audio]:
+def trained_inputs(mixture: Audio, config: Config) -> tuple[np.ndarray, NetworkInputs, Audio]:
     """Return the features of the frame classes, (T, D), the inputs of the network, and the voice estimate, (C, N)."""
     track = find_pitch(mixture, config=config)
     voice = Buffer.like(mixture)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..dsp.scales import hz_to_midi, midi_to_hz
 from ..errors import InputError, OutputError
 from ..types import PitchTrack
 
@@ -65,7 +66,7 @@ def read_pv(path, lines) -> list:
     rows = []
     for number, line in enumerate(filter(str.strip, lines), 1):
         semitone = to_number(path, number, line, 0, 140)
-        f0_hz = 440 * 2 ** ((semitone - 69) / 12) if semitone > 0 else 0.0
+        f0_hz = midi_to_hz(semitone) if semitone > 0 else 0.0
         rows.append((number * PV_HOP_S, f0_hz, 1.0))
     return rows
 
@@ -134,5 +135,5 @@ def format_pv(track: PitchTrack) -> str:
     end_s = track.times_s[-1] if len(track.times_s) else 0.0
     rows = track.at(np.arange(1, int(end_s / PV_HOP_S) + 1) * PV_HOP_S)
     with np.errstate(invalid="ignore"):
-        semitones = np.where(rows.voicing >= 0.5, 69 + 12 * np.log2(rows.f0_hz / 440), 0)
+        semitones = np.where(rows.voicing >= 0.5, hz_to_midi(rows.f0_hz), 0)
     return "".join(f"{semitone:.4f}\n" for semitone in np.nan_to_num(semitones))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..dsp.scales import hz_to_midi
 from ..types import Note, PitchTrack
 
 _TICKS_PER_S = 960  # of a MIDI file: 480 in a quarter note, and 120 of those a minute
@@ -55,7 +56,7 @@ def encode(notes: Sequence[Note], track: PitchTrack | None = None) -> bytes:
 def _bends(note: Note, track: PitchTrack) -> list[tuple[float, bytes]]:
     """Times and messages: a bend at the onset, then one for each frame in which the bend changes."""
     inside = (track.times_s >= note.onset_s) & (track.times_s < note.offset_s) & np.isfinite(track.f0_hz)
-    semitones = 69 + 12 * np.log2(track.f0_hz[inside] / 440) - note.key
+    semitones = hz_to_midi(track.f0_hz[inside]) - note.key
     values = np.clip(np.rint(8192 + 8192 * semitones / _BEND_SEMITONES), 0, 16383).astype(int)
     times_s = track.times_s[inside]
     times_s[:1] = note.onset_s

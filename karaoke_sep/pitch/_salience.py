@@ -14,6 +14,7 @@ import scipy.ndimage
 import scipy.sparse
 import scipy.special
 
+from ..dsp.smoothing import smooth
 from ..dsp.stft import stft
 from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack, Salience
@@ -127,8 +128,3 @@ def judged(times_s: np.ndarray, f0_hz: np.ndarray, salience: Salience, hop_ms: f
     contrast_db = 10 * np.log10(smooth(on_track_T**2, 500 / hop_ms) / (smooth(mean_T**2, 500 / hop_ms) + 1e-12) + 1e-12)
     voicing = scipy.special.expit(1.5 * (q + 0.9) - np.logaddexp(0, -2 * (contrast_db - 8.5)))
     return PitchTrack(times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0), salience)
-
-
-def smooth(values: np.ndarray, sigma_frames: float) -> np.ndarray:
-    """Smooth over time by a Gaussian, shape (T,)."""
-    return scipy.ndimage.gaussian_filter1d(values.astype(float), sigma_frames, mode="nearest")

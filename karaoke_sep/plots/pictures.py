@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..dsp import timbre
+from ..dsp.scales import cents
 from ..dsp.stft import Params as StftParams
 from ..dsp.stft import fast_even_length, stft
 from ..recording import Combination, Resampled, Samples
@@ -133,7 +134,7 @@ def mask(
 def compare_pitch(track: PitchTrack, truth: PitchTrack, axes: Axes) -> Axes:
     """Found and true pitch; red where a sung frame is off by 50 cents or more, or not called sung."""
     found = track.at(truth.times_s)
-    distance_cents = 1200 * np.abs(np.log2(found.f0_hz / truth.f0_hz))
+    distance_cents = np.abs(cents(found.f0_hz, truth.f0_hz))
     right = (distance_cents < 50) & (found.voicing >= _VOICED)
     axes.plot(truth.times_s, truth.f0_hz, color=_TRUTH, linewidth=2.5, alpha=0.7, label="true pitch")
     contour(track, axes, label="found pitch")

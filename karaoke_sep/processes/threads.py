@@ -1,5 +1,6 @@
-"""One thread for BLAS, which rounds differently with another number of threads."""
+"""Limits on the threads of BLAS and OpenMP: BLAS rounds differently with another number of threads."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -8,13 +9,22 @@ from threadpoolctl import ThreadpoolController
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Context, or decorator, in which the BLAS of NumPy has one thread."""
-    with _controller().limit(limits=1):
+def thread_limit(n_threads: int) -> Iterator[None]:
+    """Limit the threads of all loaded BLAS and OpenMP libraries, as a context or as a decorator."""
+    with _controller(len(sys.modules)).limit(limits=n_threads):
         yield
 
 
+def one_thread():
+    """Limit BLAS and OpenMP to one thread, as a context or as a decorator, so that results do not depend on it."""
+    return thread_limit(1)
+
+
 @lru_cache(maxsize=1)
-def _controller() -> ThreadpoolController:
-    """Looks through all loaded libraries, 1 ms, which short clips would pay again and again."""
+def _controller(n_modules: int) -> ThreadpoolController:
+    """Return the controller of the libraries that are loaded now.
+
+    Searching for them takes 1 ms, which matters for batches of short clips. A new library can only have been loaded if
+    the number of imported modules, ``n_modules``, has changed.
+    """
     return ThreadpoolController()

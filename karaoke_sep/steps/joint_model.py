@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.ndimage
 
-from ..dsp.kl_nmf import EPS, ratios
+from ..dsp import kl_nmf
+from ..dsp.kl_nmf import EPS
 from ..settings.ranges import check_ranges, ranged
 from .harmonic_mask import HarmonicMask
 
@@ -68,13 +69,9 @@ def fit(
     for _ in range(params.n_iterations):
         a = update_amplitudes(a, X, A_TF.ravel()[mask.bins], mask, n_smooth)
         V_TF = mask.spread(voice(a, mask))
-        found_KF = np.zeros_like(B_KF)
-        for block, ratio_TF in ratios(X_TF, H_TK, B_KF, V_TF):
-            found_KF += H_TK[block].T @ ratio_TF
-        B_KF = B_KF * found_KF / (H_TK.sum(axis=0)[:, None] + EPS)
-        weight_K = B_KF.sum(axis=1) + EPS
-        for block, ratio_TF in ratios(X_TF, H_TK, B_KF, V_TF):
-            H_TK[block] *= (ratio_TF @ B_KF.T) / weight_K
+        B_KF = B_KF * kl_nmf.basis_numerator(X_TF, H_TK, B_KF, V_TF) / (H_TK.sum(axis=0)[:, None] + EPS)
+        kl_nmf.update_activations(X_TF, H_TK, B_KF, B_KF.sum(axis=1) + EPS, V_TF)
+        for block in kl_nmf.blocks(len(X_TF)):
             np.matmul(H_TK[block], B_KF, out=A_TF[block])
     return voice(a, mask), H_TK, B_KF
 

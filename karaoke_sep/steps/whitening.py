@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.ndimage
 
+from ..dsp.smoothing import smooth_plane
 from ..dsp.stft import istft, stft
 from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack
 from . import harmonic_mask
-from .accompaniment_views import gaussian_over_time
 
 WINDOW_MS = 192.0  # the resolution of the masks
 NEIGHBOURS_HZ = 130.0  # wider than a harmonic band
@@ -62,9 +62,9 @@ def whiten(mixture: Audio, track: PitchTrack, mask_params: harmonic_mask.Params,
     mask = harmonic_mask.harmonic_mask(track, spectrum, X_TF.shape[1], mask_params)
     reach = params.reach_ms / params.hop_ms
     A_TF = uncovered_mean(X_TF, mask.covered_TF, reach, round(NEIGHBOURS_HZ * spectrum.n_fft / spectrum.rate_hz))
-    A_TF += params.floor * gaussian_over_time(X_TF.max(axis=1, keepdims=True), reach) + np.float32(1e-9)
+    A_TF += params.floor * smooth_plane(X_TF.max(axis=1, keepdims=True), reach) + np.float32(1e-9)
     G_TF = 1 / A_TF
-    loudness = (gaussian_over_time(np.sum(S_TF**2, axis=1, keepdims=True), reach) for S_TF in (X_TF, G_TF * X_TF))
+    loudness = (smooth_plane(np.sum(S_TF**2, axis=1, keepdims=True), reach) for S_TF in (X_TF, G_TF * X_TF))
     before_T1, after_T1 = loudness
     G_TF *= np.sqrt(before_T1 / (after_T1 + np.float32(1e-12)))
     return istft(replace(spectrum, values=spectrum.values * G_TF.T))
@@ -73,7 +73,7 @@ def whiten(mixture: Audio, track: PitchTrack, mask_params: harmonic_mask.Params,
 def uncovered_mean(X_TF: np.ndarray, covered_TF: np.ndarray, reach: float, n_neighbours: int) -> np.ndarray:
     """Return the mean of each bin over the nearby frames where it is uncovered, and of its neighbours, shape (T, F)."""
     u_TF = np.where(covered_TF, np.float32(0), np.float32(1))
-    sum_TF, weight_TF = gaussian_over_time(u_TF * X_TF, reach), gaussian_over_time(u_TF, reach)
+    sum_TF, weight_TF = smooth_plane(u_TF * X_TF, reach), smooth_plane(u_TF, reach)
     near_sum_TF, near_weight_TF = (
         NEIGHBOURS_SHARE * scipy.ndimage.uniform_filter1d(S_TF, n_neighbours, axis=1) for S_TF in (sum_TF, weight_TF)
     )

@@ -1,14 +1,15 @@
-"""How much of the voice that was found to keep, and how much of the rest to take back, in bands of frequency.
+"""Time-frequency gate: gains per mel band for the voice estimate and for the residual, from a small U-Net.
 
-The vocals are g u + h (x - u): u is the voice found along the pitch, before any gate, x the mixture, and the gains g
-and h of each band and frame come from a convolutional network that was trained on other recordings. It hears the levels
-of mixture, voice and rest in long and short windows, and what the training-free gate makes of the song, whose gain is
-where g starts from. In the shape of a U-net (Ronneberger, Fischer & Brox 2015; for singing Jansson et al. 2017): frames
-and pairs of bands are halved twice, all bands are heard together at the bottom, and the finer maps are added on the way
-back.
+The vocals are g u + h (x - u). Here x is the mixture, u is the voice estimate (the voice along the pitch, before any
+gate), and x - u is the residual. The gains g and h of each band and frame come from a convolutional network that was
+trained on other recordings. Its input features are the levels of mixture, voice estimate and residual in long and short
+windows, and the features of the untrained gate. The gain of the untrained gate is the starting point of g.
+
+The network is a U-Net (Ronneberger, Fischer & Brox 2015; for singing Jansson et al. 2017). It halves the frames and the
+pairs of bands twice, combines all bands at the coarsest resolution, and adds the finer maps on the way back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,25 +17,30 @@ from typing import NamedTuple
 import numpy as np
 import scipy.special
 
+from ..dsp.scales import hz_to_mel, mel_to_hz
 from ..dsp.stft import istft, stft
-from ..types import Audio, PitchTrack
+from ..types import Audio, PitchTrack, Spectrum
 from .network import Tape
 
 RATE_HZ = 16_000
 LONG_MS, SHORT_MS, HOP_MS = 64.0, 32.0, 20.0
 N_BANDS, MIN_HZ, TOP_HZ = 40, 60.0, 8000.0
-REST_FROM_BAND = 20  # 1.9 kHz; below, the rest is left alone: with it `abjones` gains 0.1 dB, and `amy` loses 0.5
-TRUST = (0.75, 0.4)  # below, above: `abjones` +0.52, `amy` +0.68 dB; all the way +0.33, +0.75 (an earlier network)
-MAX_GAIN = 1.1  # of the voice found: where it is hidden, more than all of it is nearest to the true one; no other tried
-SMALL = 1e-3  # power below which a band is silent, of a mixture whose samples have a mean power of 1
-N_MAPS, N_EVIDENCE = 8, 11
-N_PAIRS = N_BANDS // 2  # neighbouring bands are two channels of one: a quarter less work than 40 bands, and as good
-N_FINE, N_MIDDLE, N_COARSE, N_HIDDEN, N_FEW = 24, 32, 32, 32, 8  # channels of the network
-BLOCK_FRAMES, REACH_FRAMES = 512, 64  # as much is computed at once, and heard before and after; multiples of 4
+# Index of the first band (1.9 kHz) whose residual is used. Using all bands gains 0.1 dB for `abjones`, and costs 0.5 dB
+# for `amy`.
+RESIDUAL_FROM_BAND = 20
+# Weight of the network against the untrained gate, below and above that band. It gains 0.52 dB for `abjones` and 0.68
+# dB for `amy`; a weight of 1 gains 0.33 and 0.75 dB (measured with an earlier network).
+NETWORK_WEIGHTS = (0.75, 0.4)
+MAX_GAIN = 1.1  # above 1, because a partly masked voice is estimated too low; other values were not tried
+POWER_FLOOR = 1e-3  # power that counts as silence in a band, for a mixture with a mean power of 1
+N_BAND_FEATURES, N_FRAME_FEATURES, N_GATE_FEATURES = 8, 11, 9
+N_PAIRS = N_BANDS // 2  # two neighbouring bands are two channels of one cell: a quarter less work, equal quality
+N_FINE, N_MIDDLE, N_COARSE, N_HIDDEN, N_FEW = 24, 32, 32, 32, 8  # channels of the layers
+BLOCK_FRAMES, REACH_FRAMES = 512, 64  # frames of a block, and its context on each side; multiples of 4
 
 
-class Clues(NamedTuple):
-    """What the network is told of a recording, every 20 ms.
+class NetworkInputs(NamedTuple):
+    """Inputs of the network for a recording, every 20 ms.
 
     Attributes
     ----------
@@ -42,32 +48,28 @@ class Clues(NamedTuple):
         From `levels`.
     f0_hz : ndarray, shape (T,), Hz, finite
     gate_T : ndarray, shape (T,), 0..1
-        Gain of the gate that knows only the song.
-    evidence_TD : ndarray, shape (T, 9)
-        From `trained_activity.evidence_of`.
+        Gain of the untrained gate.
+    features_TD : ndarray, shape (T, 9)
+        From `frame_classes.gate_features`.
     """
 
     level_6TB: np.ndarray
     f0_hz: np.ndarray
     gate_T: np.ndarray
-    evidence_TD: np.ndarray
+    features_TD: np.ndarray
 
-    def at(self, frames: np.ndarray) -> "Clues":
-        """Those of some frames, by their numbers."""
-        return Clues(self.level_6TB[:, frames], *(values[frames] for values in self[1:]))
-
-    def cut(self, frames: slice) -> "Clues":
-        """Those of some frames."""
-        return Clues(self.level_6TB[:, frames], *(values[frames] for values in self[1:]))
+    def at(self, frames: np.ndarray | slice) -> "NetworkInputs":
+        """Return the inputs of some frames, given by their numbers or as a slice."""
+        return NetworkInputs(self.level_6TB[:, frames], *(values[frames] for values in self[1:]))
 
 
 def layers() -> dict[str, tuple[int, int, int, int]]:
-    """Kernels of the network by their names: frames, bands, channels before and after."""
+    """Return the shape of each kernel by layer name: frames, bands, input channels, output channels."""
     fine, middle, coarse, hidden = N_FINE, N_MIDDLE, N_COARSE, N_HIDDEN
     return {
-        "evidence1": (5, 1, N_EVIDENCE, hidden),
+        "evidence1": (5, 1, N_FRAME_FEATURES, hidden),
         "evidence2": (5, 1, hidden, fine),
-        "maps": (3, 3, 2 * N_MAPS, fine),
+        "maps": (3, 3, 2 * N_BAND_FEATURES, fine),
         "down1": (3, 3, fine, middle),
         "middle1_a": (3, 3, middle, middle),
         "middle1_b": (3, 3, middle, middle),
@@ -89,206 +91,243 @@ def layers() -> dict[str, tuple[int, int, int, int]]:
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
-    """Shapes of the weights of the network by their names: kernels, and what is added to each channel."""
+    """Return the shape of each weight of the network by name: a kernel and a bias for each layer."""
     kernels = {f"{name}_kernel": shape for name, shape in layers().items()}
     return kernels | {f"{name}_bias": shape[3:] for name, shape in layers().items()}
 
 
 @lru_cache(maxsize=8)
 def band_weights(n_bins: int, bin_hz: float) -> np.ndarray:
-    """Share of each band in each bin, shape (B, F): triangles on a mel scale that add up to 1 up to `TOP_HZ`.
+    """Return the weight of each bin in each band, shape (B, F): mel triangles that add up to 1 up to `TOP_HZ`.
 
-    Bins below the first centre belong to the first band alone, those above the last centre to the last.
+    Bins below the first centre belong to the first band alone, bins above the last centre to the last band.
     """
-    low_mel, top_mel = (1127 * np.log1p(f / 700) for f in (MIN_HZ, TOP_HZ))
+    low_mel, top_mel = (hz_to_mel(f) for f in (MIN_HZ, TOP_HZ))
     freqs_hz = np.arange(n_bins) * bin_hz
-    place = (1127 * np.log1p(freqs_hz / 700) - low_mel) / (top_mel - low_mel) * (N_BANDS + 1) - 1
+    place = (hz_to_mel(freqs_hz) - low_mel) / (top_mel - low_mel) * (N_BANDS + 1) - 1
     place = np.clip(place, 0, N_BANDS - 1)
     weights_BF = np.maximum(1 - np.abs(np.arange(N_BANDS)[:, None] - place), 0)
     return (weights_BF * (freqs_hz <= TOP_HZ)).astype(np.float32)
 
 
 def centres_hz() -> np.ndarray:
-    """Middle of each band, shape (B,)."""
-    low_mel, top_mel = (1127 * np.log1p(f / 700) for f in (MIN_HZ, TOP_HZ))
-    return 700 * np.expm1((low_mel + np.arange(1, N_BANDS + 1) / (N_BANDS + 1) * (top_mel - low_mel)) / 1127)
+    """Return the centre frequency of each band, shape (B,), Hz."""
+    low_mel, top_mel = (hz_to_mel(f) for f in (MIN_HZ, TOP_HZ))
+    return mel_to_hz(low_mel + np.arange(1, N_BANDS + 1) / (N_BANDS + 1) * (top_mel - low_mel))
 
 
-def pitch_everywhere(track: PitchTrack, times_s: np.ndarray) -> np.ndarray:
-    """The pitch at any time, Hz: between those that are known interpolated, 200 Hz if none is."""
-    known = np.isfinite(track.f0_hz)
-    if not known.any():
+def interpolated_pitch(track: PitchTrack, times_s: np.ndarray) -> np.ndarray:
+    """Return a pitch at every time, shape (T,), Hz, interpolated between voiced frames; 200 Hz if there are none."""
+    voiced = np.isfinite(track.f0_hz)
+    if not voiced.any():
         return np.full(len(times_s), 200.0)
-    return np.exp(np.interp(times_s, track.times_s[known], np.log(track.f0_hz[known])))
+    return np.exp(np.interp(times_s, track.times_s[voiced], np.log(track.f0_hz[voiced])))
 
 
-def scale_of(power: float) -> np.float32:
-    """Return the factor that brings a mixture of so much mean power to a power of 1."""
+def normalising_factor(power: float) -> np.float32:
+    """Return the factor that gives a mixture of a mean power ``power`` a mean power of 1."""
     return np.float32(1 / np.sqrt(power + 1e-12))
 
 
-def levels(mixture: Audio, found: Audio, scale: np.float32 | None = None) -> np.ndarray:
-    """Natural logarithms of the power of mixture, voice and rest in each band, shape (6, T, B), float32.
+def levels(mixture: Audio, voice: Audio, factor: np.float32 | None = None) -> np.ndarray:
+    """Return the natural logarithm of the power of mixture, voice estimate and residual in each band.
 
     Parameters
     ----------
-    mixture, found : Audio, (1, N)
-        At `RATE_HZ`; the voice found is not gated.
-    scale : float, optional
-        From `scale_of` the whole recording; by default that of these samples.
+    mixture, voice : Audio, (1, N)
+        At `RATE_HZ`.
+    factor : float, optional
+        From `normalising_factor` of the whole recording; by default that of these samples.
 
     Returns
     -------
     ndarray, shape (6, T, B), float32
-        In long windows, then in short ones.
+        The three levels in long windows, then in short windows.
     """
-    if scale is None:
-        scale = scale_of(np.mean(mixture.samples**2, dtype=float))
-    sounds = [Audio(scale * samples, RATE_HZ) for samples in (mixture.samples, found.samples)]
+    if factor is None:
+        factor = normalising_factor(np.mean(mixture.samples**2, dtype=float))
+    sounds = [Audio(factor * samples, RATE_HZ) for samples in (mixture.samples, voice.samples)]
     sounds.append(Audio(sounds[0].samples - sounds[1].samples, RATE_HZ))
     planes = [
         band_sums(np.abs(spectrum.values[0].T) ** 2, spectrum)
         for window_ms in (LONG_MS, SHORT_MS)
         for spectrum in (stft(sound, window_ms, HOP_MS) for sound in sounds)
     ]
-    return np.log(np.stack(planes) + np.float32(SMALL))
+    return np.log(np.stack(planes) + np.float32(POWER_FLOOR))
 
 
-def band_sums(power_TF: np.ndarray, spectrum) -> np.ndarray:
-    """Sum over each band, shape (T, B)."""
+def band_sums(power_TF: np.ndarray, spectrum: Spectrum) -> np.ndarray:
+    """Return the sum over each band, shape (T, B)."""
     return power_TF @ band_weights(power_TF.shape[1], spectrum.rate_hz / spectrum.n_fft).T
 
 
-def maps(level_6TB: np.ndarray, f0_hz: np.ndarray, offset_B=0.0, mean_2=None) -> np.ndarray:
-    """What the network hears in each frame and band, shape (T, B, `N_MAPS`), float32, about -1..1.
+def band_features(level_6TB: np.ndarray, f0_hz: np.ndarray, offset_B=0.0, mean_2=None) -> np.ndarray:
+    """Return the input features of each frame and band, shape (T, B, `N_BAND_FEATURES`), float32, about -1..1.
 
-    Levels of the mixture against their mean, of voice and rest against the mixture, the height of the band, and its
-    distance from the pitch.
+    The features are the level of the mixture relative to its mean, the levels of voice estimate and residual relative
+    to the mixture (each in long and short windows), the centre of the band, and its distance from the pitch.
 
     Parameters
     ----------
     level_6TB : ndarray, shape (6, T, B)
     f0_hz : ndarray, shape (T,), Hz, finite
     offset_B : ndarray, shape (B,), optional
-        Added to the levels of the mixture, as another tone of the recording would.
+        Added to the levels of the mixture: a random tone of the recording, for training.
     mean_2 : sequence of two float, optional
-        Mean level of the mixture in long and in short windows, over the whole recording; by default over these frames.
+        Mean level of the mixture in long and in short windows over the whole recording; by default over these frames.
     """
     level_6TB = level_6TB.astype(np.float32, copy=False)
     height_B = np.log2(centres_hz() / 1000).astype(np.float32)
     planes = []
-    for number, (mixture_TB, voice_TB, rest_TB) in enumerate((level_6TB[:3], level_6TB[3:])):
+    for number, (mixture_TB, voice_TB, residual_TB) in enumerate((level_6TB[:3], level_6TB[3:])):
         mean = mixture_TB.mean() if mean_2 is None else mean_2[number]
         planes += [(mixture_TB - mean + offset_B) / 4, (voice_TB - mixture_TB) / 3]
-        planes += [(rest_TB - mixture_TB) / 3]
+        planes += [(residual_TB - mixture_TB) / 3]
     planes += [np.broadcast_to(height_B / 2, level_6TB.shape[1:])]
     planes += [np.tanh(height_B - np.log2(f0_hz / 1000).astype(np.float32)[:, None])]
     return np.stack(planes, axis=-1, dtype=np.float32)
 
 
-def evidence(clues: Clues) -> np.ndarray:
-    """What the network hears in each frame, shape (T, `N_EVIDENCE`), float32, about -1..1."""
+def frame_features(inputs: NetworkInputs) -> np.ndarray:
+    """Return the input features of each frame, shape (T, `N_FRAME_FEATURES`), float32, about -1..1."""
     scale_D = np.array([4, 20, 4, 4, 50, 50, 200, 200, 1000])
-    pitch_T = np.log2(clues.f0_hz / 200)
-    return np.hstack([clues.evidence_TD / scale_D, pitch_T[:, None], clues.gate_T[:, None]]).astype(np.float32)
+    pitch_T = np.log2(inputs.f0_hz / 200)
+    return np.hstack([inputs.features_TD / scale_D, pitch_T[:, None], inputs.gate_T[:, None]]).astype(np.float32)
 
 
-def network(tape: Tape, weights: Mapping[str, np.ndarray], maps_TBC: np.ndarray, evidence_TD: np.ndarray, heard_C=None):
-    """Raw gains, shape (T, B, 2), and what speaks for a voice, shape (T, 2); T is a multiple of 4.
+def network(
+    tape: Tape, weights: Mapping[str, np.ndarray], bands_TBC: np.ndarray, frames_TD: np.ndarray, dropout_C=None
+):
+    """Compute the outputs of the network for a number of frames that is a multiple of 4.
 
-    The latter are log-odds that somebody sings, and the level of the true voice (see `training.band_gains`).
-    ``heard_C``, shape (`N_COARSE`,), are factors on the coarsest maps, for training.
+    Parameters
+    ----------
+    tape : Tape
+    weights : mapping of ndarray
+        Those of `shapes`.
+    bands_TBC, frames_TD : ndarray
+        From `band_features` and `frame_features`.
+    dropout_C : ndarray, shape (`N_COARSE`,), optional
+        Dropout mask: factors on the coarsest maps, for training.
+
+    Returns
+    -------
+    gains_TB2 : ndarray, shape (T, B, 2)
+        For `gains_from_outputs`.
+    activity_T12 : ndarray, shape (T, 1, 2)
+        Log-odds that somebody sings, and the level of the true voice (see `training.band_gains`).
     """
 
     def conv(name, x, from_data=False):
         return tape.conv(x, weights[f"{name}_kernel"], weights[f"{name}_bias"], from_data)
 
-    def block(name, x):
+    def residual_block(name, x):
         return tape.add(x, conv(f"{name}_b", tape.relu(conv(f"{name}_a", x))))
 
-    n_frames = len(maps_TBC)
-    pairs = maps_TBC.reshape(n_frames, N_PAIRS, 2 * N_MAPS)
-    told = conv("evidence2", tape.relu(conv("evidence1", evidence_TD[:, None], True)))
-    fine = tape.relu(tape.add(conv("maps", pairs, True), told))
-    middle = block("middle1", tape.relu(conv("down1", tape.pool(fine))))
-    coarse = block("coarse", tape.relu(conv("down2", tape.pool(middle))))
-    if heard_C is not None:
-        coarse = tape.times(coarse, heard_C)
-    whole = tape.relu(conv("all1", tape.reshape(coarse, (n_frames // 4, 1, -1))))
-    whole = tape.relu(tape.add(whole, conv("all2", whole)))
-    coarse = tape.relu(tape.add(coarse, conv("all3", whole)))
-    middle = block("middle2", tape.relu(tape.add(tape.spread(conv("up2", coarse)), middle)))
-    fine = tape.relu(tape.add(tape.spread(conv("up1", middle)), fine))
+    n_frames = len(bands_TBC)
+    pairs = bands_TBC.reshape(n_frames, N_PAIRS, 2 * N_BAND_FEATURES)
+    per_frame = conv("evidence2", tape.relu(conv("evidence1", frames_TD[:, None], True)))
+    fine = tape.relu(tape.add(conv("maps", pairs, True), per_frame))
+    middle = residual_block("middle1", tape.relu(conv("down1", tape.average_pool(fine))))
+    coarse = residual_block("coarse", tape.relu(conv("down2", tape.average_pool(middle))))
+    if dropout_C is not None:
+        coarse = tape.scale(coarse, dropout_C)
+    all_bands = tape.relu(conv("all1", tape.reshape(coarse, (n_frames // 4, 1, -1))))
+    all_bands = tape.relu(tape.add(all_bands, conv("all2", all_bands)))
+    coarse = tape.relu(tape.add(coarse, conv("all3", all_bands)))
+    middle = residual_block("middle2", tape.relu(tape.add(tape.upsample(conv("up2", coarse)), middle)))
+    fine = tape.relu(tape.add(tape.upsample(conv("up1", middle)), fine))
     few = tape.reshape(tape.relu(conv("few", fine)), (n_frames, 1, -1))
-    raw_TB2 = tape.reshape(conv("gains", fine), (n_frames, N_BANDS, 2))
-    return raw_TB2, conv("sung2", tape.relu(conv("sung1", few)))
+    gains_TB2 = tape.reshape(conv("gains", fine), (n_frames, N_BANDS, 2))
+    return gains_TB2, conv("sung2", tape.relu(conv("sung1", few)))
 
 
-def as_gains(raw_TB2: np.ndarray, gate_T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gains of the voice, 0..`MAX_GAIN`, and of the rest, 0..1, shape (T, B), from what the network says."""
+def gains_from_outputs(output_TB2: np.ndarray, gate_T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return gains of the voice estimate, 0..`MAX_GAIN`, and of the residual, 0..1, both of shape (T, B)."""
     from_gate_T1 = 0.7 * scipy.special.logit(np.clip(gate_T, 0.005, 0.995))[:, None]
-    voice_TB = np.float32(MAX_GAIN) * scipy.special.expit(from_gate_T1.astype(np.float32) + raw_TB2[..., 0])
-    rest_TB = scipy.special.expit(raw_TB2[..., 1] - 4) * (np.arange(N_BANDS) >= REST_FROM_BAND)
-    return voice_TB, rest_TB.astype(np.float32)
+    voice_TB = np.float32(MAX_GAIN) * scipy.special.expit(from_gate_T1.astype(np.float32) + output_TB2[..., 0])
+    residual_TB = scipy.special.expit(output_TB2[..., 1] - 4) * (np.arange(N_BANDS) >= RESIDUAL_FROM_BAND)
+    return voice_TB, residual_TB.astype(np.float32)
 
 
-def hear(weights: Mapping[str, np.ndarray], clues: Clues) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return gains of voice and rest, (T, B), and what speaks for a voice, (T, 2), of a whole recording."""
-    means = [float(clues.level_6TB[plane].mean(dtype=np.float32)) for plane in (0, 3)]
-    blocks = list(hear_blocks(weights, len(clues.f0_hz), clues.at, means))
-    voice_TB, rest_TB, sung_T2 = (np.concatenate(values) for values in zip(*blocks, strict=True))
-    return voice_TB, rest_TB, sung_T2
+class Prediction(NamedTuple):
+    """What the network predicts for some frames.
+
+    Attributes
+    ----------
+    voice_TB, residual_TB : ndarray, shape (T, B), float32
+        Gains of the voice estimate, 0..`MAX_GAIN`, and of the residual, 0..1.
+    activity_T2 : ndarray, shape (T, 2), float32
+        Log-odds that somebody sings, and the level of the true voice.
+    """
+
+    voice_TB: np.ndarray
+    residual_TB: np.ndarray
+    activity_T2: np.ndarray
 
 
-def hear_blocks(weights, n_frames: int, read: Callable[[np.ndarray], Clues], mean_2, first: int = 0):
-    """Yield gains of voice and rest, (t, B), and what speaks for a voice, (t, 2), of blocks of frames in their order.
+def predict(weights: Mapping[str, np.ndarray], inputs: NetworkInputs) -> Prediction:
+    """Predict the gains and the vocal activity of a whole recording; ``weights`` as for `predict_blocks`."""
+    means = [float(inputs.level_6TB[plane].mean(dtype=np.float32)) for plane in (0, 3)]
+    blocks = list(predict_blocks(weights, len(inputs.f0_hz), inputs.at, means))
+    return Prediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
 
-    The gain of the voice lies between that of the gate that knows only the song and the network's: these are two
-    witnesses, and the network has heard few singers.
+
+def predict_blocks(
+    weights: Mapping[str, np.ndarray],
+    n_frames: int,
+    read: Callable[[np.ndarray], NetworkInputs],
+    mean_2: Sequence[float],
+    first: int = 0,
+) -> Iterator[Prediction]:
+    """Yield predictions for one block of frames after the other.
+
+    The gain of the voice estimate is a weighted mean of the untrained gate's and the network's, because their errors
+    differ and the network was trained on few singers.
 
     Parameters
     ----------
     weights : mapping of ndarray
-        Those of `shapes`, and maybe more.
+        Those of `shapes`; it may hold more.
     n_frames : int
-        Frames of the recording.
+        Number of frames of the recording.
     read : callable
-        Gives the `Clues` of frames by their numbers.
+        Returns the `NetworkInputs` of frames, given by their numbers.
     mean_2 : sequence of two float
-        As for `maps`.
+        As for `band_features`.
     first : int
-        Where to begin.
+        Number of the first frame.
     """
-    trust_B = np.where(np.arange(N_BANDS) < REST_FROM_BAND, *TRUST).astype(np.float32)
+    weight_B = np.where(np.arange(N_BANDS) < RESIDUAL_FROM_BAND, *NETWORK_WEIGHTS).astype(np.float32)
     for start in range(first, n_frames, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, n_frames)
         padding = -(stop - start) % 4
-        around = np.clip(np.arange(start - REACH_FRAMES, stop + REACH_FRAMES + padding), 0, n_frames - 1)
-        clues = read(around)
-        maps_TBC = maps(clues.level_6TB, clues.f0_hz, mean_2=mean_2)
-        raw_TB2, sung_T12 = network(Tape(), weights, maps_TBC, evidence(clues))
+        frames = np.clip(np.arange(start - REACH_FRAMES, stop + REACH_FRAMES + padding), 0, n_frames - 1)
+        inputs = read(frames)
+        bands_TBC = band_features(inputs.level_6TB, inputs.f0_hz, mean_2=mean_2)
+        output_TB2, activity_T12 = network(Tape(), weights, bands_TBC, frame_features(inputs))
         inner = slice(REACH_FRAMES, REACH_FRAMES + stop - start)
-        gate_T = clues.gate_T[inner]
-        voice_TB, rest_TB = as_gains(raw_TB2[inner], gate_T)
+        gate_T = inputs.gate_T[inner]
+        voice_TB, residual_TB = gains_from_outputs(output_TB2[inner], gate_T)
         gate_T1 = gate_T[:, None].astype(np.float32)
-        yield gate_T1 + trust_B * (voice_TB - gate_T1), rest_TB, sung_T12[inner, 0]
+        yield Prediction(gate_T1 + weight_B * (voice_TB - gate_T1), residual_TB, activity_T12[inner, 0])
 
 
-def apply(mixture: Audio, found: Audio, voice_TB: np.ndarray, rest_TB: np.ndarray, start_s: float = 0.0) -> Audio:
-    """The vocals g u + h (x - u), (C, N) float32, at any sample rate.
+def apply(mixture: Audio, voice: Audio, voice_TB: np.ndarray, residual_TB: np.ndarray, start_s: float = 0.0) -> Audio:
+    """Return the vocals g u + h (x - u), (C, N) float32, at any sample rate.
 
     Parameters
     ----------
-    mixture, found : Audio, (C, N)
-        x and u.
-    voice_TB, rest_TB : ndarray, shape (T, B)
-        g and h of the whole song, the same for all channels.
+    mixture, voice : Audio, (C, N)
+        x, and the voice estimate u.
+    voice_TB, residual_TB : ndarray, shape (T, B)
+        The gains g and h of the whole song, equal for all channels.
     start_s : float, s
-        Where in the song the sounds begin.
+        Time in the song at which the two sounds begin.
     """
     spectrum = stft(mixture, LONG_MS, HOP_MS)
-    U = stft(found, LONG_MS, HOP_MS).values
+    U = stft(voice, LONG_MS, HOP_MS).values
     weights_BF = band_weights(U.shape[1], spectrum.rate_hz / spectrum.n_fft)
     rows = np.clip(np.rint((spectrum.times_s + start_s) * 1000 / HOP_MS).astype(int), 0, len(voice_TB) - 1)
-    voice_FT, rest_FT = ((gains_TB[rows] @ weights_BF).T for gains_TB in (voice_TB, rest_TB))
-    return istft(replace(spectrum, values=voice_FT * U + rest_FT * (spectrum.values - U)))
+    voice_FT, residual_FT = ((gains_TB[rows] @ weights_BF).T for gains_TB in (voice_TB, residual_TB))
+    return istft(replace(spectrum, values=voice_FT * U + residual_FT * (spectrum.values - U)))

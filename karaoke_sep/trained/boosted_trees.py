@@ -1,7 +1,8 @@
-"""Regression by many small trees whose values add up (gradient boosting, Friedman 2001), from plain arrays.
+"""Prediction of gradient-boosted trees (Friedman 2001) from plain arrays.
 
 Node n of tree m sends a frame to node ``left`` if its feature is at most the threshold, else to node ``right``. A leaf
-sends it to itself, so that all frames may take as many steps as the deepest tree has.
+sends each frame to itself, so that all frames can take as many steps as the deepest tree has. The prediction is written
+out here because a model file holds plain arrays only, and scikit-learn restores its trees from pickles only.
 """
 
 from collections.abc import Mapping
@@ -13,18 +14,18 @@ BLOCK_FRAMES = 1024
 
 
 def predict(X_TD: np.ndarray, trees: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Sum of the values of the leaves that each frame falls into, shape (T,).
+    """Return the sum of the values of the leaves that each frame reaches, shape (T,).
 
     Parameters
     ----------
     X_TD : ndarray, shape (T, D)
     trees : mapping of ndarray, shape (M, N)
-        `FIELDS` of the nodes of all trees; the first node is the root.
+        `FIELDS` of the nodes of all trees; the first node of a tree is its root.
     """
     feature_MN, left_MN, right_MN = (trees[name].astype(int) for name in ("feature", "left", "right"))
     threshold_MN, value_MN = trees["threshold"], trees["value"]
     tree_M = np.arange(len(value_MN))
-    found_T = np.empty(len(X_TD))
+    sum_T = np.empty(len(X_TD))
     for start in range(0, len(X_TD), BLOCK_FRAMES):
         x_BD = X_TD[start : start + BLOCK_FRAMES]
         row_B1 = np.arange(len(x_BD))[:, None]
@@ -35,12 +36,12 @@ def predict(X_TD: np.ndarray, trees: Mapping[str, np.ndarray]) -> np.ndarray:
             if np.array_equal(next_BM, node_BM):
                 break
             node_BM = next_BM
-        found_T[start : start + BLOCK_FRAMES] = value_MN[tree_M, node_BM].sum(axis=1)
-    return found_T
+        sum_T[start : start + BLOCK_FRAMES] = value_MN[tree_M, node_BM].sum(axis=1)
+    return sum_T
 
 
-def are_sound(trees: Mapping[str, np.ndarray], n_features: int) -> bool:
-    """Whether all that the nodes point at is there."""
+def are_valid(trees: Mapping[str, np.ndarray], n_features: int) -> bool:
+    """Return whether each feature and child that the nodes refer to exists."""
     n_nodes = trees["value"].shape[1]
     limits = {"feature": n_features, "left": n_nodes, "right": n_nodes}
     return all(np.all((trees[name] >= 0) & (trees[name] < limit)) for name, limit in limits.items())

@@ -151,7 +151,7 @@ def _checked(path: Path, entries: dict[str, np.ndarray]) -> Model:
     for name, shape in band_gains.shapes().items() if kind == "activity" else ():
         if model.arrays[name].shape != shape:
             raise ConfigError(f"{path}: its {name} is {model.arrays[name].shape}, not {shape}; train it again")
-    if kind == "activity" and not boosted_trees.are_sound(singing.trees_of(model.arrays), singing.n_features()):
+    if kind == "activity" and not boosted_trees.are_valid(singing.trees_of(model.arrays), singing.n_features()):
         raise ConfigError(f"{path}: its trees point at what is not there; train it again")
     return model
 

@@ -1,10 +1,17 @@
-"""Whether somebody sings in a frame, by two models that were trained on the same recordings and err in other places.
+"""Vocal activity of each frame from two trained models that make different errors.
 
-One is the network in `band_gains`, with two answers: log-odds that it learned from labels, in which the habits of the
-singers of the training are, and the level of the voice, which has none. The other are boosted trees over the levels in
-wide bands and the evidence of the training-free gate, around each frame. The area under the curve of an unseen singer
-(MIR-1K dev): `abjones` 0.973 by the log-odds, 0.980 with the level, 0.976 by the trees, 0.982 by all; `amy` 0.923,
-0.928, 0.924 and 0.933.
+The first is the network in `band_gains`. It predicts log-odds, which it learned from labels and which depend on the
+habits of the training singers, and the level of the voice, which does not. The second is a set of boosted trees over
+the levels in wide bands and the features of the untrained gate, in each frame and around it.
+
+Area under the curve for an unseen singer (MIR-1K dev):
+
+| features | `abjones` | `amy` |
+|---|--:|--:|
+| log-odds of the network | 0.973 | 0.923 |
+| with its level | 0.980 | 0.928 |
+| trees | 0.976 | 0.924 |
+| all | 0.982 | 0.933 |
 """
 
 from collections.abc import Mapping
@@ -14,40 +21,39 @@ import scipy.ndimage
 
 from . import band_gains, boosted_trees
 
-LEVEL_SAYS, TREES_SAY = 3.0, 1.0  # beside the log-odds; 2 to 8, and 0.5 to 3, give the same within 0.002
-N_WIDE = 10  # bands; 20 or 40 give no more, and take the trees longer
-LEVEL_AROUND = 9  # frames
-EVIDENCE_AROUND = (5, 15, 41, 101)  # frames
+LEVEL_WEIGHT, TREES_WEIGHT = 3.0, 1.0  # relative to the log-odds; 2 to 8 and 0.5 to 3 differ by less than 0.002
+N_WIDE_BANDS = 10  # 20 or 40 give the same, and make the trees slower
+LEVEL_CONTEXT_FRAMES = 9
+CONTEXT_FRAMES = (5, 15, 41, 101)
 
 
-def says(arrays: Mapping[str, np.ndarray], clues: band_gains.Clues) -> np.ndarray:
-    """What speaks for somebody singing, shape (T,): above 0 where it is more than what speaks against it.
+def log_odds(arrays: Mapping[str, np.ndarray], inputs: band_gains.NetworkInputs) -> np.ndarray:
+    """Return the log-odds that somebody sings, shape (T,), from the arrays of a model of kind "activity"."""
+    activity_T2 = band_gains.predict(arrays, inputs).activity_T2
+    trees = trees_of(arrays)
+    return activity_T2 @ [1, LEVEL_WEIGHT] + TREES_WEIGHT * boosted_trees.predict(features(inputs), trees)
 
-    ``arrays`` are those of a model of the activity.
+
+def features(inputs: band_gains.NetworkInputs) -> np.ndarray:
+    """Return the input features of the trees, shape (T, D), float32.
+
+    They are the level features of `band_gains.band_features` averaged over wide bands, their difference to the mean of
+    the frames around, the frame features, and means of the frame features over the frames around.
     """
-    *_, sung_T2 = band_gains.hear(arrays, clues)
-    return sung_T2 @ [1, LEVEL_SAYS] + TREES_SAY * boosted_trees.predict(features(clues), trees_of(arrays))
-
-
-def features(clues: band_gains.Clues) -> np.ndarray:
-    """What the trees hear in each frame, shape (T, D), float32.
-
-    Levels as `band_gains.maps` has them, in wide bands, in the frame and around against it; the evidence of the gate,
-    in the frame and around.
-    """
-    maps_TBC = band_gains.maps(clues.level_6TB, clues.f0_hz)[..., : len(clues.level_6TB)]
-    wide_TD = maps_TBC.reshape(len(maps_TBC), N_WIDE, -1, maps_TBC.shape[2]).mean(axis=2).reshape(len(maps_TBC), -1)
-    evidence_TD = band_gains.evidence(clues)
-    around = [scipy.ndimage.uniform_filter1d(evidence_TD, n, axis=0, mode="nearest") for n in EVIDENCE_AROUND]
-    change_TD = scipy.ndimage.uniform_filter1d(wide_TD, LEVEL_AROUND, axis=0, mode="nearest") - wide_TD
-    return np.hstack([wide_TD, change_TD, evidence_TD, *around])
+    bands_TBC = band_gains.band_features(inputs.level_6TB, inputs.f0_hz)[..., : len(inputs.level_6TB)]
+    n_frames, _, n_levels = bands_TBC.shape
+    wide_TD = bands_TBC.reshape(n_frames, N_WIDE_BANDS, -1, n_levels).mean(axis=2).reshape(n_frames, -1)
+    frames_TD = band_gains.frame_features(inputs)
+    around = [scipy.ndimage.uniform_filter1d(frames_TD, n, axis=0, mode="nearest") for n in CONTEXT_FRAMES]
+    change_TD = scipy.ndimage.uniform_filter1d(wide_TD, LEVEL_CONTEXT_FRAMES, axis=0, mode="nearest") - wide_TD
+    return np.hstack([wide_TD, change_TD, frames_TD, *around])
 
 
 def n_features() -> int:
-    """D of `features`."""
-    return 2 * 6 * N_WIDE + (1 + len(EVIDENCE_AROUND)) * band_gains.N_EVIDENCE
+    """Return the number of columns of `features`."""
+    return 2 * 6 * N_WIDE_BANDS + (1 + len(CONTEXT_FRAMES)) * band_gains.N_FRAME_FEATURES
 
 
 def trees_of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The trees among the arrays of a model, as `boosted_trees` takes them."""
+    """Return the arrays of the trees of a model, by the names that `boosted_trees` uses."""
     return {name: arrays[f"{name}_MN"] for name in boosted_trees.FIELDS}

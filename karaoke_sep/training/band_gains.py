@@ -1,8 +1,8 @@
-"""Training of the network in `band_gains`.
+"""Training of the network in `trained.band_gains`.
 
-It is asked for the least error of the vocals, in each recording against the error that the default leaves there, as
-what is gained counts in dB. Beside that it learns two things that the gains have in common: whether somebody sings,
-from labels, and how loud, from the true voice.
+The training minimises the squared error of the vocals, in each recording relative to the error of the untrained gate,
+because improvements count in dB. The network also learns two quantities that determine the gains: whether somebody
+sings, from labels, and the level of the true voice.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,32 +24,34 @@ from ..trained.network import Tape
 from ..types import Audio
 from .muon import Muon, Weights
 
-N_TOGETHER, EXCERPT_FRAMES = 3, 160  # excerpts of a step in each of two groups, and how long they are
-WARM_UP, AVERAGE_OF = 0.1, 0.99  # usual values; other schedules gave no more
+N_PER_GROUP, EXCERPT_FRAMES = 3, 160  # a step uses two groups of excerpts
+WARM_UP, AVERAGE_DECAY = 0.1, 0.99  # usual values; other schedules gave no more
 OUTPUTS = ("gains", "sung2")  # layers
-SUNG_WEIGHT, LEVEL_WEIGHT = 0.3, 0.2  # half of the first, or twice the second: AUC of `amy` -0.0008, -0.0007
+SUNG_WEIGHT, LEVEL_WEIGHT = 0.3, 0.2  # half of the first costs 0.0008 AUC for `amy`, twice the second 0.0007
 P_DROPPED = 0.1  # of the coarsest maps (Srivastava et al. 2014)
 TONE = 0.7  # standard deviation of a random tone of the mixture, in natural logarithms of power
-LEAST_ERROR = 0.02  # of the energy of the voice, lest a recording without accompaniment outweighs all; no other tried
-DIED = "a process of the training has died, maybe for want of memory; try --jobs 1"
+# Share of the energy of the voice that is added to the error of the untrained gate. Without it a recording without
+# accompaniment would outweigh all others. No other value was tried.
+MIN_ERROR = 0.02
+DIED = "a process of the training died, possibly because memory ran out; try --jobs 1"
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """What the network learns from a recording, in frames every 20 ms.
+class Example:
+    """A training example: a recording whose voice is known, in frames every 20 ms.
 
     Attributes
     ----------
-    clues : band_gains.Clues
-        Levels as float16, for those of all recordings are kept.
+    inputs : band_gains.NetworkInputs
+        The levels are float16, because those of all recordings are kept in memory.
     power_6TB : ndarray, shape (6, T, B), float32
-        Sums over each band of U U*, U R*, R R*, V U*, V R*, V V*, the spectra of the voice that was found, of the rest
-        and of the true voice: all that the error of any gains depends on.
+        Sums over each band of U U*, U R*, R R*, V U*, V R*, V V*, where U, R and V are the spectra of the voice
+        estimate, of the residual and of the true voice. The error of any gains depends on these sums alone.
     sung_T : ndarray of int, shape (T,)
-        1 where somebody sings, 0 where nobody does, -1 without a label.
+        1 where somebody sings, 0 where nobody sings, -1 where there is no label.
     """
 
-    clues: band_gains.Clues
+    inputs: band_gains.NetworkInputs
     power_6TB: np.ndarray
     sung_T: np.ndarray
 
@@ -59,52 +61,59 @@ class Lesson:
         return len(self.sung_T)
 
 
-def lesson(clues: band_gains.Clues, mixture: Audio, found: Audio, voice: Audio, sung_T: np.ndarray) -> Lesson:
-    """What is learned from a mixture whose voice is known, all (1, N) at `band_gains.RATE_HZ`."""
+def make_example(
+    inputs: band_gains.NetworkInputs, mixture: Audio, estimate: Audio, voice: Audio, sung_T: np.ndarray
+) -> Example:
+    """Return the training example of a mixture, its voice estimate and its true voice.
+
+    All three sounds have the shape (1, N) and the rate `band_gains.RATE_HZ`.
+    """
     scale = np.float32(1 / np.sqrt(np.mean(mixture.samples**2, dtype=float) + 1e-12))
-    sounds = [found.samples, mixture.samples - found.samples, voice.samples]
+    sounds = [estimate.samples, mixture.samples - estimate.samples, voice.samples]
     spectra = [stft(Audio(scale * s, mixture.rate_hz), band_gains.LONG_MS, band_gains.HOP_MS) for s in sounds]
     U_TF, R_TF, V_TF = (spectrum.values[0].T for spectrum in spectra)
     pairs = ((U_TF, U_TF), (U_TF, R_TF), (R_TF, R_TF), (V_TF, U_TF), (V_TF, R_TF), (V_TF, V_TF))
     power_6TB = np.stack([band_gains.band_sums((A * B.conj()).real, spectra[0]) for A, B in pairs])
-    return Lesson(clues._replace(level_6TB=clues.level_6TB.astype(np.float16)), power_6TB, sung_T)
+    return Example(inputs._replace(level_6TB=inputs.level_6TB.astype(np.float16)), power_6TB, sung_T)
 
 
 class Excerpt(NamedTuple):
-    """A part of a lesson.
+    """An excerpt of a training example.
 
     Attributes
     ----------
-    clues : band_gains.Clues
+    inputs : band_gains.NetworkInputs
     power_6TB : ndarray, shape (6, T, B)
-        Against the error of a frame that the default leaves in the lesson.
+        Divided by the mean error of a frame of the example with the untrained gate.
     sung_T, level_T : ndarray, shape (T,)
-        See `Lesson` and `target_level`.
+        See `Example` and `target_level`.
     offset_B : ndarray, shape (B,)
-        Another tone of the recording, see `band_gains.maps`.
-    heard_C : ndarray, shape (C,)
-        Factors on the coarsest maps.
+        Random tone of the recording, see `band_gains.band_features`.
+    dropout_C : ndarray, shape (C,)
+        Dropout mask of the coarsest maps.
     """
 
-    clues: band_gains.Clues
+    inputs: band_gains.NetworkInputs
     power_6TB: np.ndarray
     sung_T: np.ndarray
     level_T: np.ndarray
     offset_B: np.ndarray
-    heard_C: np.ndarray
+    dropout_C: np.ndarray
 
 
-def error(voice_TB, rest_TB, power_6TB) -> np.ndarray:
-    """|V - g U - h R|^2 in each band, shape (T, B)."""
+def error(voice_TB, residual_TB, power_6TB) -> np.ndarray:
+    """Return the squared error |V - g U - h R|^2 of gains g and h in each band, shape (T, B)."""
     uu, ur, rr, vu, vr, vv = power_6TB
-    return voice_TB**2 * uu + 2 * voice_TB * rest_TB * ur + rest_TB**2 * rr - 2 * (voice_TB * vu + rest_TB * vr) + vv
+    cross = 2 * (voice_TB * vu + residual_TB * vr)
+    return voice_TB**2 * uu + 2 * voice_TB * residual_TB * ur + residual_TB**2 * rr - cross + vv
 
 
-def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Callable[[int], None]) -> Weights:
-    """Weights of the network, learned from random excerpts, and averaged over the last steps.
+def train(examples: list[Example], n_steps: int, seed: int, n_jobs: int, on_step: Callable[[int], None]) -> Weights:
+    """Train the network on random excerpts, and return its weights averaged over the last steps.
 
-    ``tell`` is called with the number of each step. The result does not depend on ``n_jobs``, the number of processes:
-    the excerpts of a step are computed in the same groups, and their slopes added in the same order.
+    ``on_step`` is called with the number of each step. The result does not depend on the number of processes,
+    ``n_jobs``: the excerpts of a step are always computed in the same two groups, and their gradients added in the same
+    order.
 
     Raises
     ------
@@ -112,27 +121,28 @@ def train(lessons: list[Lesson], n_steps: int, seed: int, n_jobs: int, tell: Cal
         If a process dies.
     """
     first, *others = np.random.default_rng(seed).spawn(3)
-    weights = start_weights(first)
-    muon = Muon(weights, [f"{name}_kernel" for name in band_gains.layers() if name not in OUTPUTS])
+    weights = initial_weights(first)
+    optimiser = Muon(weights, [f"{name}_kernel" for name in band_gains.layers() if name not in OUTPUTS])
     average = {name: np.zeros_like(w) for name, w in weights.items()}
-    excerpts = Excerpts(lessons)
-    ours, theirs = (partial(slopes_of_random, excerpts, N_TOGETHER, rng) for rng in others)
+    excerpts = Excerpts(examples)
+    ours, theirs = (partial(random_gradients, excerpts, N_PER_GROUP, rng) for rng in others)
     with one_thread(), _beside(theirs, n_jobs) as begin:
         for step in range(1, n_steps + 1):
             wait = begin(weights)
-            slopes = add(ours(weights), wait())  # their size does not matter to Muon and Adam
-            weights = muon.step(weights, slopes, pace(step / n_steps))
+            gradients = add(ours(weights), wait())  # a sum, since Muon and Adam do not depend on the scale
+            weights = optimiser.step(weights, gradients, learning_rate(step / n_steps))
             for name, w in weights.items():
-                average[name] += np.float32(max(1 - AVERAGE_OF, 1 / step)) * (w - average[name])
-            tell(step)
+                average[name] += np.float32(max(1 - AVERAGE_DECAY, 1 / step)) * (w - average[name])
+            on_step(step)
     return average
 
 
 @contextmanager
 def _beside(function: Callable, n_jobs: int) -> Iterator[Callable[..., Callable]]:
-    """Gives a function that begins another, in a process of its own if there may be one, and gives one that waits.
+    """Give a function that starts a call of ``function``, and returns a function that waits for its result.
 
-    NumPy's operations on an excerpt are too short for threads, which wait for one another more than they compute.
+    The call runs in a process of its own if ``n_jobs`` allows one. Threads would not help: NumPy's operations on an
+    excerpt are so short that the threads would mostly wait for each other.
     """
     if n_jobs == 1:
         yield lambda *args: partial(function, *args)
@@ -149,92 +159,101 @@ def _unless_dead(function: Callable, *args):
 
 
 def add(*parts: Weights) -> Weights:
-    """Sum of slopes, in their order."""
+    """Return the sum of gradients, added in the given order."""
     first, *rest = parts
     total = dict(first)
     for part in rest:
-        total = {name: slope + part[name] for name, slope in total.items()}
+        total = {name: gradient + part[name] for name, gradient in total.items()}
     return total
 
 
-def pace(done: float) -> float:
-    """Share of the highest learning rate, when so much of the training is done: up in a line, down along a cosine."""
-    if done < WARM_UP:
-        return max(done / WARM_UP, 0.04)
-    return 0.5 * (1 + np.cos(np.pi * (done - WARM_UP) / (1 - WARM_UP)))
+def learning_rate(progress: float) -> float:
+    """Return the learning rate relative to its maximum: a linear warm-up, then a half cosine; progress is 0..1."""
+    if progress < WARM_UP:
+        return max(progress / WARM_UP, 0.04)
+    return 0.5 * (1 + np.cos(np.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
-def start_weights(rng: np.random.Generator) -> Weights:
-    """Random kernels (uniform, as wide as their inputs are many), but none for the gains: these begin as the gate's."""
+def initial_weights(rng: np.random.Generator) -> Weights:
+    """Return random weights, uniform within 1 / sqrt(number of inputs).
+
+    The layer of the gains starts at zero, so that the gains start as those of the untrained gate.
+    """
     weights = {}
     for name, shape in band_gains.layers().items():
-        reach = 0 if name == "gains" else 1 / np.sqrt(np.prod(shape[:3]))
-        weights[f"{name}_kernel"] = rng.uniform(-reach, reach, shape).astype(np.float32)
+        limit = 0 if name == "gains" else 1 / np.sqrt(np.prod(shape[:3]))
+        weights[f"{name}_kernel"] = rng.uniform(-limit, limit, shape).astype(np.float32)
         weights[f"{name}_bias"] = np.zeros(shape[3], np.float32)
     return weights
 
 
-def target_level(each: Lesson) -> np.ndarray:
-    """Level of the true voice in each frame, (T,): 1 for the loud ones, 1 less for each 17 dB, at least -2."""
-    log_power_T = np.log(each.power_6TB[5].sum(axis=1) + band_gains.SMALL)
+def target_level(example: Example) -> np.ndarray:
+    """Return the level of the true voice, shape (T,): 1 in loud frames, 1 less for every 17 dB below, at least -2."""
+    log_power_T = np.log(example.power_6TB[5].sum(axis=1) + band_gains.POWER_FLOOR)
     return np.maximum(log_power_T - np.percentile(log_power_T, 95), -12) / 4 + 1
 
 
-def default_error(each: Lesson) -> float:
-    """Mean error of a frame with the training-free gate."""
-    voice_TB = np.broadcast_to(each.clues.gate_T[:, None], each.power_6TB.shape[1:])
-    left = error(voice_TB, 0 * voice_TB, each.power_6TB).sum() + LEAST_ERROR * each.power_6TB[5].sum()
-    return float(left) / each.n_frames
+def untrained_error(example: Example) -> float:
+    """Return the mean error of a frame with the untrained gate."""
+    voice_TB = np.broadcast_to(example.inputs.gate_T[:, None], example.power_6TB.shape[1:])
+    total = error(voice_TB, 0 * voice_TB, example.power_6TB).sum() + MIN_ERROR * example.power_6TB[5].sum()
+    return float(total) / example.n_frames
 
 
 class Excerpts:
-    """Random excerpts of lessons."""
+    """Random excerpts of training examples."""
 
-    def __init__(self, lessons: list[Lesson]):
-        self._lessons = lessons
-        self._levels = [target_level(each) for each in lessons]
-        self._scales = [1 / (default_error(each) + 1e-12) for each in lessons]
-        n_frames = np.array([each.n_frames for each in lessons], float)
-        self._share = n_frames / n_frames.sum()
+    def __init__(self, examples: list[Example]):
+        self._examples = examples
+        self._levels = [target_level(example) for example in examples]
+        self._scales = [1 / (untrained_error(example) + 1e-12) for example in examples]
+        n_frames = np.array([example.n_frames for example in examples], float)
+        self._probabilities = n_frames / n_frames.sum()
 
     def draw(self, rng: np.random.Generator) -> Excerpt:
-        """One of a random lesson, in another tone and without some maps."""
-        index = rng.choice(len(self._lessons), p=self._share)
-        each = self._lessons[index]
-        length = min(EXCERPT_FRAMES, each.n_frames // 4 * 4)  # whole cells of the coarsest map
-        start = rng.integers(each.n_frames - length + 1)
-        part = slice(start, start + length)
+        """Return an excerpt of a random example, with a random tone and a random dropout mask."""
+        index = rng.choice(len(self._examples), p=self._probabilities)
+        example = self._examples[index]
+        length = min(EXCERPT_FRAMES, example.n_frames // 4 * 4)  # whole cells of the coarsest map
+        start = rng.integers(example.n_frames - length + 1)
+        frames = slice(start, start + length)
         offset_B = np.interp(np.linspace(0, 5, band_gains.N_BANDS), np.arange(6), TONE * rng.standard_normal(6))
-        heard_C = (rng.random(band_gains.N_COARSE) >= P_DROPPED) / (1 - P_DROPPED)
+        dropout_C = (rng.random(band_gains.N_COARSE) >= P_DROPPED) / (1 - P_DROPPED)
         return Excerpt(
-            each.clues.cut(part),
-            each.power_6TB[:, part] * np.float32(self._scales[index]),
-            each.sung_T[part],
-            self._levels[index][part],
+            example.inputs.at(frames),
+            example.power_6TB[:, frames] * np.float32(self._scales[index]),
+            example.sung_T[frames],
+            self._levels[index][frames],
             offset_B.astype(np.float32),
-            heard_C.astype(np.float32),
+            dropout_C.astype(np.float32),
         )
 
 
-def slopes_of_random(excerpts: Excerpts, n: int, rng: np.random.Generator, weights: Weights) -> Weights:
-    """Slope of the loss of a group of excerpts with respect to each of the weights."""
+def random_gradients(excerpts: Excerpts, n: int, rng: np.random.Generator, weights: Weights) -> Weights:
+    """Return the gradients of the loss of ``n`` random excerpts with respect to each weight."""
     memory.keep_freed()
     with one_thread():
-        return add(*(slopes_of(weights, excerpts.draw(rng)) for _ in range(n)))
+        return add(*(gradients_of(weights, excerpts.draw(rng)) for _ in range(n)))
 
 
-def slopes_of(weights: Weights, excerpt: Excerpt) -> Weights:
-    """Slope of the part of an excerpt in the loss."""
-    clues = excerpt.clues
-    maps_TBC = band_gains.maps(clues.level_6TB, clues.f0_hz, excerpt.offset_B)
-    tape = Tape(learn=True)
-    raw_TB2, sung_T12 = band_gains.network(tape, weights, maps_TBC, band_gains.evidence(clues), excerpt.heard_C)
-    voice_TB, rest_TB = band_gains.as_gains(raw_TB2, clues.gate_T)
+def gradients_of(weights: Weights, excerpt: Excerpt) -> Weights:
+    """Return the gradients of the loss of an excerpt with respect to each weight."""
+    inputs = excerpt.inputs
+    bands_TBC = band_gains.band_features(inputs.level_6TB, inputs.f0_hz, excerpt.offset_B)
+    frames_TD = band_gains.frame_features(inputs)
+    tape = Tape(recording=True)
+    output_TB2, activity_T12 = band_gains.network(tape, weights, bands_TBC, frames_TD, excerpt.dropout_C)
+    voice_TB, residual_TB = band_gains.gains_from_outputs(output_TB2, inputs.gate_T)
     uu, ur, rr, vu, vr, _ = excerpt.power_6TB
-    of_voice_TB = 2 * (voice_TB * uu + rest_TB * ur - vu) * voice_TB * (1 - voice_TB / np.float32(band_gains.MAX_GAIN))
-    of_rest_TB = 2 * (rest_TB * rr + voice_TB * ur - vr) * rest_TB * (1 - rest_TB)
-    off_sung_T = np.where(excerpt.sung_T >= 0, scipy.special.expit(sung_T12[:, 0, 0]) - excerpt.sung_T, 0)
-    off_level_T = np.clip((sung_T12[:, 0, 1] - excerpt.level_T) / 0.3, -1, 1)  # Huber's
-    of_sung_T2 = np.stack([SUNG_WEIGHT * off_sung_T, LEVEL_WEIGHT * off_level_T], axis=1).astype(np.float32)
-    slopes = tape.slopes([(raw_TB2, np.stack([of_voice_TB, of_rest_TB], axis=-1)), (sung_T12, of_sung_T2[:, None])])
-    return {name: slopes[id(w)] for name, w in weights.items()}
+    relative_TB = voice_TB / np.float32(band_gains.MAX_GAIN)
+    of_voice_TB = 2 * (voice_TB * uu + residual_TB * ur - vu) * voice_TB * (1 - relative_TB)
+    of_residual_TB = 2 * (residual_TB * rr + voice_TB * ur - vr) * residual_TB * (1 - residual_TB)
+    sung_error_T = np.where(excerpt.sung_T >= 0, scipy.special.expit(activity_T12[:, 0, 0]) - excerpt.sung_T, 0)
+    level_error_T = np.clip((activity_T12[:, 0, 1] - excerpt.level_T) / 0.3, -1, 1)  # gradient of Huber's loss
+    of_activity_T2 = np.stack([SUNG_WEIGHT * sung_error_T, LEVEL_WEIGHT * level_error_T], axis=1).astype(np.float32)
+    of_outputs = [
+        (output_TB2, np.stack([of_voice_TB, of_residual_TB], axis=-1)),
+        (activity_T12, of_activity_T2[:, None]),
+    ]
+    gradients = tape.gradients(of_outputs)
+    return {name: gradients[id(w)] for name, w in weights.items()}

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from .. import __version__
 from ..files import atomic
+from ..processes.threads import one_thread
 from ..trained import models
 from .dataset import Piece
 from .nmf import Settings, State, advance
@@ -84,7 +84,7 @@ def fingerprint(pieces: list[Piece], settings: Settings) -> str:
 
 
 def _one(pieces, side, settings, state):
-    with threadpool_limits(1):  # BLAS rounds differently with another number of threads
+    with one_thread():
         return side, advance(pieces, side, settings, state)
 
 

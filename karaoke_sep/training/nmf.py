@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..dsp.kl_nmf import EPS
 from ..dsp.stft import fast_even_length, stft
 from ..errors import InputError
 from ..recording import mono_mix
 from ..trained import models
-from ..trained.bases import EPS, activations, normalised
+from ..trained.bases import activations, normalised
 from ..types import Audio
 from .dataset import SIDES, Piece, singers_of
 from .remix import faster
