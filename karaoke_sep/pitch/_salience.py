@@ -2,8 +2,8 @@
 
 A whitened, compressed spectrum is summed over the partials of each candidate, with falling weights (Hermes 1988;
 Klapuri 2006). Half of the spectrum midway between the partials is subtracted: the odd "partials" of a candidate an
-octave too low lie there and cancel. Without that subtraction octave errors dominate (raw pitch accuracy 0.25 instead of 0.57 on
-unenhanced mixtures, MIR-1K dev).
+octave too low lie there and cancel. Without that subtraction octave errors dominate (raw pitch accuracy 0.25 instead of
+0.57 on unenhanced mixtures, MIR-1K dev).
 """
 
 from dataclasses import dataclass
