@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sounds import cents, noise, partials_of, silence, voice
 
-from karaoke_sep.pitch._salience import Followed, Params, comb_weights, judged, pitch_grid_hz, salience
-from karaoke_sep.types import Audio
+from karaoke_sep.pitch import _salience
+from karaoke_sep.pitch._salience import Params, comb_weights, judged, pitch_grid_hz, salience
+from karaoke_sep.types import Audio, Salience
 
 NUMBER = np.arange(1, 21)
 SPECTRA = {
@@ -117,3 +118,11 @@ def test_a_track_that_stands_out_less_is_less_likely_sung():
     assert np.all(np.diff(voicings) > 0)
     assert voicings[0] < 0.1
     assert voicings[-1] > 0.7
+
+
+def test_smoothing_keeps_the_mean_and_its_width():
+    impulse = np.zeros(401)
+    impulse[200] = 1
+    spread = _salience.smooth(impulse, 12.0)
+    assert spread.sum() == pytest.approx(1)
+    assert np.sqrt(np.sum(spread * (np.arange(401) - 200.0) ** 2)) == pytest.approx(12, rel=0.01)
