@@ -99,7 +99,7 @@ def made(song, tmp_path_factory):
 
 def test_the_command_writes_the_accompaniment_with_the_tags_of_the_song(song, made, demo):
     samples, info = made("--format", "flac")
-    assert (info.tags, info.subtype) == ({"title": "A title", "artist": "Somebody"}, "PCM_16")
+    assert (info.tags, info.subtype) == ({"title": "A title (karaoke)", "artist": "Somebody"}, "PCM_16")
     truth = demo(RATE_HZ, 3.0).accompaniment.samples.mean(axis=0)
     assert sdr_db(truth, samples[0]) > sdr_db(truth, reading.read(song)[0].samples[0]) + 6  # dB
 

@@ -30,6 +30,10 @@ class Order:
     container : {"wav", "flac", "mp3", "ogg"}
     subtype : str, optional
         Sample format; that of the input by default.
+    bitrate_kbps : int, optional
+        Of MP3 and OGG, kbit/s; see `writing.DEFAULT_KBPS`.
+    stream : int, optional
+        Number of the sound that is taken from each file that holds several, from 1; the default one otherwise.
     clip : {"clamp", "rescale", "float"}
         See `stem_rounding.fit_stems`.
     layout : {"mixture", "mir1k"}
@@ -55,6 +59,8 @@ class Order:
     contours: Path | None = None
     bends: bool = True
     karaoke: backing.Params = field(default_factory=backing.Params)
+    bitrate_kbps: int | None = None
+    stream: int | None = None
 
     @property
     def sounds(self) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ def plan(
         raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
     if order.clip == "float" and order.container != "wav":
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
+    if order.bitrate_kbps and (order.container not in writing.DEFAULT_KBPS or order.subtype == "OPUS"):
+        raise ConfigError("--bitrate: it is for --format mp3 and for Vorbis in --format ogg only")
     _check_extras(order)
     check_room(order.output, 0)
     found, faults = find_inputs(inputs, order.output)
@@ -104,7 +106,7 @@ def _job(
     config: Config,
     overwrite: bool,
 ) -> Job:
-    info = sound_info.probe(source)
+    info = sound_info.probe(source, order.stream)
     try:
         # A sound whose header does not tell its length may be long enough.
         check_form(info.n_channels, info.rate_hz, info.rate_hz if info.n_samples is None else info.n_samples)
@@ -118,10 +120,8 @@ def _job(
     contour = contour_of(source, parent, order.contours)
     settings = [fingerprint_of(config), order.container, order.clip, order.layout, *pipeline.model_marks(config)]
     if order.sounds:
-        try:
-            settings.append(writing.output_subtype(info, order.container, order.subtype))
-        except InputError as err:
-            raise InputError(f"{source}: {err}") from None
+        settings.append(writing.output_subtype(info, order.container, order.subtype))
+    settings += [f"{name} {value}" for name, value in (("kbps", order.bitrate_kbps), ("stream", order.stream)) if value]
     if "notes" in order.products and not order.bends:
         settings.append("no bends")
     if "karaoke" in order.products:

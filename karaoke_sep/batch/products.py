@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import numpy as np
 from .. import backing, notes
 from ..config import Config
 from ..errors import InputError
-from ..files import atomic, contours, midi, stem_rounding, ultrastar, writing
+from ..files import atomic, contours, midi, stem_rounding, tags, ultrastar, writing
+from ..files.adaptation import adaptation
+from ..files.tags import Tags
 from ..recording import Combination, blocks
 from .jobs import Job, Order, Outcome
 from .separation import Separated, separate
 from .sidecar import story, write_sidecar
+from .silence import VocalsCheck
 
 
 def make(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None) -> Outcome:
@@ -38,23 +42,23 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
     _write_notes(job, order, separated)
     if "picture" in job.targets:
         _write_picture(job.targets["picture"], separated, config)
-    levels_db, note = _write_sounds(job, order, separated) if order.sounds else ({}, "")
+    levels_db, told = _write_sounds(job, order, separated) if order.sounds else ({}, [])
     if job.sidecar:
         outputs = {product: path.stat().st_size for product, path in job.targets.items()}
         write_sidecar(job, job.sidecar, outputs, story(job, job.sidecar, order, config, separated.seconds))
     return Outcome(
         job.source,
         "done",
-        warnings=(*separated.warnings, *((f"{job.source}: {note}",) if note else ())),
+        warnings=(*separated.warnings, *(f"{job.source}: {note}" for note in told)),
         paths=tuple(job.targets.values()),
         seconds=separated.seconds,
         levels_db=levels_db,
     )
 
 
-def _write_sounds(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float], str]:
-    """Write the sounds block by block; return their RMS levels, dB re full scale, and a note on clipping."""
-    song = separated.song
+def _write_sounds(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float], list[str]]:
+    """Write the sounds block by block; return their RMS levels, dB re full scale, and notes for the user."""
+    check, about, song = VocalsCheck(), _tags(job, order), separated.song
     subtype = writing.output_subtype(job.info, order.container, order.subtype)
     fit = stem_rounding.fit_for(_pairs(separated, order), subtype, order.clip)
     shape = (song.n_channels, round(song.n_samples / order.karaoke.tempo_ratio))
@@ -64,14 +68,25 @@ def _write_sounds(job: Job, order: Order, separated: Separated) -> tuple[dict[st
 
         def pieces(name=name, squares=squares):
             for mixture, vocals in _pairs(separated, order):
+                if name == "vocals":
+                    check.add(mixture, vocals)
                 samples = fit.stems(mixture, vocals)["accompaniment" if name == "karaoke" else name]
                 squares.append(_energy(samples))
                 yield samples
 
-        target, tags = job.targets[name], job.info.tags
-        writing.write_blocks(target, pieces(), shape, song.rate_hz, order.container, fit.subtype, tags)
+        form = (order.container, fit.subtype, about, order.bitrate_kbps)
+        writing.write_blocks(job.targets[name], pieces(), shape, song.rate_hz, *form)
         levels_db[name] = float(10 * np.log10(sum(squares) / max(math.prod(shape), 1) + 1e-20))
-    return levels_db, fit.note
+    written = adaptation(song.rate_hz, song.n_channels, order.container, fit.subtype)
+    return levels_db, [note for note in (fit.note, written.note, check.warning) if note]
+
+
+def _tags(job: Job, order: Order) -> Tags:
+    """Return the tags of the song; the title of a backing track says that it is one."""
+    found = tags.read(job.source, job.info.tags)
+    if "karaoke" not in order.products:
+        return found
+    return replace(found, text={**found.text, "title": f"{found.text.get('title', job.source.stem)} (karaoke)"})
 
 
 def _pairs(separated: Separated, order: Order) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -96,8 +111,8 @@ def _write_notes(job: Job, order: Order, separated: Separated) -> None:
         with atomic.whole_file(path) as part:
             part.write_bytes(midi.encode(found, separated.track if order.bends else None))
     if path := job.targets.get("ultrastar"):
-        tags = {"title": job.source.stem, "artist": "unknown"} | job.info.tags
-        text = ultrastar.encode(found, tags["title"], tags["artist"], job.source.name)
+        known = {"title": job.source.stem, "artist": "unknown"} | job.info.tags
+        text = ultrastar.encode(found, known["title"], known["artist"], job.source.name)
         with atomic.whole_file(path) as part:
             part.write_bytes(text.encode("utf-8", "surrogateescape"))  # file names need not be UTF-8
 

@@ -66,8 +66,8 @@ def separate(
 def _read(job: Job, order: Order, config: Config, files: ExitStack) -> tuple[Samples, tuple[str, ...]]:
     limit, _ = max_samples(job, order, config)
     if not is_long(job, config):
-        return reading.read(job.source, limit)
-    song, warnings = reading.read_to_disk(job.source, job.folder, limit)
+        return reading.read(job.source, limit, stream=order.stream)
+    song, warnings = reading.read_to_disk(job.source, job.folder, limit, stream=order.stream)
     return files.enter_context(song), warnings
 
 

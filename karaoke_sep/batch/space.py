@@ -30,7 +30,7 @@ def max_samples(job: Job, order: Order, config: Config) -> tuple[float, str]:
 def stem_bytes(job: Job, order: Order) -> int:
     """Size of a sample in all stems together, at most."""
     subtype = writing.output_subtype(job.info, order.container, order.subtype)
-    return len(order.sounds) * (1 if order.container in ("mp3", "ogg") else sample_formats.sample_bytes(subtype))
+    return len(order.sounds) * (2 if order.container in ("mp3", "ogg") else sample_formats.sample_bytes(subtype))
 
 
 def scratch_bytes(info: SoundInfo, order: Order) -> int:

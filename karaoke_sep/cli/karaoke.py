@@ -18,6 +18,7 @@ from .options import (
     format_options,
     inputs_argument,
     running_options,
+    stream_option,
 )
 from .running import run_jobs
 
@@ -85,6 +86,7 @@ def _parse_strength(ctx: click.Context, param: click.Parameter, text: str | None
     show_default=True,
     help="Name the outputs by this template; {file} is the name of the input with its suffix.",
 )
+@stream_option
 @format_options
 @running_options
 def karaoke(
@@ -98,7 +100,9 @@ def karaoke(
     tempo_ratio: float,
     extras: Extras,
     name: str,
+    stream: int | None,
     container: str,
+    bitrate_kbps: int | None,
     subtype: str | None,
     clip: str,
     **run: Any,
@@ -122,6 +126,8 @@ def karaoke(
         clip,
         contours=contours,
         bends=extras.bends,
+        bitrate_kbps=bitrate_kbps,
+        stream=stream,
         karaoke=Params(level_db, key_semitones, tempo_ratio),
     )
     run_jobs(inputs, order, config, **run)

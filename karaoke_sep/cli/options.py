@@ -127,6 +127,13 @@ layout_option = choice_option(
     "separated.",
 )
 
+stream_option = click.option(
+    "--stream",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Read the N-th sound of a file that holds several.  [default: the one that players choose]",
+)
+
 contours_option = click.option(
     "--pitch-file",
     "contours",
@@ -137,6 +144,13 @@ contours_option = click.option(
 
 format_options = together(
     choice_option("--format container", catalogue.CONTAINERS, "wav", "Set the file format of the sounds."),
+    click.option(
+        "--bitrate",
+        "bitrate_kbps",
+        type=click.IntRange(32, 500),
+        metavar="KBITS",
+        help="Set the bit rate of MP3 and OGG files in kbit/s, 32 to 500.  [default: 320 for mp3, 256 for ogg]",
+    ),
     click.option(
         "--subtype",
         metavar="NAME",

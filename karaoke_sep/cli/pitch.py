@@ -13,6 +13,7 @@ from .options import (
     inputs_argument,
     layout_option,
     running_options,
+    stream_option,
 )
 from .running import run_jobs
 
@@ -30,8 +31,17 @@ from .running import run_jobs
     "csv",
     "Set the file format. csv: time, frequency and voicing. pv: MIR-1K, one semitone number every 20 ms.",
 )
+@stream_option
 @running_options
-def pitch(inputs: tuple[Path, ...], output: Path, chosen: ConfigChoice, layout: str, suffix: str, **run: Any) -> None:
+def pitch(
+    inputs: tuple[Path, ...],
+    output: Path,
+    chosen: ConfigChoice,
+    layout: str,
+    suffix: str,
+    stream: int | None,
+    **run: Any,
+) -> None:
     """Write only the pitch contour of each INPUT, OUTPUT/<track>.csv.
 
     Correct a contour by hand and give it back with karaoke-sep separate --pitch-file. The paths of the contours are
@@ -40,5 +50,5 @@ def pitch(inputs: tuple[Path, ...], output: Path, chosen: ConfigChoice, layout: 
     from ..batch import Order
 
     config, _ = chosen.load()
-    order = Order(output, ("pitch",), "{parent}/{track}", layout=layout, contour_suffix=f".{suffix}")
+    order = Order(output, ("pitch",), "{parent}/{track}", layout=layout, contour_suffix=f".{suffix}", stream=stream)
     run_jobs(inputs, order, config, **run)

@@ -18,6 +18,7 @@ from .options import (
     inputs_argument,
     layout_option,
     running_options,
+    stream_option,
 )
 from .running import run_jobs
 
@@ -38,6 +39,7 @@ from .running import run_jobs
     show_default=True,
     help="Name the outputs by this template; {file} is the name of the input with its suffix.",
 )
+@stream_option
 @format_options
 @running_options
 def separate(
@@ -49,7 +51,9 @@ def separate(
     stem: str | None,
     extras: Extras,
     name: str,
+    stream: int | None,
     container: str,
+    bitrate_kbps: int | None,
     subtype: str | None,
     clip: str,
     **run: Any,
@@ -74,5 +78,7 @@ def separate(
         layout,
         contours=contours,
         bends=extras.bends,
+        bitrate_kbps=bitrate_kbps,
+        stream=stream,
     )
     run_jobs(inputs, order, config, **run)

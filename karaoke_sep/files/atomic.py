@@ -1,8 +1,9 @@
-"""Files that appear under their name when they are whole."""
+"""Write files that appear under their name when they are whole."""
 
 import glob
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,38 +12,76 @@ import soundfile
 
 from ..errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be removed
+    fcntl = None  # type: ignore[assignment]
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; the file takes its place once it is whole and on the disk.
+    """Give a path beside ``path`` to write to; the file takes its place once it is whole and on the disk.
+
+    The part file is new and has a name that nobody can guess, so that no link that others planted is followed. It
+    stays locked while it is written, so that `remove_parts` of another run leaves it alone.
 
     Raises
     ------
     OutputError
         When it cannot be written; ``path`` is then what it was before.
     """
-    # A process that was orphaned may still be writing to its own part.
-    part = path.with_name(f".part-{os.getpid()}-{_mark(path)}")
+    part, descriptor = None, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part, descriptor = _new_part(path)
         yield part
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
+        os.fsync(descriptor)
+        if fcntl is None:
+            os.close(descriptor)
+            descriptor = None
         os.replace(part, path)
     except (OSError, soundfile.SoundFileError) as err:
         reason = getattr(err, "strerror", None) or getattr(err, "error_string", None) or str(err)
         raise OutputError(f"{path}: cannot be written ({reason.rstrip('.').lower()})") from None
     finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)
+        if part is not None:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what stopped processes left of ``path``. No pattern for stems matches these files."""
+    """Remove what stopped processes left of ``path``; no pattern for stems matches these files."""
     for part in path.parent.glob(f".part-*-{glob.escape(_mark(path))}"):
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # a live process holds it, or another one has removed it already
+            descriptor = os.open(part, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                _lock(descriptor)
+                part.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _new_part(path: Path) -> tuple[Path, int]:
+    """Create and lock a part file; its path and its open descriptor."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    while True:
+        part = path.with_name(f".part-{secrets.token_hex(8)}-{_mark(path)}")
+        descriptor = os.open(part, flags, 0o666)
+        with suppress(OSError):
+            _lock(descriptor)
+            os.stat(part)  # another run may have removed it before it was locked
+            return part, descriptor
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file for this process; OSError when another one holds it."""
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _mark(path: Path) -> str:
-    """Something short for a name that may have no room left for a prefix."""
+    """Give something short for a name that may have no room left for a prefix."""
     return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] + path.suffix

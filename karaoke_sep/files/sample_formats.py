@@ -1,10 +1,15 @@
-"""Sample formats, as libsndfile names them, and what is true of each."""
+"""Sample formats, as libsndfile names them, and what is true of each.
+
+A format that is not one of libsndfile's, such as ``AAC``, is that of a lossy codec which ffmpeg decodes.
+"""
 
 import re
 
 INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 EVEN = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
-LOSSY = re.compile("VORBIS|OPUS|MPEG")
+# 8-bit WAV files are unsigned, and ALAC is integers.
+KEPT = {"PCM_S8": "PCM_U8", "ALAC_16": "PCM_16", "ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32"}
+_UNEVEN = re.compile("LAW|ADPCM|DPCM|GSM|G72|DWVW")
 
 
 def sample_bytes(subtype: str) -> int:
@@ -19,4 +24,9 @@ def is_wide(subtype: str) -> bool:
 
 def is_uneven(subtype: str) -> bool:
     """Return whether the steps of a format are uneven, as those of A-law, u-law and ADPCM are."""
-    return subtype not in EVEN and not LOSSY.search(subtype)
+    return bool(_UNEVEN.search(subtype))
+
+
+def is_lossy(subtype: str) -> bool:
+    """Return whether a format holds what a lossy codec left, such as MP3, Vorbis or AAC."""
+    return not (subtype in EVEN or subtype in KEPT or is_uneven(subtype))

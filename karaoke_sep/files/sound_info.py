@@ -1,40 +1,44 @@
 """Read the headers of sound files.
 
-libsndfile reads it (WAV, FLAC, OGG, MP3, AIFF, CAF, ...); for what it does not know (m4a, aac, wma, webm, video) an
-ffmpeg on the PATH does.
+libsndfile reads those of WAV, FLAC, OGG, MP3, AIFF, CAF and others. What it does not know (m4a, aac, wma, webm, video)
+an ffmpeg on the PATH reads.
 """
 
-import json
+import math
 import os
 import re
-import shutil
 import stat
-import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
 from ..errors import InputError
-from . import ffmpeg
+from . import ffmpeg, libsndfile
 from .sample_formats import EVEN, sample_bytes
 
 # What a search through a folder takes for sound; a file named by the user is read whatever its name.
 SUFFIXES = frozenset(
     f".{name}"
     for names in (
-        ("wav", "wave", "rf64", "w64", "flac", "ogg", "oga", "opus", "mp3", "mp2", "aif", "aiff", "aifc", "caf", "au"),
-        ("m4a", "m4b", "mp4", "aac", "wma", "webm", "mkv", "mka", "mov", "ac3", "ape", "wv"),  # by way of ffmpeg
+        "wav wave rf64 w64 flac ogg oga opus mp3 mp2 aif aiff aifc caf au",
+        "m4a m4b aac ac3 eac3 dts wma ape wv tta tak mpc amr mka spx",  # these and the next through ffmpeg
+        "mp4 m4v mov mkv webm avi mpg mpeg vob flv wmv ts m2ts mts 3gp ogv",
     )
-    for name in names
+    for name in names.split()
 )
 TAGS = ("title", "artist", "album", "tracknumber", "date", "genre", "comment", "copyright", "license")
 # WAV counts bytes in 32 bits; streaming programs write its largest values for "length unknown".
 WAV_LIMIT_BYTES = 0x7FFFF000
+# A header that tells of a lower rate than that lies: 8 kbit/s is the least of MP3, and silence in FLAC aside, other
+# codecs need more.
+_LEAST_BYTES_PER_S = 1000
+# Containers of which ffprobe tells the length of the sound as it stands in the header; of others it is an estimate.
+_TELL_LENGTH = {"mov", "matroska", "flac", "ogg", "wav", "w64", "aiff", "caf", "ape", "wv", "tta", "tak", "au"}
+_LOSSLESS = re.compile("pcm_|flac|alac|ape|wavpack|tta|tak|mlp|truehd|shorten|wmalossless|als|ralf|dsd_")
+_AUDIBLE_SHIFT_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,19 @@ class SoundInfo:
     ----------
     rate_hz, n_channels : int
     n_samples : int or None
-        None when the header does not tell. That of a compressed file may be more than there is.
+        None when the header does not tell, or tells more than a file of that size can hold. That of a compressed file
+        may be more than there is.
     subtype : str
-        Sample format, as libsndfile names it (``PCM_16``, ``FLOAT``, ``VORBIS``, ...).
+        Sample format, as libsndfile names it (``PCM_16``, ``FLOAT``, ``VORBIS``, ...), or a lossy codec (``AAC``).
     decoder : {"libsndfile", "ffmpeg"}
     tags : dict of str
         Title, artist and so on, under the names in `TAGS`.
-    n_missing_samples : int
-        What the header of a WAV file claims beyond what is there.
+    claimed_samples : int or None
+        What the header says, whether it can be or not.
+    stream : str
+        The sound that is read, as ffmpeg names it.
+    notes : tuple of str
+        What a user should know of the choice of the sound, and of its place in a video.
     """
 
     rate_hz: int
@@ -61,7 +70,9 @@ class SoundInfo:
     subtype: str
     decoder: str
     tags: dict[str, str] = field(default_factory=dict)
-    n_missing_samples: int = 0
+    claimed_samples: int | None = None
+    stream: str = "a:0"
+    notes: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float | None:
@@ -69,28 +80,13 @@ class SoundInfo:
         return None if self.n_samples is None else self.n_samples / self.rate_hz
 
 
-class SequentialFile(soundfile.SoundFile):
-    """A sound file without the seek that soundfile does after each block, and without waiting for the disk.
-
-    That seek fails where a header claims too much, and puts silence into an MP3 that is being written. `whole_file`
-    waits for the disk, once.
-    """
-
-    def seekable(self) -> bool:
-        """Return False, so that soundfile does not seek."""
-        return False
-
-    def flush(self) -> None:
-        """Do nothing; closing writes what is left."""
-
-
-def libsndfile_name(path: Path) -> str | bytes:
-    """Return the name for libsndfile; soundfile itself cannot pass on one that is not UTF-8."""
-    return str(path) if os.name == "nt" else os.fsencode(path)
-
-
-def probe(path: Path) -> SoundInfo:
+def probe(path: Path, stream: int | None = None) -> SoundInfo:
     """Return what the header of ``path`` says, without reading the sound.
+
+    Parameters
+    ----------
+    stream : int, optional
+        Number of the sound in a file that holds several, from 1; otherwise its default one.
 
     Raises
     ------
@@ -98,24 +94,20 @@ def probe(path: Path) -> SoundInfo:
         When ``path`` is no sound file that can be read here.
     """
     _check_regular(path)
+    if stream is not None:
+        return _probe_with_ffmpeg(path, stream, "--stream needs ffmpeg")
     try:
-        with quiet_decoder(), soundfile.SoundFile(libsndfile_name(path)) as file:
-            n_samples = file.frames if file.frames < sys.maxsize // 2 else None
-            tags, n_missing = _known_tags(file.copy_metadata()), _missing_samples(file)
-            info = SoundInfo(file.samplerate, file.channels, n_samples, file.subtype, "libsndfile", tags, n_missing)
-        if info.subtype.startswith("MPEG"):
-            with streamed(path):  # `_blocks` may need that, and it fails where other data precedes the first frame
-                pass
-        return info
+        return _probe_with_libsndfile(path)
     except soundfile.LibsndfileError as err:
-        # Of an MP3 file without one whole frame libsndfile says that it does not exist.
-        absent = err.error_string.startswith("File does not exist")
-        return _probe_with_ffmpeg(path, "no sound data" if absent else reason_of(err))
+        return _probe_with_ffmpeg(path, None, libsndfile.reason_of(err))
 
 
-def reason_of(err: soundfile.LibsndfileError) -> str:
-    """Return what libsndfile complains of."""
-    return err.error_string.removeprefix("Error : ").rstrip(".")
+def codecs() -> dict[str, str]:
+    """Return the versions of the decoders, for a bug report."""
+    return {
+        "libsndfile": f"{soundfile.__libsndfile_version__} ({', '.join(soundfile.available_formats())})",
+        "ffmpeg": ffmpeg.version() or "not on the PATH: m4a, aac, wma and video cannot be read",
+    }
 
 
 def _check_regular(path: Path) -> None:
@@ -124,6 +116,8 @@ def _check_regular(path: Path) -> None:
         status = path.stat()
     except OSError as err:
         raise InputError(f"{path}: {(err.strerror or 'cannot be read').lower()}") from None
+    except ValueError:
+        raise InputError(f"{str(path)!r}: no file can have such a name") from None
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{path}: is a folder, not a sound file")
     if not stat.S_ISREG(status.st_mode):
@@ -138,6 +132,34 @@ def _known_tags(tags: dict[str, str]) -> dict[str, str]:
     return {name: tags[name].encode(errors="replace").decode() for name in TAGS if tags.get(name)}
 
 
+def _believed(n_samples: int | None, rate_hz: int, path: Path) -> int | None:
+    """Return the length in a header if a file of that size can hold it."""
+    if n_samples is None or n_samples / rate_hz > path.stat().st_size / _LEAST_BYTES_PER_S:
+        return None
+    return n_samples
+
+
+# -------------------------------------------------------------------------------------------------------- libsndfile
+
+
+def _probe_with_libsndfile(path: Path) -> SoundInfo:
+    with libsndfile.opened(path) as (file, handle):
+        if file.format == "OGG" and ffmpeg.is_there() and _n_ogg_streams(path) > 1:
+            return _probe_with_ffmpeg(path, None, "")
+        is_compressed = file.format in ("FLAC", "OGG", "MP3") or file.subtype.startswith("MPEG")
+        claimed = file.frames if file.frames < sys.maxsize // 2 else None
+        if file.format == "MP3" and not _tells_length(path):
+            claimed = None  # libsndfile guesses from the first frame
+        n_samples = _believed(claimed, file.samplerate, path) if is_compressed else claimed
+        if file.format == "WAV" and not is_compressed:
+            claimed = file.frames + _missing_samples(file)
+        if handle.error is not None:
+            raise InputError(f"{path}: cannot be read ({(handle.error.strerror or '').lower()})")
+        decoder = "ffmpeg" if is_compressed and ffmpeg.is_there() else "libsndfile"
+        tags = _known_tags(file.copy_metadata())
+        return SoundInfo(file.samplerate, file.channels, n_samples, file.subtype, decoder, tags, claimed)
+
+
 def _missing_samples(file: soundfile.SoundFile) -> int:
     """What libsndfile cut from the length in the header of a WAV file, because it is not there."""
     claim = re.search(r"^data : (\d+) \(should be \d+\)", file.extra_info, re.MULTILINE)
@@ -146,93 +168,127 @@ def _missing_samples(file: soundfile.SoundFile) -> int:
     return max(0, int(claim[1]) // (sample_bytes(file.subtype) * file.channels) - file.frames)
 
 
-def _probe_with_ffmpeg(path: Path, reason: str) -> SoundInfo:
+def _tells_length(path: Path) -> bool:
+    """Return whether an MP3 file tells its length: in its first frame, after a tag that may come before it."""
+    with open(path, "rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3":
+            file.seek(10 + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)))
+        else:
+            file.seek(0)
+        first = file.read(2048)
+    return any(mark in first for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _n_ogg_streams(path: Path) -> int:
+    """Return how many streams begin at the start of an Ogg file."""
+    with open(path, "rb") as file:
+        return file.read(1 << 16).count(b"OggS\x00\x02")
+
+
+# ------------------------------------------------------------------------------------------------------------ ffprobe
+
+
+def _probe_with_ffmpeg(path: Path, number: int | None, reason: str) -> SoundInfo:
     """As `probe`, for a file that libsndfile refused for ``reason``."""
-    if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
+    if not ffmpeg.is_there():
         raise InputError(
             f"{path}: libsndfile cannot read it ({reason}); if it is m4a, aac, wma or video, install ffmpeg"
         )
-    fields = (
-        "stream=codec_name,sample_rate,channels,duration,bits_per_raw_sample:format=duration:format_tags:stream_tags"
-    )
-    command = [
-        "ffprobe",
-        *ffmpeg.input_arguments(path),
-        "-select_streams",
-        "a:0",
-        "-show_entries",
-        fields,
-        "-of",
-        "json",
-    ]
     try:
-        found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
-    except subprocess.TimeoutExpired:
-        raise InputError(f"{path}: ffprobe found nothing in it within 60 s") from None
-    if found.returncode:
-        why = f"{reason}; ffmpeg: {ffmpeg.last_line(found.stderr, 'does not say why')}"
-        raise InputError(f"{path}: not a sound file, or a broken one ({why})")
-    answer = json.loads(found.stdout)
-    if not answer.get("streams"):
+        answer = ffmpeg.ask(
+            path,
+            "stream=index,codec_type,codec_name,sample_fmt,sample_rate,channels,start_time,duration,bits_per_raw_sample:"
+            "stream_disposition=default,attached_pic:stream_tags:format=format_name,start_time:format_tags",
+        )
+    except ffmpeg.BrokenOffError as err:
+        raise InputError(f"{path}: not a sound file, or a broken one ({reason}; ffmpeg: {err})") from None
+    sounds = [stream for stream in answer.get("streams", ()) if stream.get("codec_type") == "audio"]
+    if not sounds:
         raise InputError(f"{path}: there is no sound in this file")
-    stream = answer["streams"][0]
-    rate_hz, n_channels = int(stream.get("sample_rate", 0)), int(stream.get("channels", 0))
-    if not (stream.get("codec_name") and rate_hz and n_channels):
+    chosen, notes = _choice(path, sounds, number)
+    rate_hz, n_channels = int(chosen.get("sample_rate", 0)), int(chosen.get("channels", 0))
+    if not (chosen.get("codec_name") and rate_hz > 0 and n_channels > 0):
         raise InputError(f"{path}: its sound is in a coding that ffmpeg does not know")
     container = answer.get("format", {})
-    duration = stream.get("duration") or container.get("duration")
-    n_samples = round(float(duration) * rate_hz) if duration else None
-    subtype = {"16": "PCM_16", "24": "PCM_24"}.get(stream.get("bits_per_raw_sample"), "FLOAT")
-    tags = {name.lower(): text for name, text in (stream.get("tags", {}) | container.get("tags", {})).items()}
+    claimed = _claimed_samples(chosen, container, rate_hz)
+    tags = {name.lower(): text for name, text in (chosen.get("tags", {}) | container.get("tags", {})).items()}
     tags |= {"tracknumber": tags.get("track", "")}
-    return SoundInfo(rate_hz, n_channels, n_samples, subtype, "ffmpeg", _known_tags(tags))
+    return SoundInfo(
+        rate_hz,
+        n_channels,
+        _believed(claimed, rate_hz, path),
+        _subtype(chosen),
+        "ffmpeg",
+        _known_tags(tags),
+        claimed,
+        str(chosen["index"]),
+        (*notes, *_shift(chosen, answer)),
+    )
 
 
-def codecs() -> dict[str, str]:
-    """Return the versions of the decoders, for a bug report."""
-    ffmpeg = shutil.which("ffmpeg")
-    said = subprocess.run([ffmpeg, "-version"], capture_output=True, check=False).stdout.decode() if ffmpeg else ""
-    return {
-        "libsndfile": f"{soundfile.__libsndfile_version__} ({', '.join(soundfile.available_formats())})",
-        "ffmpeg": said.partition(" Copyright")[0].removeprefix("ffmpeg version ")
-        or "not on the PATH: m4a, aac, wma and video cannot be read",
-    }
+def _choice(path: Path, sounds: list[dict[str, Any]], number: int | None) -> tuple[dict[str, Any], list[str]]:
+    """Return the sound that is read, and what is to be said about the choice."""
+    if number is not None:
+        if not 1 <= number <= len(sounds):
+            raise InputError(f"{path}: --stream {number}: the file holds {len(sounds)} sound{'s' * (len(sounds) > 1)}")
+        return sounds[number - 1], []
+    chosen = next((sound for sound in sounds if sound.get("disposition", {}).get("default")), sounds[0])
+    if len(sounds) == 1:
+        return chosen, []
+    names = [sound.get("tags", {}).get("title") or sound.get("tags", {}).get("language", "") for sound in sounds]
+    listed = ", ".join(f"{i} ({name})" if name else str(i) for i, name in enumerate(names, 1))
+    return chosen, [
+        f"holds {len(sounds)} sounds: {listed}; sound {sounds.index(chosen) + 1} is used, --stream N takes another"
+    ]
 
 
-@contextmanager
-def streamed(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open a sound file as if it came from a pipe."""
-    with quiet_decoder(), _piped(path) as end, soundfile.SoundFile(end, closefd=False) as file:
-        yield file
+def _shift(chosen: dict[str, Any], answer: dict[str, Any]) -> list[str]:
+    """Say by how much the stems are early in a video whose sound starts later than its picture."""
+    has_picture = any(
+        stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic")
+        for stream in answer["streams"]
+    )
+    shift_s = _number(chosen.get("start_time")) - _number(answer.get("format", {}).get("start_time"))
+    if not has_picture or shift_s < _AUDIBLE_SHIFT_S:
+        return []
+    return [
+        f"its sound starts {shift_s:.3f} s after the video, and the stems start with the sound; "
+        f"put them at {shift_s:.3f} s"
+    ]
 
 
-@contextmanager
-def _piped(path: Path) -> Iterator[int]:
-    """A file descriptor from which the bytes of ``path`` come as from a pipe."""
-    read_end, write_end = os.pipe()
+def _claimed_samples(chosen: dict[str, Any], container: dict[str, Any], rate_hz: int) -> int | None:
+    """Return the length of a sound that stands in a header; None where ffprobe only estimates it."""
+    if not _TELL_LENGTH & set(container.get("format_name", "").split(",")):
+        return None
+    seconds = _number(chosen.get("duration"))
+    told = re.match(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)$", chosen.get("tags", {}).get("DURATION", ""))
+    if not seconds and told:  # Matroska: the time at which the sound ends
+        end_s = 3600 * int(told[1]) + 60 * int(told[2]) + float(told[3])
+        seconds = end_s - max(0.0, _number(chosen.get("start_time")))
+    return round(seconds * rate_hz) if seconds > 0 else None
 
-    def feed():
-        with suppress(BrokenPipeError), open(write_end, "wb") as sink, open(path, "rb") as source:
-            shutil.copyfileobj(source, sink)
 
-    feeder = threading.Thread(target=feed, daemon=True)
-    feeder.start()
+def _subtype(chosen: dict[str, Any]) -> str:
+    codec = chosen["codec_name"]
+    if not _LOSSLESS.match(codec):
+        return "PCM_16" if codec.startswith("adpcm_") else str(codec).upper()
+    if codec in ("pcm_alaw", "pcm_mulaw", "pcm_vidc") or codec.startswith("dsd_"):
+        return "FLOAT" if codec.startswith("dsd_") else "PCM_16"
+    bits = str(chosen.get("bits_per_raw_sample"))
+    form = str(chosen.get("sample_fmt", "")).removesuffix("p")
+    if form == "s32" and bits in ("20", "24"):
+        return "PCM_24"
+    if codec in ("pcm_s8", "pcm_s8_planar"):
+        return "PCM_S8"
+    return {"u8": "PCM_U8", "s16": "PCM_16", "s32": "PCM_32", "dbl": "DOUBLE"}.get(form, "FLOAT")
+
+
+def _number(text: Any) -> float:
+    """Return a number that ffprobe gives as text; 0 where it gives none."""
     try:
-        yield read_end
-    finally:
-        os.close(read_end)
-        feeder.join()
-
-
-@contextmanager
-def quiet_decoder() -> Iterator[None]:
-    """Keep libmpg123 from writing to the process's stderr: what it has to say comes as an error as well."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        value = float(text)
+    except (TypeError, ValueError):
+        return 0.0
+    return value if math.isfinite(value) else 0.0

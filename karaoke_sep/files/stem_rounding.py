@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import OutputError
 from .sample_formats import INTEGER_BITS
 
 
@@ -59,7 +60,8 @@ class Fit:
     gain: np.floating | None = None
 
     def stems(self, mixture: np.ndarray, vocals: np.ndarray) -> dict[str, np.ndarray]:
-        """The stems of a block, as `fit_stems` gives them."""
+        """The stems of a block, as `fit_stems` gives them; OutputError when a sample is not finite."""
+        check_finite(mixture, vocals)
         if self.subtype in ("FLOAT", "DOUBLE"):
             return _float_stems(mixture, vocals, self.subtype)
         if self.gain is not None:
@@ -89,6 +91,12 @@ def fit_for(blocks: Iterable[tuple[np.ndarray, np.ndarray]], subtype: str, clip:
         gain = top / max(peaks)
         return Fit(subtype, f"{n_over} samples pass full scale; turned down by {-20 * np.log10(gain):.2f} dB", gain)
     return Fit(subtype, f"{n_over} samples pass full scale and are clamped; --clip rescale or float keeps them")
+
+
+def check_finite(*sounds: np.ndarray) -> None:
+    """Raise an OutputError when a sample is NaN or infinite."""
+    if not all(np.isfinite(samples).all() for samples in sounds):
+        raise OutputError("the stems are not written, since their samples are not finite; a setting is too extreme")
 
 
 def _beyond(samples: np.ndarray, top: float) -> np.ndarray:

@@ -1,34 +1,44 @@
-"""Write sound files. They keep the rate, the channels and the length of what they are given."""
+"""Write sound files. They keep the rate, the channels and the length of what they are given, where the format can."""
 
+import io
 import math
 import os
 import struct
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
-import soxr
 
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError
 from ..types import Audio
+from . import libsndfile
+from .adaptation import adaptation, adapted
 from .atomic import whole_file
-from .sample_formats import EVEN, LOSSY, is_uneven, sample_bytes
-from .sound_info import WAV_LIMIT_BYTES, SequentialFile, SoundInfo, libsndfile_name
+from .libsndfile import GapHandle, Handle
+from .ogg_pages import OggHandle
+from .sample_formats import EVEN, KEPT, is_lossy, is_uneven, sample_bytes
+from .sound_info import WAV_LIMIT_BYTES, SoundInfo
+from .stem_rounding import check_finite
+from .tags import Tags, flac_blocks, id3, remove_second_flac_comment, vorbis_comment
 
 FORMATS = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "OGG"}
-_KEPT = {"PCM_S8": "PCM_U8", "ALAC_16": "PCM_16", "ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32"}
-_MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
-_MAX_CHANNELS = {"wav": 1024, "flac": 8, "mp3": 2, "ogg": 255}
+# Demucs and audio-separator write MP3 files of 320 kbit/s as well; Vorbis sounds alike at less.
+DEFAULT_KBPS = {"mp3": 320, "ogg": 256}
+BITRATES_KBPS = (32, 500)
+# Nominal bit rates of Vorbis qualities 0 to 10, in steps of 1, for stereo at 44.1 kHz (libvorbis, setup_44.h).
+_VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
+# Lowest and highest bit rates of MP3 by sample rate, kbit/s (ISO 11172-3, 13818-3, and LAME for the lowest rates).
+_MP3_KBPS = ((32000, (32, 320)), (16000, (8, 160)), (0, (8, 64)))
+_FLAC_STREAMINFO_BYTES = 42
 _WRITTEN_FRAMES = 1 << 14  # at once
+_WAV_TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "license", "tracknumber")
 
 
 def output_subtype(info: SoundInfo, container: str, subtype: str | None = None) -> str:
-    """Sample format in which the stems of a sound are written.
+    """Return the sample format in which the stems of a sound are written.
 
     Parameters
     ----------
@@ -36,34 +46,27 @@ def output_subtype(info: SoundInfo, container: str, subtype: str | None = None) 
         Of the input.
     container : {"wav", "flac", "mp3", "ogg"}
     subtype : str, optional
-        What the user asks for; otherwise the input's own, or the nearest that the container knows.
+        What the user asks for; otherwise the input's own, or the nearest that the container knows. That of a lossy
+        input is 16-bit integers: its codec left no more than they hold.
 
     Raises
     ------
     ConfigError
         When the container has no such sample format.
-    InputError
-        When it cannot hold this rate or this number of channels; without the file's name.
     """
     known = soundfile.available_subtypes(FORMATS[container])
     if subtype is None:
-        kept = _KEPT.get(info.subtype, info.subtype)
+        kept = KEPT.get(info.subtype, info.subtype)
         if container in ("mp3", "ogg"):
-            subtype = soundfile.default_subtype(FORMATS[container])
-        elif container == "flac":
-            subtype = {"PCM_U8": "PCM_S8", "PCM_16": "PCM_16"}.get(kept, "PCM_16" if is_uneven(kept) else "PCM_24")
-        else:
-            subtype = "FLOAT" if LOSSY.search(kept) else "PCM_16" if is_uneven(kept) else kept
-    elif subtype not in known or (container == "wav" and subtype not in EVEN):
+            return soundfile.default_subtype(FORMATS[container])
+        if is_lossy(kept) or is_uneven(kept):
+            return "PCM_16"
+        if container == "flac":
+            return {"PCM_U8": "PCM_S8", "PCM_16": "PCM_16"}.get(kept, "PCM_24")
+        return kept
+    if subtype not in known or (container == "wav" and subtype not in EVEN):
         choices = [name for name in known if container != "wav" or name in EVEN]
         raise ConfigError(f"{container} cannot hold {subtype} samples; it can hold {', '.join(choices)}")
-    rates_hz = {"MPEG_LAYER_III": _MP3_RATES_HZ, "OPUS": _OPUS_RATES_HZ}.get(subtype)
-    if rates_hz and info.rate_hz not in rates_hz:
-        raise InputError(f"{container} cannot hold {info.rate_hz} Hz, only {', '.join(map(str, rates_hz))}; use wav")
-    if info.n_channels > _MAX_CHANNELS[container]:
-        raise InputError(
-            f"{container} cannot hold {info.n_channels} channels, only up to {_MAX_CHANNELS[container]}; use wav"
-        )
     return subtype
 
 
@@ -73,22 +76,25 @@ def write(
     rate_hz: int,
     container: str,
     subtype: str,
-    tags: Mapping[str, str] = MappingProxyType({}),
+    tags: Tags | None = None,
+    bitrate_kbps: int | None = None,
 ) -> None:
     """Write a sound file; it appears under its name when it is whole.
 
     Parameters
     ----------
-    samples : ndarray, shape (C, N), as `fit_stems` gives it
+    samples : ndarray, shape (C, N), as `stem_rounding.fit_stems` gives it
     container : {"wav", "flac", "mp3", "ogg"}
-    tags : mapping of str
-        Under the names in `TAGS`; those that the container does not know are left out.
+    tags : Tags, optional
+        Those that the container does not know are left out.
+    bitrate_kbps : int, optional
+        Of MP3 and Vorbis, kbit/s; `DEFAULT_KBPS` otherwise.
 
     Raises
     ------
     OutputError
     """
-    write_blocks(path, [samples], samples.shape, rate_hz, container, subtype, tags)
+    write_blocks(path, [samples], samples.shape, rate_hz, container, subtype, tags, bitrate_kbps)
 
 
 def write_blocks(
@@ -98,34 +104,76 @@ def write_blocks(
     rate_hz: int,
     container: str,
     subtype: str,
-    tags: Mapping[str, str] = MappingProxyType({}),
+    tags: Tags | None = None,
+    bitrate_kbps: int | None = None,
 ) -> None:
     """As `write`, with the samples in blocks of shape (C, n), of all together ``shape`` (C, N)."""
+    tags = tags or Tags()
+    form = adaptation(rate_hz, shape[0], container, subtype)
     too_long = container == "wav" and math.prod(shape) * sample_bytes(subtype) > WAV_LIMIT_BYTES
-    name = "RF64" if too_long else FORMATS[container]
     with whole_file(path) as part:
-        with SequentialFile(libsndfile_name(part), "w", rate_hz, shape[0], subtype, format=name) as file:
-            for tag, text in tags.items():
-                with suppress(soundfile.LibsndfileError):
-                    setattr(file, tag, text)
-            for samples in blocks:
+        with libsndfile.created(
+            part,
+            form.rate_hz,
+            form.n_channels,
+            "RF64" if too_long else FORMATS[container],
+            subtype,
+            _handle(container, tags),
+            **_quality(container, subtype, form.rate_hz, bitrate_kbps),
+        ) as file:
+            if container == "wav":
+                _set_wav_tags(file, tags)
+            for samples in adapted(blocks, rate_hz, shape[0], form):
+                check_finite(samples)
                 for start in range(0, samples.shape[1], _WRITTEN_FRAMES):
                     file.write(samples[:, start : start + _WRITTEN_FRAMES].T)
         if container == "wav":
             _remove_time(part)
+        elif container == "flac":
+            remove_second_flac_comment(part)
 
 
 def mp3(audio: Audio) -> bytes:
-    """A sound as an MP3 file: at most two channels, and a rate that MP3 knows."""
-    samples, rate_hz = audio.samples, audio.rate_hz
-    if len(samples) > _MAX_CHANNELS["mp3"]:
-        samples = samples.mean(axis=0, keepdims=True)
-    if rate_hz not in _MP3_RATES_HZ:
-        samples, rate_hz = soxr.resample(samples.T, rate_hz, max(_MP3_RATES_HZ)).T, max(_MP3_RATES_HZ)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "sound.mp3")
-        write(path, np.clip(samples, -1, 1), rate_hz, "mp3", "MPEG_LAYER_III")
-        return path.read_bytes()
+    """Return a sound as an MP3 file, with a bit rate for listening in a page."""
+    form = adaptation(audio.rate_hz, audio.n_channels, "mp3", "MPEG_LAYER_III")
+    file = io.BytesIO()
+    with libsndfile.SequentialFile(
+        Handle(file), "w", form.rate_hz, form.n_channels, "MPEG_LAYER_III", format="MP3"
+    ) as sound:
+        for samples in adapted([audio.samples], audio.rate_hz, audio.n_channels, form):
+            sound.write(np.clip(samples, -1, 1).T)
+    return file.getvalue()
+
+
+def _handle(container: str, tags: Tags) -> Callable[[BinaryIO], Handle]:
+    """Return what makes the handle that puts the tags into a file while it is written."""
+    if container == "mp3":
+        return lambda file: GapHandle(file, 0, id3(tags))
+    if container == "flac":
+        return lambda file: GapHandle(file, _FLAC_STREAMINFO_BYTES, flac_blocks(tags))
+    if container == "ogg":
+        return lambda file: OggHandle(file, vorbis_comment(tags))
+    return Handle
+
+
+def _set_wav_tags(file: soundfile.SoundFile, tags: Tags) -> None:
+    for name, text in tags.text.items():
+        name = "tracknumber" if name == "track" else name
+        if name in _WAV_TAGS:
+            with suppress(soundfile.LibsndfileError):
+                setattr(file, name, text)
+
+
+def _quality(container: str, subtype: str, rate_hz: int, bitrate_kbps: int | None) -> dict[str, Any]:
+    """Return a bit rate as libsndfile's settings: a level of compression from 0 (best) to 1."""
+    if container not in DEFAULT_KBPS or subtype not in ("MPEG_LAYER_III", "VORBIS"):
+        return {}
+    kbps = bitrate_kbps or DEFAULT_KBPS[container]
+    if subtype == "VORBIS":
+        return {"compression_level": 1 - float(np.interp(kbps, _VORBIS_KBPS, np.arange(11))) / 10}
+    low, high = next(limits for from_hz, limits in _MP3_KBPS if rate_hz >= from_hz)
+    level = (high - min(max(kbps, low), high)) / (high - low)
+    return {"bitrate_mode": "CONSTANT", "compression_level": level}
 
 
 def _remove_time(path: Path) -> None:

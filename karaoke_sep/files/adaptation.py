@@ -1,0 +1,83 @@
+"""Bring a sound to a rate and a number of channels that a format can hold."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+
+_MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+_MAX_CHANNELS = {"wav": 1024, "flac": 8, "mp3": 2, "ogg": 255}
+_FLAC_MAX_RATE_HZ = 655_350
+# Gains to the left for each channel of the layouts that WAV and FLAC use, by their number of channels: L left, R right,
+# C both (-3 dB), B low frequencies, which are left out.
+_LAYOUTS = {3: "LRC", 4: "LRLR", 5: "LRCLR", 6: "LRCBLR", 7: "LRCBCLR", 8: "LRCBLRLR"}
+_GAINS = {"L": (1.0, 0.0), "R": (0.0, 1.0), "C": (0.5**0.5, 0.5**0.5), "B": (0.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What becomes of a sound so that a format can hold it.
+
+    Attributes
+    ----------
+    rate_hz, n_channels : int
+        As it is written.
+    note : str
+        What a user should know; empty when nothing changes.
+    """
+
+    rate_hz: int
+    n_channels: int
+    note: str = ""
+
+
+def adaptation(rate_hz: int, n_channels: int, container: str, subtype: str) -> Adaptation:
+    """Return the rate and the number of channels with which a sound is written."""
+    rates_hz: tuple[int, ...] = {"MPEG_LAYER_III": _MP3_RATES_HZ, "OPUS": _OPUS_RATES_HZ}.get(subtype, ())
+    written_hz, written_channels, changes = rate_hz, n_channels, []
+    if rates_hz and rate_hz not in rates_hz:
+        family = [rate for rate in rates_hz if rate_hz % rate == 0 and rate >= 44100]
+        written_hz = family[-1] if family else min((rate for rate in rates_hz if rate > rate_hz), default=rates_hz[-1])
+    elif container == "flac" and rate_hz > _FLAC_MAX_RATE_HZ:
+        written_hz = 192_000
+    if written_hz != rate_hz:
+        changes.append(f"cannot hold {rate_hz} Hz; resampled to {written_hz} Hz")
+    if n_channels > _MAX_CHANNELS[container]:
+        written_channels = 2
+        changes.append(f"cannot hold {n_channels} channels; mixed down to stereo")
+    note = f"{container} {', and '.join(changes)} (--format wav keeps the sound as it is)" if changes else ""
+    return Adaptation(written_hz, written_channels, note)
+
+
+def adapted(blocks: Iterable[np.ndarray], rate_hz: int, n_channels: int, form: Adaptation) -> Iterator[np.ndarray]:
+    """Yield a sound, in blocks of shape (C, n), as an `Adaptation` says."""
+    if (form.rate_hz, form.n_channels) == (rate_hz, n_channels):
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate_hz, form.rate_hz, form.n_channels) if form.rate_hz != rate_hz else None
+    dtype = np.dtype(np.float32)
+    for block in blocks:
+        dtype = block.dtype
+        samples = block / np.float32(2**31) if dtype == np.int32 else block
+        samples = samples if form.n_channels == n_channels else _stereo(samples)
+        yield _like(stream.resample_chunk(samples.T.astype(np.float32)).T if stream else samples, dtype)
+    if stream:
+        rest = stream.resample_chunk(np.zeros((0, form.n_channels), np.float32), last=True)
+        yield _like(rest.T, dtype)
+
+
+def _like(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Samples within full scale, as integers that fill 32 bits if the sound came as such."""
+    samples = np.clip(samples, -1, 1)
+    if dtype != np.int32:
+        return samples
+    return np.clip(np.rint(samples * 2.0**31), -(2**31), 2**31 - 1).astype(np.int32)
+
+
+def _stereo(samples: np.ndarray) -> np.ndarray:
+    """Mix a sound down to two channels, without clipping; the mean where the layout is not known."""
+    layout = _LAYOUTS.get(len(samples), "C" * len(samples))
+    gains = np.array([_GAINS[place] for place in layout])
+    return (gains / gains.sum(axis=0).max()).T @ samples

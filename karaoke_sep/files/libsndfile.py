@@ -1,0 +1,245 @@
+"""Open sound files with libsndfile.
+
+All go through a `Handle`. libsndfile itself says "system error" when a disk is full, needs names that are UTF-8, and
+takes a ``.raw`` file for one without a header.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import soundfile
+
+from ..errors import InputError
+
+_LENGTH_UNKNOWN = b"\xff\xff\xff\xff"
+
+
+class Handle:
+    """A file for libsndfile that keeps the error of the system.
+
+    Attributes
+    ----------
+    file : binary file
+    error : OSError or None
+        The last one.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.error: OSError | None = None
+        self._patch_at = _unwritten_length(file) if file.readable() else None
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a place in the file."""
+        return self.file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place in the file."""
+        return self.file.tell()
+
+    def read(self, n_bytes: int) -> bytes:
+        """Read up to so many bytes; none after an error."""
+        start = self.file.tell()
+        try:
+            data = self.file.read(n_bytes)
+        except OSError as err:
+            self.error = err
+            return b""
+        if self._patch_at is not None and start <= self._patch_at <= start + len(data) - 4:
+            at = self._patch_at - start
+            return data[:at] + _LENGTH_UNKNOWN + data[at + 4 :]
+        return data
+
+    def write(self, data: bytes) -> int:
+        """Write all; the number of bytes, 0 after an error."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self.file.write(rest) :]
+        except OSError as err:
+            self.error = err
+            return 0
+        return len(data)
+
+
+class GapHandle(Handle):
+    """A file in which tags stand that libsndfile does not know of.
+
+    Parameters
+    ----------
+    place : int
+        Where libsndfile would put what follows the tags.
+    tags : bytes
+    """
+
+    def __init__(self, file: BinaryIO, place: int, tags: bytes):
+        super().__init__(file)
+        self._place, self._tags = place, tags
+        self._are_written = False
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a place, as libsndfile counts."""
+        if whence == os.SEEK_CUR:
+            offset, whence = self.tell() + offset, os.SEEK_SET
+        if whence == os.SEEK_SET and offset >= self._place:
+            offset += len(self._tags)
+        self.file.seek(offset, whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        """Return the place, as libsndfile counts."""
+        at = self.file.tell()
+        return max(self._place, at - len(self._tags)) if at > self._place else at
+
+    def write(self, data: bytes) -> int:
+        """Write all, the tags where they belong; the number of bytes, 0 after an error."""
+        before = max(0, min(len(data), self._place - self.tell()))
+        if before and super().write(data[:before]) != before:
+            return 0
+        if before == len(data):
+            return before
+        if not self._are_written:
+            self._are_written = True
+            self.file.seek(self._place)
+            if self._tags and not super().write(self._tags):
+                return 0
+        elif self.file.tell() == self._place:
+            self.file.seek(len(self._tags), os.SEEK_CUR)
+        return len(data) if super().write(data[before:]) else 0
+
+
+class SequentialFile(soundfile.SoundFile):
+    """A sound file without the seek that soundfile does after each block, and without waiting for the disk.
+
+    That seek fails where a header claims too much, and puts silence into an MP3 that is being written. `whole_file`
+    waits for the disk, once.
+    """
+
+    def seekable(self) -> bool:
+        """Return False, so that soundfile does not seek."""
+        return False
+
+    def flush(self) -> None:
+        """Do nothing; closing writes what is left."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[SequentialFile, Handle]]:
+    """Open a sound file for reading."""
+    with quiet_decoder(), _open(path) as file:
+        handle = Handle(file)
+        with SequentialFile(handle) as sound:
+            yield sound, handle
+
+
+@contextmanager
+def created(
+    path: Path,
+    rate_hz: int,
+    n_channels: int,
+    container: str,
+    subtype: str,
+    handle_of: Callable[[BinaryIO], Handle] = Handle,
+    **settings: Any,
+) -> Iterator[soundfile.SoundFile]:
+    """Open a part file for writing; OSError says why the system did not take all.
+
+    Parameters
+    ----------
+    container : str
+        As libsndfile names it.
+    handle_of : callable
+        Makes the handle through which libsndfile writes.
+    **settings
+        ``compression_level`` and ``bitrate_mode``, as soundfile takes them.
+    """
+    with open(path, "r+b", buffering=0) as file:
+        file.truncate()
+        handle = handle_of(cast(BinaryIO, file))
+        try:
+            with SequentialFile(handle, "w", rate_hz, n_channels, subtype, format=container, **settings) as sound:
+                yield sound
+        except (soundfile.SoundFileError, AssertionError):  # soundfile asserts that everything was written
+            if handle.error is None:
+                raise
+        if handle.error is not None:
+            raise handle.error
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except OSError as err:
+        raise InputError(f"{path}: {(err.strerror or 'cannot be read').lower()}") from None
+
+
+def read_blocks(sound: soundfile.SoundFile, n_frames: int, dtype: str) -> Iterator[np.ndarray]:
+    """Yield the sound in blocks of shape (C, n)."""
+    while len(block := sound.read(n_frames, dtype=dtype, always_2d=True)):
+        yield block.T
+
+
+def reason_of(err: soundfile.LibsndfileError) -> str:
+    """Return what libsndfile complains of."""
+    # It says that an MP3 file without one whole frame does not exist.
+    absent = err.error_string.startswith("File does not exist")
+    return "no sound data" if absent else err.error_string.removeprefix("Error : ").rstrip(".")
+
+
+@contextmanager
+def quiet_decoder() -> Iterator[None]:
+    """Keep libmpg123 from writing to the process's stderr: what it has to say comes as an error as well."""
+    with suppress(AttributeError, ValueError, OSError):  # stderr may be None, or closed
+        sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed, and the next file to be opened would take its place
+        kept = os.dup(nowhere)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _unwritten_length(file: BinaryIO) -> int | None:
+    """Return the place of the length of the samples in a WAV file whose writer was stopped before it wrote it.
+
+    None for every other file. The length is then 0, but samples follow.
+    """
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        file.seek(0)
+        return None
+    at, place = 12, None
+    while at + 8 <= end:
+        file.seek(at)
+        name, size = file.read(4), int.from_bytes(file.read(4), "little")
+        if name == b"data":
+            if size == 0 and at + 8 < end and not _chunks_follow(file, at + 8, end):
+                place = at + 4
+            break
+        at += 8 + size + size % 2
+    file.seek(0)
+    return place
+
+
+def _chunks_follow(file: BinaryIO, at: int, end: int) -> bool:
+    """Return whether chunks fill a file from a place to its end."""
+    while at + 8 <= end:
+        file.seek(at)
+        name, size = file.read(4), int.from_bytes(file.read(4), "little")
+        if not (name.isascii() and name.decode().isprintable()):
+            return False
+        at += 8 + size + size % 2
+    return end <= at <= end + 1

@@ -1,0 +1,216 @@
+"""Sound files are read whole or refused, and what is no sound is named in one line."""
+
+import os
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from karaoke_sep.errors import InputError
+from karaoke_sep.files import libsndfile, reading, sound_info
+
+
+def noise(n_channels=2, n_samples=4000, level=0.2, seed=0):
+    return level * np.random.default_rng(seed).standard_normal((n_channels, n_samples))
+
+
+def wav_bytes(samples, claimed_bytes=None):
+    """A mono WAV file of 16-bit samples at 16 kHz, whose header may lie."""
+    data = np.asarray(samples, "<i2").tobytes()
+    claimed = len(data) if claimed_bytes is None else claimed_bytes
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16)
+    riff = struct.pack("<4sI4s", b"RIFF", min(claimed + 36, 0xFFFFFFFF), b"WAVE")
+    return riff + form + struct.pack("<4sI", b"data", claimed) + data
+
+
+def test_a_sound_that_ends_early_is_read_with_a_warning(tmp_path):
+    path = tmp_path / "cut.wav"
+    path.write_bytes(wav_bytes(np.ones(16000), claimed_bytes=64000))
+    audio, [warning] = reading.read(path)
+    assert audio.n_samples == 16000
+    assert "1.00 s of 2.00 s" in warning
+
+
+@pytest.mark.parametrize("claimed_bytes", [0xFFFFFFFF, 0x7FFFFFFE])
+def test_a_streamed_header_without_length_is_no_fault(tmp_path, claimed_bytes):
+    path = tmp_path / "streamed.wav"
+    path.write_bytes(wav_bytes(np.ones(16000), claimed_bytes))
+    audio, warnings = reading.read(path)
+    assert (audio.n_samples, warnings) == (16000, ())
+
+
+def test_a_sound_that_is_longer_than_allowed_is_refused_before_it_is_all_read(tmp_path):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.zeros(100_000), 16000)
+    assert reading.read(path, max_samples=100_000)[0].n_samples == 100_000
+    with pytest.raises(InputError, match="longer than the 3 s"):
+        reading.read(path, max_samples=50_000)
+
+
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: None, "no such file"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (make_fifo, "not a regular file"),
+        (lambda path: path.write_bytes(b""), "empty"),
+        (lambda path: path.write_text("la la la\n" * 100), "sound|libsndfile"),
+        (lambda path: path.write_bytes(wav_bytes([])[:13]), "No 'data' chunk"),
+        (lambda path: path.write_bytes(b"ID3\2" + bytes(2000)), "sound|libsndfile"),
+    ],
+)
+def test_what_is_no_sound_gets_one_line_that_says_so(tmp_path, make, says):
+    path = tmp_path / "song.wav"
+    make(path)
+    with pytest.raises(InputError, match=says) as caught:
+        reading.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_ffmpeg_the_line_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "song.m4a"
+    path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(100))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="install ffmpeg"):
+        sound_info.probe(path)
+
+
+def test_a_headerless_raw_file_gets_one_line(tmp_path):
+    path = tmp_path / "song.raw"
+    path.write_bytes(np.random.default_rng(0).integers(0, 256, 4000, np.uint8).tobytes())
+    with pytest.raises(InputError, match=r"song\.raw: "):
+        sound_info.probe(path)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_a_wav_whose_writer_never_wrote_the_length_is_read_to_its_end(tmp_path, n_channels):
+    samples = np.arange(1, 16001)
+    path = tmp_path / "stopped.wav"
+    data = bytearray(wav_bytes(samples, claimed_bytes=0))
+    data[22], data[32] = n_channels, 2 * n_channels
+    path.write_bytes(data)
+    audio, warnings = reading.read(path)
+    assert (audio.n_samples, warnings) == (16000 // n_channels, ())
+    assert sound_info.probe(path).n_samples == 16000 // n_channels
+    np.testing.assert_array_equal(audio.samples.T.ravel() * 2**15, samples)
+
+
+def test_a_wav_without_sound_but_with_chunks_behind_stays_empty(tmp_path):
+    path = tmp_path / "empty.wav"
+    path.write_bytes(wav_bytes([], claimed_bytes=0) + struct.pack("<4sI8s", b"LIST", 8, b"INFOabcd"))
+    assert reading.read(path)[0].n_samples == 0
+
+
+def test_a_closed_stderr_does_not_stop_reading(tmp_path):
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav_bytes(np.ones(16000)))
+    code = (
+        "import os, sys; os.close(2); sys.stderr = None\n"
+        "from pathlib import Path; from karaoke_sep.files import reading\n"
+        f"print(reading.read(Path({str(path)!r}))[0].n_samples)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert run.stdout.split() == ["16000"]
+
+
+def test_an_error_of_the_disk_is_not_the_end_of_the_sound(tmp_path, monkeypatch):
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav_bytes(np.ones(200_000)))
+    whole = libsndfile.Handle.read
+
+    def fail_late(handle, n_bytes):
+        if handle.tell() > 200_000:
+            handle.file = FailingFile()
+        return whole(handle, n_bytes)
+
+    monkeypatch.setattr(libsndfile.Handle, "read", fail_late)
+    with pytest.raises(InputError, match=r"cannot be read beyond 0:06\.\d\d \(input/output error\)"):
+        reading.read(path)
+
+
+class FailingFile:
+    """What a file on a broken disk is."""
+
+    def tell(self):
+        return 200_001
+
+    def read(self, n_bytes):
+        raise OSError(5, "Input/output error")
+
+
+# ------------------------------------------------------------------------------------------------- without an ffmpeg
+
+
+@pytest.fixture
+def no_ffmpeg(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.parametrize(("container", "padding"), [("flac", 0), ("ogg", 0), ("mp3", 1153)])
+def test_without_ffmpeg_compressed_files_are_read(tmp_path, no_ffmpeg, container, padding):
+    path = tmp_path / f"song.{container}"
+    soundfile.write(path, noise(1, 50_000).T, 16000, format=container.upper())
+    audio, warnings = reading.read(path)
+    assert 50_000 <= audio.n_samples <= 50_000 + padding
+    assert warnings == ()
+
+
+def test_without_ffmpeg_an_mp3_without_length_is_read_to_its_end(tmp_path, no_ffmpeg):
+    """libsndfile guesses the length from the first frame, and would stop there."""
+    parts = []
+    for level, seed in ((0.5, 0), (0.0, 1)):  # noise costs many bits a frame, silence few
+        piece = tmp_path / f"{seed}.mp3"
+        with soundfile.SoundFile(piece, "w", 44100, 1, format="MP3", bitrate_mode="VARIABLE") as file:
+            file.write(noise(1, 5 * 44100, level, seed).T)
+        data = piece.read_bytes()
+        parts.append(data[data.index(data[:2], 100) :])  # without the first frame, which only tells the length
+    path = tmp_path / "whole.mp3"
+    path.write_bytes(b"".join(parts))
+    with soundfile.SoundFile(path) as file:
+        assert file.frames < 8 * 44100
+    assert sound_info.probe(path).n_samples is None
+    audio, warnings = reading.read(path)
+    assert audio.duration_s == pytest.approx(10, abs=0.2)  # s, a few frames of 26 ms
+    assert warnings == ()
+
+
+@pytest.mark.parametrize("container", ["flac", "ogg"])
+def test_without_ffmpeg_sounds_joined_in_one_file_are_refused(tmp_path, no_ffmpeg, container):
+    path = tmp_path / f"song.{container}"
+    soundfile.write(path, noise(1, 50_000).T, 16000, format=container.upper())
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(InputError, match=r"cannot be read beyond .*install ffmpeg"):
+        reading.read(path)
+
+
+@pytest.mark.parametrize("container", ["flac", "ogg"])
+def test_without_ffmpeg_damage_midway_is_refused(tmp_path, no_ffmpeg, container):
+    path = tmp_path / f"song.{container}"
+    soundfile.write(path, noise(1, 200_000, 0.3).T, 16000, format=container.upper())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"cannot be read beyond \d:\d\d\.\d\d"):
+        reading.read(path)
+
+
+def test_a_flac_header_that_claims_terabytes_costs_no_memory(tmp_path):
+    path = tmp_path / "vast.flac"
+    soundfile.write(path, noise(1, 16000).T, 16000, format="FLAC")
+    data = bytearray(path.read_bytes())
+    data[21] |= 0x0F  # the upper bits of the 36-bit sample count in STREAMINFO
+    path.write_bytes(data)
+    info = sound_info.probe(path)
+    assert info.n_samples is None
+    assert info.claimed_samples > 2**35
+    audio, [warning] = reading.read(path)
+    assert audio.n_samples == 16000
+    assert "1.00 s of" in warning
