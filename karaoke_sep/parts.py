@@ -14,6 +14,7 @@ from math import lcm
 import numpy as np
 
 from .errors import ConfigError
+from .settings.ranges import check_ranges, ranged
 
 ALIGN_S = 8
 MAX_ALIGN_S = 240  # with hops of 4, 8, 12 ... 64 ms it is 8 to 88 s
@@ -27,14 +28,11 @@ FADE_S = 0.1
 class Params:
     """Length of the parts, and from which length on samples are kept on the disk."""
 
-    from_s: float = 90.0
-    part_s: float = 120.0  # a quarter of the work is context; 60 s take a third less memory
+    from_s: float = ranged(90.0, 0, 300)
+    part_s: float = ranged(120.0, 2 * ALIGN_S, 600)  # a quarter of the work is context; 60 s take a third less memory
 
-    def __post_init__(self):
-        if self.from_s < 0:
-            raise ValueError(f"from_s is {self.from_s:g}; it must not be negative")
-        if self.part_s < 2 * ALIGN_S:
-            raise ValueError(f"part_s is {self.part_s:g}; it must be at least {2 * ALIGN_S}")
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def alignment_s(hops_ms: Iterable[float], rate_hz: int) -> int:

@@ -20,6 +20,7 @@ import scipy.special
 from ..dsp import timbre
 from ..dsp.smoothing import smooth
 from ..dsp.viterbi import two_state_posterior
+from ..settings.ranges import check_ranges, ranged
 from ..types import Audio
 from . import GateInputs
 
@@ -32,23 +33,17 @@ END_LOG_ODDS = 8.0  # before and after the recording somebody sings, so that sho
 class Params:
     """Weights of the evidence, and how slowly sections change."""
 
-    level_weight: float = 0.27  # log-odds per dB
-    level_midpoint_db: float = -13.5  # against the loud moments: where the level speaks neither way
-    timbre_weight: float = 0.8
-    smoothing_ms: float = 64.0
-    section_weight: float = 0.6  # per second: frames repeat each other, one in about 1.6 s counts
-    section_leniency: float = 0.2  # log-odds added to every frame's, in favour of a sung section
-    section_s: float = 160.0  # mean length; 80 s leaves 5 dB more false voice
-    floor_db: float = -70.0  # against full scale: nothing below is a voice
+    level_weight: float = ranged(0.27, 0, 10)  # log-odds per dB
+    level_midpoint_db: float = ranged(-13.5, -100, 100)  # against the loud moments: where the level is no evidence
+    timbre_weight: float = ranged(0.8, 0, 100)
+    smoothing_ms: float = ranged(64.0, 0, 5000)
+    section_weight: float = ranged(0.6, 0, 100)  # per second: frames repeat each other, one in about 1.6 s counts
+    section_leniency: float = ranged(0.2, 0, 100)  # log-odds added to those of every frame, for a sung section
+    section_s: float = ranged(160.0, 1, 36_000)  # mean length; 80 s leaves 5 dB more false voice
+    floor_db: float = ranged(-70.0, -200, 0)  # against full scale: nothing below is a voice
 
-    def __post_init__(self):
-        for name in ("level_weight", "timbre_weight", "smoothing_ms", "section_weight", "section_leniency"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
-        if self.section_s < 1:
-            raise ValueError(f"section_s is {self.section_s:g}; it must be at least 1")
-        if self.floor_db > 0:
-            raise ValueError(f"floor_db is {self.floor_db:g}; it must not be above 0")
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class BroadbandGate(NamedTuple):
