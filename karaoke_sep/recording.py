@@ -87,6 +87,18 @@ class Resampled:
         return source.excerpt(start - offset, stop - offset)
 
 
+class Excerpt:
+    """A part of a recording, as a recording."""
+
+    def __init__(self, song: Samples, start: int, stop: int):
+        self.song, self.start = song, start
+        self.rate_hz, self.n_channels, self.n_samples = song.rate_hz, song.n_channels, stop - start
+
+    def excerpt(self, start: int, stop: int) -> Audio:
+        """Return the samples from ``start`` to before ``stop`` of the part, shape (C, n)."""
+        return self.song.excerpt(self.start + start, self.start + stop)
+
+
 class Combination:
     """One recording plus a multiple of another, computed where it is read."""
 

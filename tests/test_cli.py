@@ -54,9 +54,9 @@ def commands(command=main, path=()):
 
 COMMANDS = dict(commands())
 IMPERATIVES = {
-    *("Add", "Augment", "Change", "Check", "Choose", "Compare", "Connect", "Draw", "Handle", "Keep", "Leave", "Make"),
-    *("Mix", "Name", "Pass", "Play", "Print", "Process", "Put", "Read", "Resample", "Resume", "Run", "Score", "Seed"),
-    *("Separate", "Set", "Show", "Stop", "Synthesise", "Train", "Transpose", "Use", "Write"),
+    *("Add", "Augment", "Begin", "Change", "Check", "Choose", "Compare", "Connect", "Draw", "Handle", "Keep", "Leave"),
+    *("Make", "Mix", "Name", "Pass", "Play", "Print", "Process", "Put", "Read", "Resample", "Resume", "Run", "Score"),
+    *("Seed", "Separate", "Set", "Show", "Stop", "Synthesise", "Train", "Transpose", "Use", "Write"),
 }
 
 
@@ -228,6 +228,53 @@ def test_with_pitch_given_the_contour_is_followed_and_nothing_is_sought(song, tm
     assert corrected != followed
 
 
+def test_an_excerpt_is_separated_into_a_folder_of_its_own(song, tmp_path):
+    _, whole, _ = call("separate", song, "-o", tmp_path / "out", *FAST)
+    before = [os.stat(path).st_mtime_ns for path in whole]
+    code, out, err = call("separate", song, "-o", tmp_path / "out", "--start", "0:00.1", "--duration", "0.25", *FAST)
+    stems = [tmp_path / "out" / "song 0.1-0.35 s" / f"{stem}.wav" for stem in ("vocals", "accompaniment")]
+    assert (code, out, err) == (0, list(map(str, stems)), [])
+    total = sum(soundfile.read(path)[0] for path in stems)
+    np.testing.assert_array_equal(total, soundfile.read(song)[0][800:2800])
+    assert [os.stat(path).st_mtime_ns for path in whole] == before
+    for command, name in (("karaoke", "song from 0.2 s (karaoke).wav"), ("pitch", "song from 0.2 s.csv")):
+        assert call(command, song, "-o", tmp_path, "--start", "0.2", *FAST)[1] == [str(tmp_path / name)]
+    assert soundfile.info(tmp_path / "song from 0.2 s (karaoke).wav").frames == 2400
+
+
+def test_an_excerpt_gives_the_same_bytes_in_memory_and_from_the_disk(song, tmp_path):
+    arguments = ["separate", song, "--start", "0.1", *FAST]
+    for way, from_s in (("memory", 90), ("disk", 0)):
+        call(*arguments, "-o", tmp_path / way, "--set", f"parts.from_s={from_s}")
+    one, other = ((tmp_path / way / "song from 0.1 s" / "vocals.wav").read_bytes() for way in ("memory", "disk"))
+    assert one == other
+
+
+def test_the_times_of_a_contour_file_count_from_the_start_of_the_song(song, tmp_path):
+    call("pitch", song, "-o", tmp_path)
+    options = ["--pitch", "given", "--pitch-file", tmp_path / "song.csv", "--save-pitch", "--start", "0.16"]
+    call("separate", song, "-o", tmp_path / "out", *options, *FAST)
+    whole = np.loadtxt(tmp_path / "song.csv", delimiter=",", skiprows=1)
+    part = np.loadtxt(tmp_path / "out" / "song from 0.16 s" / "pitch.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(part[:, 0], whole[10:, 0] - 0.16, atol=1e-6)  # s
+    np.testing.assert_allclose(part[:, 1:], whole[10:, 1:])
+
+
+def test_an_excerpt_beyond_the_end_fails_that_file_alone(song, tmp_path):
+    soundfile.write(song.parent / "long.wav", np.zeros(16000), 8000)
+    code, out, err = call("separate", song.parent, "-o", tmp_path / "out", "--start", "1", *FAST)
+    assert (code, len(out)) == (1, 2)
+    assert err[0] == f"{song}: ends at 0.50 s, before --start; choose an earlier start"
+
+
+def test_another_excerpt_under_the_same_name_is_made_again(song, tmp_path):
+    arguments = ["separate", song, "-o", tmp_path / "out", "--name", "{track}/{stem}", *FAST]
+    call(*arguments, "--duration", "0.2")
+    code, out, err = call(*arguments, "--duration", "0.3")
+    assert (code, err) == (0, [f"{song}: made again: the settings have changed"])
+    assert soundfile.info(out[0]).frames == 2400
+
+
 def test_dry_run_tells_the_plan_and_writes_nothing(song, tmp_path):
     (song.parent / "empty.wav").write_bytes(b"")
     code, out, err = call("separate", song.parent, "-o", tmp_path / "out", "--dry-run", *FAST)
@@ -332,6 +379,11 @@ def test_the_report_has_a_line_of_json_for_each_input(song, tmp_path):
     [
         ([], "Missing argument"),
         (["{song}", "{song}/../absent.wav", "absent.mp3"], "absent.mp3: no such file or folder"),
+        (["{song}", "--start", "-1"], "not a time"),
+        (["{song}", "--start", "nan"], "not a time"),
+        (["{song}", "--start", "1:2:3:4"], "not a time"),
+        (["{song}", "--duration", "0"], "length of the excerpt"),
+        (["{song}", "--start", "0.1", "--save-ultrastar"], "whole song"),
         (["{song}", "--scheduler", "tcp://192.0.2.1:8786"], "--engine dask"),
         (["{song}", "--engine", "dask", "--scheduler", "x", "-j", "2"], "--jobs: has no effect"),
         (["{song}", "--quiet", "--verbose"], "contradict"),

@@ -1,7 +1,7 @@
 """Many files: plan the work, do it, and read back what was done."""
 
 from .inputs import find_inputs, looks_like_mir1k
-from .jobs import SOUNDS, STEMS, Job, Order, Outcome, Plan
+from .jobs import SOUNDS, STEMS, Job, Order, Outcome, Plan, Span
 from .planning import plan
 from .running import do, run
 from .sidecar import Result, results
@@ -14,6 +14,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "Result",
+    "Span",
     "do",
     "find_inputs",
     "looks_like_mir1k",

@@ -1,5 +1,6 @@
 """What is to be made of the inputs, and what became of it."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,38 @@ STEMS = ("vocals", "accompaniment")
 
 
 SOUNDS = (*STEMS, "karaoke")
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of every song that is processed.
+
+    Attributes
+    ----------
+    start_s : float, >= 0
+    duration_s : float or None
+        None is up to the end.
+    """
+
+    start_s: float = 0.0
+    duration_s: float | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether it is the whole song."""
+        return self == Span()
+
+    @property
+    def label(self) -> str:
+        """Return the part in words, such as "10-30 s"; empty for the whole song."""
+        if self.is_whole:
+            return ""
+        return f"from {self.start_s:g} s" if self.duration_s is None else f"{self.start_s:g}-{self.stop_s:g} s"
+
+    @property
+    def stop_s(self) -> float:
+        """Return the end of the part, s."""
+        return math.inf if self.duration_s is None else self.start_s + self.duration_s
 
 
 @dataclass(frozen=True)
@@ -46,6 +79,8 @@ class Order:
         MIDI notes follow the contour; else they are in tune.
     karaoke : backing.Params
         Of the backing track.
+    span : Span
+        The part of each song to process.
     """
 
     output: Path
@@ -61,6 +96,7 @@ class Order:
     karaoke: backing.Params = field(default_factory=backing.Params)
     bitrate_kbps: int | None = None
     stream: int | None = None
+    span: Span = field(default_factory=Span)
 
     @property
     def sounds(self) -> tuple[str, ...]:

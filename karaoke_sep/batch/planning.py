@@ -44,17 +44,7 @@ def plan(
         When two inputs would get one name or one contour, or nothing can be written at the output.
     """
     check_name(order.name, len(order.products))
-    pipeline.check_models(config)
-    if config.pitch.backend == "given" and not (order.contours or config.pitch.given.path):
-        raise ConfigError("--pitch given: no contour is given; name its file with --pitch-file")
-    follows_pitch = order.contours or set(order.products) - set(SOUNDS)
-    if order.sounds and follows_pitch and not needs_pitch(config.accompaniment):
-        raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
-    if order.clip == "float" and order.container != "wav":
-        raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
-    if order.bitrate_kbps and (order.container not in writing.DEFAULT_KBPS or order.subtype == "OPUS"):
-        raise ConfigError("--bitrate: it is for --format mp3 and for Vorbis in --format ogg only")
-    _check_extras(order)
+    _check_order(order, config)
     check_room(order.output, 0)
     found, faults = find_inputs(inputs, order.output)
     if order.contours and not order.contours.is_dir() and len(found) > 1:
@@ -86,8 +76,24 @@ def plan(
     return checked
 
 
-def _check_extras(order: Order) -> None:
-    """Refuse what needs a library that is not installed."""
+def _check_order(order: Order, config: Config) -> None:
+    """Raise ConfigError for an order that contradicts itself, or needs a library that is not installed."""
+    pipeline.check_models(config)
+    if config.pitch.backend == "given" and not (order.contours or config.pitch.given.path):
+        raise ConfigError("--pitch given: no contour is given; name its file with --pitch-file")
+    follows_pitch = order.contours or set(order.products) - set(SOUNDS)
+    if order.sounds and follows_pitch and not needs_pitch(config.accompaniment):
+        raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
+    if not order.span.is_whole and "ultrastar" in order.products:
+        raise ConfigError("--save-ultrastar: the song text names the whole song; leave out --start and --duration")
+    if not order.span.is_whole and config.pitch.backend == "given" and not order.contours:
+        raise ConfigError(
+            "pitch.given.path: is of the whole song; name the contour with --pitch-file, or leave out --start"
+        )
+    if order.clip == "float" and order.container != "wav":
+        raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
+    if order.bitrate_kbps and (order.container not in writing.DEFAULT_KBPS or order.subtype == "OPUS"):
+        raise ConfigError("--bitrate: it is for --format mp3 and for Vorbis in --format ogg only")
     if "karaoke" in order.products:
         backing.check(order.karaoke)
     if "picture" in order.products:
@@ -112,6 +118,8 @@ def _job(
         check_form(info.n_channels, info.rate_hz, info.rate_hz if info.n_samples is None else info.n_samples)
     except InputError as err:
         raise InputError(f"{source}: {err}") from None
+    if info.duration_s is not None and order.span.start_s >= info.duration_s:
+        raise InputError(f"{source}: ends at {info.duration_s:.2f} s, before --start; choose an earlier start")
     if order.layout == "mir1k":
         if info.n_channels != 2:
             raise InputError(f"{source}: --layout mir1k needs 2 channels, not {info.n_channels}")
@@ -122,6 +130,8 @@ def _job(
     if order.sounds:
         settings.append(writing.output_subtype(info, order.container, order.subtype))
     settings += [f"{name} {value}" for name, value in (("kbps", order.bitrate_kbps), ("stream", order.stream)) if value]
+    if not order.span.is_whole:
+        settings.append(repr(order.span))
     if "notes" in order.products and not order.bends:
         settings.append("no bends")
     if "karaoke" in order.products:

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 import numpy as np
 
 from .. import correction, pipeline
 from ..config import Config
+from ..errors import InputError
 from ..files import reading
 from ..files.samples_on_disk import SampleFile
-from ..recording import Buffer, Samples, Storage
+from ..recording import Buffer, Excerpt, Samples, Storage, shifted
 from ..types import Audio, PitchTrack
-from .jobs import Job, Order
+from .jobs import Job, Order, Span
 from .space import is_long, max_samples
 
 
@@ -50,6 +52,8 @@ def separate(
 ) -> Separated:
     """Return the vocals and the pitch of the input of a job; ``files`` closes what lies on the disk."""
     song, warnings = _read(job, order, config, files)
+    if not order.span.is_whole:
+        song, job = excerpt_of(song, order.span), replace(job, track=_track_of(job, order.span))
     if order.layout == "mir1k":
         song = ChannelSum(song)
     if not order.sounds:
@@ -76,6 +80,32 @@ def _storage(song: Samples, job: Job, config: Config, files: ExitStack) -> Stora
     if not is_long(job, config):
         return Buffer.like(song)
     return files.enter_context(SampleFile(job.folder, song.rate_hz, song.n_channels, np.float32))
+
+
+def excerpt_of(song: Samples, span: Span) -> Samples:
+    """Return a part of a song.
+
+    Raises
+    ------
+    InputError
+        If the song ends before the part begins.
+    """
+    start = round(span.start_s * song.rate_hz)
+    stop = song.n_samples if span.duration_s is None else round(span.stop_s * song.rate_hz)
+    if start >= song.n_samples:
+        length_s = song.n_samples / song.rate_hz
+        raise InputError(f"ends at {length_s:.2f} s, before --start; choose an earlier start")
+    return Excerpt(song, start, min(stop, song.n_samples))
+
+
+def _track_of(job: Job, span: Span) -> PitchTrack | None:
+    """Return the contour of a part: the times of a contour file count from the start of the song."""
+    if job.track is None:
+        return None
+    track = shifted(job.track.between(span.start_s, span.stop_s), -span.start_s)
+    if len(track.times_s) == 0:
+        raise InputError("its pitch contour has no frame between --start and the end; leave out --pitch-file")
+    return track
 
 
 class ChannelSum:

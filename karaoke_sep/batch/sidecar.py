@@ -82,6 +82,8 @@ class Result:
         Versions.
     layout : {"mixture", "mir1k"}
         How the song lay on the channels of the input.
+    excerpt : str
+        The part of the song that was processed, such as "10-30 s"; empty for the whole song.
     backing : dict
         Settings of the backing track, as in `backing.Params`; empty without one.
     """
@@ -95,6 +97,7 @@ class Result:
     changes: dict[str, str]
     libraries: dict[str, str]
     layout: str = "mixture"
+    excerpt: str = ""
     backing: dict[str, float | None] = field(default_factory=dict)
 
 
@@ -132,6 +135,7 @@ def _result(path: Path) -> Result:
         changes=dict(record["changes"]),
         libraries=dict(record["libraries"]),
         layout=str(record["layout"]),
+        excerpt=str(record["excerpt"]),
         backing=dict(record["backing"]),
     )
 
@@ -147,6 +151,7 @@ def story(job: Job, sidecar: Path, order: Order, config: Config, seconds: float)
         "changes": _changes(config),
         "libraries": _versions(),
         "layout": order.layout,
+        "excerpt": order.span.label,
         "backing": asdict(order.karaoke) if "karaoke" in job.targets else {},
     }
 

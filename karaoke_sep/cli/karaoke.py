@@ -18,6 +18,7 @@ from .options import (
     format_options,
     inputs_argument,
     running_options,
+    span_options,
     stream_option,
 )
 from .running import run_jobs
@@ -47,6 +48,7 @@ def _parse_strength(ctx: click.Context, param: click.Parameter, text: str | None
 )
 @config_options
 @contours_option
+@span_options
 @click.option(
     "--vocals-level",
     "level_db",
@@ -94,6 +96,7 @@ def karaoke(
     output: Path,
     chosen: ConfigChoice,
     contours: Path | None,
+    span: Any,
     level_db: float | None,
     strength_db: float | None,
     key_semitones: float,
@@ -128,6 +131,7 @@ def karaoke(
         bends=extras.bends,
         bitrate_kbps=bitrate_kbps,
         stream=stream,
+        span=span,
         karaoke=Params(level_db, key_semitones, tempo_ratio),
     )
     run_jobs(inputs, order, config, **run)

@@ -47,6 +47,23 @@ PATH = NamedPath(path_type=Path, readable=False)
 FILE = NamedPath(path_type=Path, readable=False, dir_okay=False)
 
 
+class Seconds(click.ParamType):
+    """A time of at least 0 s, as seconds, M:S or H:M:S."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the time in seconds, or fail with one line."""
+        try:
+            numbers = [float(part) for part in str(value).split(":")]
+        except ValueError:
+            numbers = []
+        seconds = sum(number * 60**power for power, number in enumerate(reversed(numbers)))
+        if not 1 <= len(numbers) <= 3 or not all(0 <= number < math.inf for number in numbers):
+            self.fail(f"{value!r} is not a time; write seconds, M:S or H:M:S, such as 1:30", param, ctx)
+        return seconds
+
+
 def _parse_shard(ctx: click.Context, param: click.Parameter, text: str) -> tuple[int, int]:
     try:
         number, count = map(int, text.split("/"))
@@ -141,6 +158,41 @@ contours_option = click.option(
     metavar="PATH",
     help="Use a corrected pitch contour (.csv, .pv), or a folder of contours named after the songs.",
 )
+
+
+def span_options(command: Callable) -> Callable:
+    """Add the options of an excerpt, and hand it to the command as ``span``; an excerpt shows in the default name."""
+
+    @together(
+        click.option(
+            "--start",
+            "start_s",
+            type=Seconds(),
+            default=0.0,
+            metavar="TIME",
+            help="Begin here, at seconds, M:S or H:M:S.  [default: at 0:00]",
+        ),
+        click.option(
+            "--duration",
+            "duration_s",
+            type=Seconds(),
+            metavar="TIME",
+            help="Process this much of the song only, to try settings.  [default: up to the end]",
+        ),
+    )
+    @wraps(command)
+    def with_span(*args: Any, start_s: float, duration_s: float | None, **others: Any) -> Any:
+        from ..batch import Span
+
+        if duration_s == 0:
+            raise ConfigError("--duration: is 0 s; give the length of the excerpt, such as 20")
+        span = Span(start_s, duration_s)
+        if not span.is_whole and "name" in others and not is_given("name"):
+            others["name"] = others["name"].replace("{track}", f"{{track}} {span.label}")
+        return command(*args, span=span, **others)
+
+    return with_span
+
 
 format_options = together(
     choice_option("--format container", catalogue.CONTAINERS, "wav", "Set the file format of the sounds."),

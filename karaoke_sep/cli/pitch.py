@@ -13,6 +13,7 @@ from .options import (
     inputs_argument,
     layout_option,
     running_options,
+    span_options,
     stream_option,
 )
 from .running import run_jobs
@@ -25,6 +26,7 @@ from .running import run_jobs
 )
 @config_options
 @layout_option
+@span_options
 @choice_option(
     "--format suffix",
     ["csv", "pv"],
@@ -38,6 +40,7 @@ def pitch(
     output: Path,
     chosen: ConfigChoice,
     layout: str,
+    span: Any,
     suffix: str,
     stream: int | None,
     **run: Any,
@@ -50,5 +53,6 @@ def pitch(
     from ..batch import Order
 
     config, _ = chosen.load()
-    order = Order(output, ("pitch",), "{parent}/{track}", layout=layout, contour_suffix=f".{suffix}", stream=stream)
+    name = "{parent}/{track}" + (span.label and f" {span.label}")
+    order = Order(output, ("pitch",), name, layout=layout, contour_suffix=f".{suffix}", stream=stream, span=span)
     run_jobs(inputs, order, config, **run)

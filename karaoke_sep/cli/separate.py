@@ -18,6 +18,7 @@ from .options import (
     inputs_argument,
     layout_option,
     running_options,
+    span_options,
     stream_option,
 )
 from .running import run_jobs
@@ -30,6 +31,7 @@ from .running import run_jobs
 )
 @config_options
 @contours_option
+@span_options
 @layout_option
 @click.option("--stem", type=click.Choice(STEMS), help="Write this stem only.  [default: both]")
 @extras_options
@@ -47,6 +49,7 @@ def separate(
     output: Path,
     chosen: ConfigChoice,
     contours: Path | None,
+    span: Any,
     layout: str,
     stem: str | None,
     extras: Extras,
@@ -80,5 +83,6 @@ def separate(
         bends=extras.bends,
         bitrate_kbps=bitrate_kbps,
         stream=stream,
+        span=span,
     )
     run_jobs(inputs, order, config, **run)

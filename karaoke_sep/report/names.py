@@ -39,6 +39,7 @@ def settings(result: Result) -> str:
     made = []
     if result.layout == "mir1k":
         made.append("MIR-1K layout")
+    made += [f"excerpt {result.excerpt}"] if result.excerpt else []
     if backing := result.backing:
         key, tempo, level_db = backing["key_semitones"], backing["tempo_ratio"], backing["vocals_db"]
         made += [f"key {_signed(key)} semitone{'s' * (abs(key) != 1)}"] if key else []

@@ -96,7 +96,8 @@ data-sounds="{text(json.dumps([asdict(sound) for sound in sounds]))}">
 def _sounds(result: Result, look: Look) -> list[_Sound]:
     """Return what can be played.
 
-    The file of an MIR-1K clip holds the voice in one ear, so there the stems together play the mixture.
+    The file of an MIR-1K clip holds the voice in one ear, and the file of an excerpt is longer than its stems, so there
+    the stems together play the mixture.
     """
 
     def address(path: Path) -> str:
@@ -111,7 +112,7 @@ def _sounds(result: Result, look: Look) -> list[_Sound]:
     if look.embed and len(stems) == len(STEMS):
         return [_Sound("mixture", addresses.data_url(*stems)), *sounds]
     is_wanted = len(stems) == len(STEMS) or "karaoke" in result.files
-    if is_wanted and result.layout == "mixture" and result.source.is_file():
+    if is_wanted and result.layout == "mixture" and not result.excerpt and result.source.is_file():
         return [_Sound("mixture", address(result.source)), *sounds]
     return sounds
 
