@@ -157,7 +157,7 @@ def test_the_commands_train_score_and_separate(clips, tmp_path):
     ("fault", "exit_code", "line"),
     [
         (lambda *_: os._exit(1), 2, "a process of the training died"),
-        (lambda *_: signal.raise_signal(signal.SIGINT), 130, "stopped; this training keeps nothing before its end"),
+        (lambda *_: signal.raise_signal(signal.SIGINT), 130, "This training keeps nothing before its end"),
     ],
 )
 def test_a_training_that_ends_early_says_so_in_one_line(clips, tmp_path, monkeypatch, fault, exit_code, line):
