@@ -8,6 +8,7 @@ import numpy as np
 import pages
 import pytest
 import yaml
+from test_imports import FLOOR
 
 from karaoke_sep.cli.main import main
 from karaoke_sep.config import load_config, to_dict
@@ -107,11 +108,12 @@ def test_every_section_of_the_config_is_explained_as_a_step_of_the_method():
     assert set(re.findall(r"^\| \[`([\w.]+)`\]\(\.\./karaoke_sep/", text, re.M)) == steps
 
 
-def test_the_map_of_contributing_shows_every_room():
+def test_the_map_of_contributing_shows_every_room_in_the_order_of_imports():
     text = (pages.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    folders = {f"{path.parent.name}/" for path in (pages.ROOT / "karaoke_sep").glob("*/__init__.py")}
-    files = {path.name for path in (pages.ROOT / "karaoke_sep").glob("*.py") if not path.name.startswith("__")}
-    assert sorted(room for room in folders | files if f"`{room}`" not in text) == []
+    cells = re.findall(r"^\| (`[a-z_]+(?:\.py|/)`.*?) \|", text, re.M)
+    rooms = [room for cell in cells for room in re.findall(r"`([a-z_]+)(?:\.py|/)`", cell)]
+    assert set(rooms) == set(FLOOR) - {"__main__"}
+    assert [FLOOR[room] for room in rooms] == sorted(FLOOR[room] for room in rooms)
 
 
 def test_the_pitch_backend_that_contributing_adds_finds_a_tone():
