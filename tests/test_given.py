@@ -1,6 +1,8 @@
 """A contour on disk: what is written is read, and what cannot be read is named."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -80,17 +82,54 @@ def test_without_a_voicing_column_every_pitch_is_sung(tmp_path):
     np.testing.assert_array_equal(track.voicing, [1, 0])
 
 
+OTHER_TOOLS = {
+    "crepe.csv": b"time,frequency,confidence\n0.00,220.000,1.0\n0.01,98.0,0.0\n0.02,230.000,0.5\n",
+    "sonic_visualiser.csv": b"0.00,220,\n0.01,0,\n0.02,230,\n",
+    "tony.csv": b"0.000000,220.000\n0.010000,-185.3\n0.020000,230.000\n",
+    "mir_eval.txt": b"0.000\t220.000\n0.010\t0.000\n0.020\t230.000\n",
+    "spaces.txt": b"# by hand\n0.00  220.0\n0.01    0.0\n0.02  230.0\n",
+    "librosa.csv": b"time,f0,voiced_flag,voiced_prob\n0,220,True,1\n0.01,nan,False,0.1\n0.02,230,True,0.5\n",
+    "praat.tsv": b"Time (s)\tF0 (Hz)\n0.00\t220\n0.01\t--undefined--\n0.02\t230\n",
+    "excel.csv": "time_s;f0_hz;voicing\r\n0,00;220,0;1,0\r\n0,01;0;0\r\n0,02;230,0;0,5\r\n".encode("utf-8-sig"),
+    "unicode.csv": "time_s,f0_hz,voicing\r\n0,220,1\r\n0.01,,0\r\n0.02,230,0.5\r\n".encode("utf-16"),
+    "big_endian.txt": "0,00\t220\n0,01\t0\n0,02\t230\n".encode("utf-16-be"),
+    "other order.csv": b"voicing,f0_hz,time_s\n1,220,0\n0,0,0.01\n0.5,230,0.02\n",
+}
+
+
+@pytest.mark.parametrize("name", OTHER_TOOLS)
+def test_contours_of_other_tools_are_read(tmp_path, name):
+    track = contours.read(write_bytes(tmp_path / name, OTHER_TOOLS[name]))
+    np.testing.assert_array_equal(track.times_s, [0, 0.01, 0.02])
+    np.testing.assert_array_equal(track.f0_hz, [220, np.nan, 230])
+    has_voicing = any(word in OTHER_TOOLS[name].replace(b"\0", b"") for word in (b"voicing", b"confidence", b"_prob"))
+    np.testing.assert_array_equal(track.voicing, [1, 0, 0.5 if has_voicing else 1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is measured as Linux tells it")
+@pytest.mark.parametrize(("name", "row"), [("a.csv", "{t:.3f},{f:.3f}\n"), ("a.pv", "{s:.1f}\n")])
+def test_a_long_contour_takes_little_memory(tmp_path, name, row):
+    path = tmp_path / name
+    with path.open("w") as file:
+        file.writelines(row.format(t=0.005 * i, f=200 + i % 100, s=50 + i % 10) for i in range(2_000_000))
+    code = f"from karaoke_sep.files import contours; import resource; contours.read({str(path)!r})\n"
+    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 400_000  # kB, of which the libraries take 100,000
+
+
 BAD_FILES = {
-    "melody.txt": (b"0,220,1\n", r"ends in \.csv .* or \.pv"),
-    "empty.csv": (b"", r"line 1: the header must be time_s,f0_hz"),
-    "header.csv": (b"time,pitch\n0,220\n", r"line 1: the header must be time_s,f0_hz"),
+    "melody.mid": (b"0,220,1\n", r"ends in \.csv, .* or \.pv"),
+    "empty.csv": (b"", r"holds no frames; a contour has rows such as"),
+    "header.csv": (b"when,how high\n0,220\n", r"line 1: the header must be time_s,f0_hz"),
     "column.csv": (b"time_s,f0_hz,loudness\n0,220,1\n", r"line 1: the header must be time_s,f0_hz"),
     "no_rows.csv": (HEADER, r"holds no frames"),
     "no_rows.pv": (b"\n\n", r"holds no frames"),
-    "short_row.csv": (HEADER + b"0,220,1\n0.01,220\n", r"line 3: 2 columns; the header has 3"),
+    "short_row.csv": (HEADER + b"0,220,1\n0.01,220\n", r"line 3: 2 columns; the lines before have 3"),
     "word.csv": (HEADER + b"0,A4,1\n", r"line 2: 'A4' is not a number"),
     "word.pv": (b"57\nhello\n", r"line 2: 'hello' is not a number"),
-    "nan.csv": (HEADER + b"0,nan,1\n", r"line 2: nan is not within 0 to 20000"),
+    "nan.csv": (HEADER + b"nan,220,1\n", r"line 2: nan is not within 0 to 1e\+06"),
+    "high.csv": (HEADER + b"0,22000,1\n", r"line 2: 22000 is not within -20000 to 20000"),
     "infinite.csv": (HEADER + b"inf,220,1\n", r"line 2: inf is not within 0 to 1e\+06"),
     "negative.pv": (b"-3\n", r"line 1: -3 is not within 0 to 140"),
     "hz.pv": (b"220\n", r"line 1: 220 is not within 0 to 140"),
@@ -99,8 +138,11 @@ BAD_FILES = {
     "backwards.csv": (HEADER + b"0,220,1\n0.02,220,1\n0.01,220,1\n", r"times must increase; frame 3 is at 0\.01 s"),
     "twice.csv": (HEADER + b"0,220,1\n0,230,1\n", r"times must increase; frame 2 is at 0 s"),
     "sound.csv": (b"RIFF\xff\xfe\x00\x80WAVE", r"is not a text file"),
-    "utf16.csv": ("time_s,f0_hz\n0,220\n".encode("utf-16"), r"is not a text file"),
-    "huge_field.csv": (HEADER + b'0,"' + b"1" * 200_000 + b'",1\n', r"is not a table: field larger"),
+    "huge_field.csv": (HEADER + b'0,"' + b"1" * 200_000 + b'",1\n', r"is not a table: line 2 is longer than"),
+    "four_columns.csv": (b"0,220,1,2\n", r"line 1: 4 columns and no header; a contour has rows such as"),
+    "loud.csv": (b"0,220,70\n", r"line 1: 70 is not within 0 to 1"),
+    "ms.csv": (b"0,220\n0.0001,220\n0.0002,230\n", r"10000 frames a second are too many"),
+    "utf16.csv": ("time_s,f0_hz\n0,A4\n".encode("utf-16"), r"line 2: 'A4' is not a number"),
     "nul.csv": (HEADER + b"0,\x00,1\n", r"line 2: '\\x00' is not a number"),
 }
 
@@ -134,7 +176,7 @@ def test_a_file_far_too_large_for_a_contour_is_not_read(tmp_path):
         contours.read(path)
 
 
-@pytest.mark.parametrize("name", ["a.txt", "missing/a.csv"])
+@pytest.mark.parametrize("name", ["a.mid", "missing/a.csv"])
 def test_a_contour_that_cannot_be_written_gives_one_line(tmp_path, contour, name):
     with pytest.raises(OutputError, match=rf"^{tmp_path / name}: [^\n]*$"):
         contours.write(tmp_path / name, contour)

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from ..errors import InputError
 from ..files import sound_info
+from ..files.contours import SUFFIXES as CONTOUR_SUFFIXES
 from .jobs import Job
 from .sidecar import SIDECAR
 
@@ -65,8 +66,8 @@ def contour_of(source: Path, parent: PurePath, contours: Path | None) -> Path | 
     if contours is None or not contours.is_dir():
         return contours
     for folder in (contours / parent, contours):
-        for suffix in (".csv", ".pv"):
+        for suffix in CONTOUR_SUFFIXES:
             path = folder / f"{source.stem}{suffix}"
             if path.is_file():
                 return path
-    raise InputError(f"{source}: no pitch contour {source.stem}.csv or {source.stem}.pv in {contours}")
+    raise InputError(f"{source}: no pitch contour {source.stem}.csv (or .pv, .tsv, .txt) in {contours}")

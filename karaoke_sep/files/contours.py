@@ -1,15 +1,24 @@
-"""Pitch contours in files.
+"""Read and write pitch contours.
 
-Two forms, told apart by the file's ending:
+A file ends in one of these:
 
-- ``.csv``: a header ``time_s,f0_hz,voicing``, then one row a frame; f0 0 (or empty) where nobody sings; the voicing
-  column may be left out and is then 1 wherever there is a pitch.
+- ``.csv``, ``.txt``, ``.tsv``: one row a frame with the time in s and the pitch in Hz. The pitch is 0, negative, empty
+  or not a number where nobody sings. A third column may hold the voicing, 0 to 1, which is else 1 wherever there is a
+  pitch. Written are the columns ``time_s,f0_hz,voicing``. Read are the tables of crepe (time, frequency, confidence),
+  Tony, Sonic Visualiser and mir_eval as well: with a header or without, with commas, semicolons, tabs or spaces,
+  decimal points or commas, in UTF-8 or UTF-16.
 - ``.pv``, the labels of MIR-1K: one MIDI semitone a row, 0 where unvoiced; row i is centred at (i + 1) x 20 ms.
 """
 
 import csv
+import io
+import re
 import stat
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,15 +28,36 @@ from ..types import PitchTrack
 
 PV_HOP_S = 0.02
 MAX_BYTES = 200_000_000  # eight hours of contour are 100 MB
+MAX_FRAMES = 6_000_000  # eight hours at one frame each 5 ms
 MAX_S = 1e6  # eleven days
+TABLES = (".csv", ".txt", ".tsv")
+SUFFIXES = (".csv", ".pv", ".tsv", ".txt")  # in the order in which a contour is looked for
+_MAX_HZ = 20_000
+_MAX_FRAMES_PER_S = 2000
+_MAX_LINE = 10_000  # characters
+_EXAMPLE = "a contour has rows such as 0.016,220.5,0.9: time in s, pitch in Hz, voicing 0 to 1"
+_TIME_NAMES = {"time_s", "time", "times", "t", "onset", "seconds", "timestamp"}
+_PITCH_NAMES = {"f0_hz", "f0", "frequency", "frequencies", "freq", "hz", "pitch", "pitch_hz", "value"}
+_VOICING_NAMES = {"voicing", "confidence", "probability", "voiced_prob", "voiced_probability", "periodicity"}
+_OTHER_NAMES = {"label", "labels", "voiced_flag", "voiced", "note", "activation", ""}
+_UNVOICED = {"", "nan", "na", "none", "null", "-", "--undefined--"}
 
 
-def read(path) -> PitchTrack:
-    """A contour from a file.
+class _Columns(NamedTuple):
+    """Where a table has the time, the pitch and the voicing; None for a voicing that is not there."""
+
+    time: int
+    pitch: int
+    voicing: int | None
+    n_columns: int
+
+
+def read(path: str | Path) -> PitchTrack:
+    """Return the contour in a file.
 
     Parameters
     ----------
-    path : str or Path, ending in .csv or .pv
+    path : str or Path, ending in .csv, .txt, .tsv or .pv
 
     Raises
     ------
@@ -35,66 +65,164 @@ def read(path) -> PitchTrack:
         If the file cannot be read or holds no contour.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".csv", ".pv"):
-        raise InputError(f"{path}: a pitch contour ends in .csv (time_s,f0_hz,voicing) or .pv (MIR-1K semitones)")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"{path}: a pitch contour ends in {', '.join(TABLES)} (rows of time and pitch) or .pv (MIR-1K)"
+        )
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device read for ever
             raise InputError(f"{path}: is not a file; a pitch contour is a table in a file")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: {path.stat().st_size / 1e6:.0f} MB is too large for a pitch contour")
-        lines = path.read_text("utf-8-sig").splitlines()
+        with open(path, "rb") as file:
+            lines = _lines(path, io.TextIOWrapper(file, _encoding(file), newline=None))
+            values = _read_pv(path, lines) if suffix == ".pv" else _read_table(path, lines)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, UnicodeError):
         raise InputError(f"{path}: is not a text file; a contour is a table of numbers") from None
-    try:
-        rows = read_pv(path, lines) if path.suffix.lower() == ".pv" else read_csv(path, lines)
     except csv.Error as error:
         raise InputError(f"{path}: is not a table: {error}") from None
-    if not rows:
-        raise InputError(f"{path}: holds no frames")
-    times_s, f0_hz, voicing = np.array(rows).T
-    if (np.diff(times_s) <= 0).any():
-        line = int(np.argmax(np.diff(times_s) <= 0)) + 2
-        raise InputError(f"{path}: times must increase; frame {line} is at {times_s[line - 1]:g} s")
+    if not values:
+        raise InputError(f"{path}: holds no frames; {_EXAMPLE}")
+    return _checked(path, *np.frombuffer(values, np.float64).reshape(-1, 3).T)
+
+
+def _checked(path: Path, times_s: np.ndarray, f0_hz: np.ndarray, voicing: np.ndarray) -> PitchTrack:
+    steps_s = np.diff(times_s)
+    if (steps_s <= 0).any():
+        frame = int(np.argmax(steps_s <= 0)) + 2
+        raise InputError(f"{path}: times must increase; frame {frame} is at {times_s[frame - 1]:g} s")
+    if len(steps_s) and steps_s.mean() < 1 / _MAX_FRAMES_PER_S:
+        raise InputError(
+            f"{path}: {1 / steps_s.mean():.0f} frames a second are too many, at most {_MAX_FRAMES_PER_S}; "
+            "the times are in s"
+        )
     sung = (f0_hz > 0) & (voicing > 0)
-    return PitchTrack(times_s, np.where(sung, f0_hz, np.nan), np.where(sung, voicing, 0.0))
+    return PitchTrack(times_s.copy(), np.where(sung, f0_hz, np.nan), np.where(sung, voicing, 0.0))
 
 
-def read_pv(path, lines) -> list:
-    """Rows (time, Hz or 0, voicing) of MIR-1K semitones."""
-    rows = []
+def _encoding(file: io.BufferedReader) -> str:
+    """Return the encoding of a text by its first bytes: numbers in UTF-16 have a zero in every other byte."""
+    start = file.read(4)
+    file.seek(0)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if len(start) == 4 and start[1] == start[3] == 0:
+        return "utf-16-le"
+    if len(start) == 4 and start[0] == start[2] == 0:
+        return "utf-16-be"
+    return "utf-8-sig"
+
+
+def _lines(path: Path, text: io.TextIOWrapper) -> Iterator[str]:
+    """Yield the lines of a table; a limit keeps one without ends from being read into memory."""
+    number = 0
+    while line := text.readline(_MAX_LINE):
+        number += 1
+        if len(line) == _MAX_LINE:
+            raise InputError(f"{path}: is not a table: line {number} is longer than {_MAX_LINE} characters")
+        yield line
+
+
+def _read_pv(path: Path, lines: Iterable[str]) -> array:
+    """Return time, Hz (0 where unvoiced) and voicing of each row of MIR-1K semitones."""
+    values = array("d")
     for number, line in enumerate(filter(str.strip, lines), 1):
-        semitone = to_number(path, number, line, 0, 140)
-        f0_hz = midi_to_hz(semitone) if semitone > 0 else 0.0
-        rows.append((number * PV_HOP_S, f0_hz, 1.0))
-    return rows
+        _check_length(path, number)
+        semitone = _number(path, number, line, 0, 140)
+        values.extend((number * PV_HOP_S, float(midi_to_hz(semitone)) if semitone > 0 else 0.0, 1.0))
+    return values
 
 
-def read_csv(path, lines) -> list:
-    """Rows (time, Hz or 0, voicing) of a table with a header."""
-    table = csv.reader(lines)
-    header = [name.strip() for name in next(table, [])]
-    if header[:2] != ["time_s", "f0_hz"] or header[2:] not in ([], ["voicing"]):
-        raise InputError(f"{path}: line 1: the header must be time_s,f0_hz or time_s,f0_hz,voicing")
-    rows = []
-    for number, row in enumerate(table, 2):
-        if not row:
+def _read_table(path: Path, lines: Iterator[str]) -> array:
+    """Return time, Hz (0 or less where unvoiced) and voicing of each row of a table."""
+    values, columns, split, decimal_comma = array("d"), None, None, False
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
             continue
-        if len(row) != len(header):
-            raise InputError(f"{path}: line {number}: {len(row)} columns; the header has {len(header)}")
-        time_s = to_number(path, number, row[0], 0, MAX_S)
-        f0_hz = to_number(path, number, row[1], 0, 20_000) if row[1].strip() else 0.0
-        rows.append((time_s, f0_hz, to_number(path, number, row[2], 0, 1) if len(row) > 2 else 1.0))
-    return rows
+        if split is None:
+            split, decimal_comma = _dialect(line)
+        row = split(line)
+        if columns is None:
+            columns = _columns(path, number, row, decimal_comma)
+            if not _is_number(row[0], decimal_comma):
+                continue
+        if len(row) != columns.n_columns:
+            raise InputError(
+                f"{path}: line {number}: {_count(len(row))}; the lines before have {columns.n_columns}; {_EXAMPLE}"
+            )
+        cells = [cell.replace(",", ".") for cell in row] if decimal_comma else row
+        _check_length(path, number)
+        time_s = _number(path, number, cells[columns.time], 0, MAX_S)
+        f0_hz = _pitch_hz(path, number, cells[columns.pitch])
+        voicing = 1.0 if columns.voicing is None else _number(path, number, cells[columns.voicing], 0, 1)
+        values.extend((time_s, f0_hz, voicing))
+    return values
 
 
-def to_number(path, line: int, text: str, low: float, high: float) -> float:
-    """The number in a cell, within bounds."""
+def _dialect(line: str) -> tuple[Callable[[str], list[str]], bool]:
+    """Return what splits a line into cells, and whether its numbers may have decimal commas."""
+    for delimiter in (";", "\t", ","):
+        if delimiter in line:
+            return partial(_cells, delimiter), delimiter != ","
+    return str.split, True
+
+
+def _cells(delimiter: str, line: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter))
+
+
+def _columns(path: Path, number: int, first: list[str], decimal_comma: bool) -> _Columns:
+    """Return where the columns of a table are, by its header or, without one, by their order."""
+    if _is_number(first[0], decimal_comma):
+        if len(first) not in (2, 3):
+            raise InputError(f"{path}: line {number}: {_count(len(first))} and no header; {_EXAMPLE}")
+        has_voicing = len(first) == 3 and _is_number(first[2], decimal_comma)
+        return _Columns(0, 1, 2 if has_voicing else None, len(first))
+    names = [re.sub(r"[\[(].*", "", name).strip().lower().replace(" ", "_") for name in first]
+    found = [
+        [i for i, name in enumerate(names) if name in known] for known in (_TIME_NAMES, _PITCH_NAMES, _VOICING_NAMES)
+    ]
+    unknown = [name for name in names if name not in _TIME_NAMES | _PITCH_NAMES | _VOICING_NAMES | _OTHER_NAMES]
+    if len(found[0]) != 1 or len(found[1]) != 1 or len(found[2]) > 1 or unknown:
+        raise InputError(
+            f"{path}: line {number}: the header must be time_s,f0_hz or time_s,f0_hz,voicing, or left out; {_EXAMPLE}"
+        )
+    return _Columns(found[0][0], found[1][0], found[2][0] if found[2] else None, len(names))
+
+
+def _count(n_columns: int) -> str:
+    return f"{n_columns} column{'s' * (n_columns != 1)}"
+
+
+def _check_length(path: Path, number: int) -> None:
+    if number > MAX_FRAMES + 1:
+        raise InputError(f"{path}: has more than {MAX_FRAMES} frames; a contour needs one each 5 to 20 ms")
+
+
+def _is_number(text: str, decimal_comma: bool) -> bool:
+    try:
+        float(text.replace(",", ".") if decimal_comma else text)
+    except ValueError:
+        return False
+    return True
+
+
+def _pitch_hz(path: Path, line: int, text: str) -> float:
+    """Return the pitch in a cell; 0 for what stands for none, such as an empty cell, nan or a negative pitch."""
+    if text.strip().lower() in _UNVOICED:
+        return 0.0
+    return max(0.0, _number(path, line, text, -_MAX_HZ, _MAX_HZ))
+
+
+def _number(path: Path, line: int, text: str, low: float, high: float) -> float:
+    """Return the number in a cell, within bounds."""
     try:
         value = float(text)
     except ValueError:
-        raise InputError(f"{path}: line {line}: {text.strip()[:40]!r} is not a number") from None
+        raise InputError(f"{path}: line {line}: {text.strip()[:40]!r} is not a number; {_EXAMPLE}") from None
     if not low <= value <= high:  # NaN too
         raise InputError(f"{path}: line {line}: {value:g} is not within {low:g} to {high:g}")
     return value
