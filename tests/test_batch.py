@@ -482,7 +482,7 @@ def test_contours_are_found_by_the_names_of_the_tracks(tmp_path):
     (tmp_path / "contours" / "b.csv").write_text("time_s,f0_hz\n0.1,220\n")
     plan = batch.plan([tmp_path / "in"], Order(tmp_path / "out", contours=tmp_path / "contours"), CONFIG)
     assert {job.source.name: len(job.track.f0_hz) for job in plan.jobs} == {"a.wav": 15, "b.wav": 1}
-    assert [line for _, line in plan.faults if "no pitch contour c.csv or c.pv" in line]
+    assert [line for _, line in plan.faults if "no pitch contour c.csv (or .pv, .tsv, .txt)" in line]
 
 
 def test_a_found_contour_separates_as_if_it_were_found_again(tmp_path):
