@@ -15,9 +15,9 @@ from karaoke_sep.pipeline import find_pitch, pitch_alignment_s, separate_to
 from karaoke_sep.recording import peak_of
 from karaoke_sep.types import Audio
 
-CHEAP = ["accompaniment.masked_nmf.n_starts=1", "accompaniment.masked_nmf.n_iterations=2", "stft.hop_ms=32"]
+CHEAP = ["accompaniment.masked_nmf.n_starts=1", "accompaniment.masked_nmf.n_iterations=2", "stft.hop_ms=20"]
 ON_DISK = ["parts.from_s=1", "parts.part_s=16"]
-IN_MEMORY = ["parts.from_s=100000"]
+IN_MEMORY = ["parts.from_s=300"]
 
 
 @pytest.fixture(scope="module")
