@@ -61,10 +61,11 @@ def cents(f_hz, reference_hz):
 
 def nmf_model(path, n_voice=6, n_accompaniment=6, window_ms=192.0, seed=0, singers=("anna",)):
     """Writes a model whose voice lies low and whose accompaniment lies high, and gives its path."""
-    rng, place = np.random.default_rng(seed), np.linspace(0, 8, 1537, dtype=np.float32)
+    n_bins = round(window_ms * 8) + 1
+    rng, place = np.random.default_rng(seed), np.linspace(0, 8, n_bins, dtype=np.float32)
     arrays = {
-        "voice_KF": rng.random((n_voice, 1537), np.float32) * np.exp(-place),
-        "accompaniment_KF": rng.random((n_accompaniment, 1537), np.float32) * np.exp(place - 8),
+        "voice_KF": rng.random((n_voice, n_bins), np.float32) * np.exp(-place),
+        "accompaniment_KF": rng.random((n_accompaniment, n_bins), np.float32) * np.exp(place - 8),
     }
     about = {"rate_hz": 16000, "window_ms": window_ms, "hop_ms": 32.0, "seed": seed, "singers": list(singers)}
     path.write_bytes(models.to_bytes(models.Model("nmf", about | {"versions": models.versions()}, arrays)))
@@ -74,7 +75,7 @@ def nmf_model(path, n_voice=6, n_accompaniment=6, window_ms=192.0, seed=0, singe
 def activity_model(path, seed=0):
     """Writes a model of the vocal activity that knows nothing, and gives its path."""
     rng = np.random.default_rng(seed)
-    shapes = {"centre_D": (89,), "projection_DE": (89, 2), "means_SKE": (3, 2, 2)}
+    shapes = {"centre_D": (91,), "projection_DE": (91, 2), "means_SKE": (3, 2, 2)}
     arrays = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
     arrays |= {"weights_SK": np.full((3, 2), 0.5), "precisions_SKEE": np.tile(np.eye(2), (3, 2, 1, 1))}
     arrays |= {"transitions_SS": np.full((3, 3), 1 / 3), "start_S": np.full(3, 1 / 3)}

@@ -73,5 +73,5 @@ def test_a_model_whose_trees_refer_to_missing_nodes_is_rejected(tmp_path):
     path.write_bytes(
         models.to_bytes(models.Model(model.kind, model.about, model.arrays | {"left_MN": np.ones((1, 1))}))
     )
-    with pytest.raises(ConfigError, match="its trees point at what is not there"):
+    with pytest.raises(ConfigError, match="its trees refer to features or nodes that do not exist"):
         models.read(path)

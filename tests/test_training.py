@@ -13,7 +13,7 @@ from sounds import nmf_model, sdr_db
 from karaoke_sep import load_config, separate
 from karaoke_sep.cli.main import main
 from karaoke_sep.errors import ConfigError
-from karaoke_sep.trained import models
+from karaoke_sep.trained import model_schema, models
 from karaoke_sep.training import checkpoint, dataset
 from karaoke_sep.training.nmf import Settings, as_model
 
@@ -166,24 +166,24 @@ def pickled(path):
 def earlier(path):
     with np.load(nmf_model(path)) as archive:
         entries = dict(archive)
-    about = json.loads(str(entries["about"])) | {"format": models.FORMAT - 1}
+    about = json.loads(str(entries["about"])) | {"format": model_schema.FORMAT - 1}
     np.savez(path, **entries | {"about": np.array(json.dumps(about))})
 
 
 def holed(path):
-    arrays = {"voice_KF": np.full((1, 5), np.nan, np.float32), "accompaniment_KF": np.zeros((1, 5), np.float32)}
-    about = {"rate_hz": 1, "window_ms": 1.0, "hop_ms": 1.0, "seed": 0, "versions": {}, "singers": []}
-    path.write_bytes(models.to_bytes(models.Model("nmf", about, arrays)))
+    model = models.read(nmf_model(path))
+    model.arrays["voice_KF"][0, 0] = np.nan
+    path.write_bytes(models.to_bytes(model))
 
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (foreign, "is no model of karaoke-sep train"),
+        (foreign, "is no model from karaoke-sep train"),
         (cut, "is damaged, or no model"),
         (pickled, "is damaged, or no model"),
-        (earlier, f"has format {models.FORMAT - 1} (karaoke-sep"),
-        (holed, "its voice_KF is missing or damaged"),
+        (earlier, f"it has format {model_schema.FORMAT - 1}, and this version reads format {model_schema.FORMAT}"),
+        (holed, "its array voice_KF holds values out of range, or NaN"),
         (lambda path: path.write_text("no archive"), "is damaged, or no model"),
         (lambda path: path.mkdir(), "is not a file"),
         (lambda path: None, "cannot be read"),

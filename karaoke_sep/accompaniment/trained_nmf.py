@@ -44,7 +44,6 @@ def check(params: Params, config: Any) -> None:
     if not params.model:
         raise ConfigError("accompaniment.trained_nmf: no model is given; name one with --model (karaoke-sep train nmf)")
     model = models.read(params.model, "nmf")
-    models.check_not_negative(params.model, model)
     if abs(model.about["window_ms"] - window_ms) > 0.5:
         raise ConfigError(
             f"{params.model}: trained with windows of {model.about['window_ms']:g} ms, but stft.window_ms is "

@@ -167,7 +167,7 @@ def _activity_figures(frames: list, trained: Any) -> dict[str, float]:
     from ..trained import frame_classes
 
     true, gains, sung = (np.concatenate([clip[k] for clip in frames]) for k in (1, 2, 3))
-    path = np.concatenate([frame_classes.decode(clip[0], trained)[1] for clip in frames])
+    path = np.concatenate([frame_classes.decode(clip[0], trained.arrays)[1] for clip in frames])
     return activity.figures(true, path, scipy.special.expit(sung), gains)
 
 

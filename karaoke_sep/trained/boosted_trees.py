@@ -41,7 +41,9 @@ def predict(X_TD: np.ndarray, trees: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def are_valid(trees: Mapping[str, np.ndarray], n_features: int) -> bool:
-    """Return whether each feature and child that the nodes refer to exists."""
+    """Return whether each feature exists and each node leads to later nodes, so that no tree has a circle."""
     n_nodes = trees["value"].shape[1]
-    limits = {"feature": n_features, "left": n_nodes, "right": n_nodes}
-    return all(np.all((trees[name] >= 0) & (trees[name] < limit)) for name, limit in limits.items())
+    nodes, left_MN, right_MN = np.arange(n_nodes), trees["left"], trees["right"]
+    is_leaf_MN = (left_MN == nodes) & (right_MN == nodes)
+    inner_MN = (np.minimum(left_MN, right_MN) > nodes) & (np.maximum(left_MN, right_MN) < n_nodes)
+    return bool(np.all(is_leaf_MN | inner_MN) and np.all((trees["feature"] >= 0) & (trees["feature"] < n_features)))

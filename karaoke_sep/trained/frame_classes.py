@@ -10,6 +10,8 @@ an unseen singer is 0.79 to 0.90 (MIR-1K dev).
 The classes do not determine how far the gate should open; `band_gains` does.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import scipy.ndimage
 import scipy.special
@@ -20,7 +22,6 @@ from ..dsp.stft import stft
 from ..dsp.viterbi import posteriors, viterbi_dense
 from ..types import Audio
 from . import band_gains
-from .models import Model
 
 CLASSES = ("accompaniment", "unvoiced", "voiced")
 RATE_HZ, WINDOW_MS, HOP_MS = band_gains.RATE_HZ, 40.0, band_gains.HOP_MS  # as in Hsu & Jang (2010)
@@ -29,6 +30,7 @@ GRADIENT_FRAMES = 4  # on each side
 EMISSION_WEIGHT = 0.3  # below 1, because neighbouring frames are not independent
 MAX_LOG_ODDS = 8.0
 N_GATE_FEATURES, N_MOTION = band_gains.N_GATE_FEATURES, 5
+N_FEATURES = 2 * (3 * timbre.N_CEPSTRA + N_GATE_FEATURES - N_MOTION) + N_MOTION  # columns of `features`
 
 
 def features(mixture: Audio, gate_TD: np.ndarray, cepstra_TD: np.ndarray) -> np.ndarray:
@@ -106,20 +108,22 @@ def log_odds(p) -> np.ndarray:
     return np.clip(scipy.special.logit(p), -MAX_LOG_ODDS, MAX_LOG_ODDS)
 
 
-def log_likelihoods(X_TD: np.ndarray, model: Model) -> np.ndarray:
+def log_likelihoods(X_TD: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the logarithm of each class's density at each frame, shape (T, S)."""
-    a = model.arrays
-    Z_TE = (X_TD - a["centre_D"]) @ a["projection_DE"]
-    difference_TSKE = Z_TE[:, None, None, :] - a["means_SKE"]
+    Z_TE = (X_TD - arrays["centre_D"]) @ arrays["projection_DE"]
+    difference_TSKE = Z_TE[:, None, None, :] - arrays["means_SKE"]
     mahalanobis_TSK = np.einsum(
-        "tske,skef,tskf->tsk", difference_TSKE, a["precisions_SKEE"], difference_TSKE, optimize=True
+        "tske,skef,tskf->tsk", difference_TSKE, arrays["precisions_SKEE"], difference_TSKE, optimize=True
     )
-    log_norm_SK = 0.5 * np.linalg.slogdet(a["precisions_SKEE"])[1] + np.log(a["weights_SK"] + 1e-300)
+    log_norm_SK = 0.5 * np.linalg.slogdet(arrays["precisions_SKEE"])[1] + np.log(arrays["weights_SK"] + 1e-300)
     return scipy.special.logsumexp(log_norm_SK - 0.5 * mahalanobis_TSK, axis=2) - Z_TE.shape[1] / 2 * np.log(2 * np.pi)
 
 
-def decode(X_TD: np.ndarray, model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities of the classes, (T, S), and the most likely sequence of classes, (T,)."""
-    score_TS = EMISSION_WEIGHT * log_likelihoods(X_TD, model)
-    chain = model.arrays["start_S"], model.arrays["transitions_SS"]
+def decode(X_TD: np.ndarray, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities of the classes, (T, S), and the most likely sequence of classes, (T,).
+
+    ``arrays`` are those of a model of kind "activity".
+    """
+    score_TS = EMISSION_WEIGHT * log_likelihoods(X_TD, arrays)
+    chain = arrays["start_S"], arrays["transitions_SS"]
     return posteriors(score_TS, *chain), viterbi_dense(score_TS, *chain)
