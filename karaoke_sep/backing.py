@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import ConfigError
+from .errors import ConfigError, how_to_install
 from .types import Audio
 
 # Tones of 55 to 440 Hz come out within 13 cents in any key; with the library's own 120 and 30 ms within 33.
@@ -89,5 +89,5 @@ def _stretch_library():
     try:
         import python_stretch
     except ImportError:
-        raise ConfigError("--key, --tempo: not installed here; pip install 'karaoke-sep[stretch]'") from None
+        raise ConfigError(f"--key, --tempo: not installed here; {how_to_install('stretch')}") from None
     return python_stretch

@@ -18,3 +18,13 @@ class OutputError(KaraokeSepError):
 
 class ConfigError(KaraokeSepError):
     """A setting or option that makes no sense. Nothing is started."""
+
+
+def how_to_install(extra: str) -> str:
+    """Return what a user does to install an extra of this package."""
+    return f"pip install '.[{extra}]' in the checkout of karaoke-sep"
+
+
+def unexpected(where: object, err: Exception) -> str:
+    """Return the line for a failure that nobody thought of."""
+    return f"{where}: {type(err).__name__}: {err}; this is a mistake in karaoke-sep, please report it"

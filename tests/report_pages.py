@@ -38,10 +38,10 @@ def make_results(folder, song):
         writing.write(folder / "true" / "a song" / f"{stem}.wav", getattr(song, stem).samples, RATE_HZ, "wav", "FLOAT")
     contours.write(folder / "true" / "a song" / "pitch.csv", song.track)
     for result in batch.results(folder / "out")[0]:
-        (result.sidecar.parent / "picture.png").write_bytes(PNG)
-        record = json.loads(result.sidecar.read_text())
-        record["files"]["picture"] = "picture.png"
-        result.sidecar.write_text(json.dumps(record))
+        (result.place.folder / "picture.png").write_bytes(PNG)
+        record = json.loads(result.place.record.read_text())
+        record["files"]["picture.png"] = record["files"]["vocals.wav"] | {"product": "picture"}
+        result.place.record.write_text(json.dumps(record))
     return folder
 
 

@@ -68,7 +68,7 @@ def test_key_and_tempo_leave_the_stereo_image_and_the_level(settings, demo):
 
 def test_key_and_tempo_without_their_library_say_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "python_stretch", None)
-    with pytest.raises(ConfigError, match=r"karaoke-sep\[stretch\]"):
+    with pytest.raises(ConfigError, match=r"pip install .*\[stretch\]"):
         backing.check(backing.Params(key_semitones=1.0))
     backing.check(backing.Params(vocals_db=-12.0))
 
@@ -148,7 +148,13 @@ def test_a_track_is_made_again_only_when_something_changed(song, tmp_path):
 
     runs = ((), (), ("--vocals-level", "-6"), ("--strength", "hard"))
     assert [len(lines(*options)) for options in runs] == [1, 1, 1, 1]
-    assert {path.name for path in tmp_path.iterdir()} == {"song (karaoke).wav", "song (karaoke-sep).json"}
+    variants = ("karaoke", "karaoke, voice -6 dB", "karaoke, hard")
+    assert {path.name for path in tmp_path.glob("[!.]*")} == {f"song ({variant}).wav" for variant in variants}
+    assert [len(lines(*options)) for options in runs] == [1, 1, 1, 1]
+    times_ns = {path.stat().st_mtime_ns for path in tmp_path.glob("[!.]*")}
+    assert len(times_ns) == 3
+    assert all(len(lines(*options)) == 1 for options in runs)
+    assert {path.stat().st_mtime_ns for path in tmp_path.glob("[!.]*")} == times_ns
 
 
 @pytest.mark.parametrize(

@@ -100,13 +100,13 @@ def test_a_track_without_its_song_or_a_stem_is_shown_with_what_is_left(made, tmp
     assert f"{tmp_path}/out/a song/pitch.csv" in report.text  # one line says which contour cannot be read
 
 
-def test_an_unfinished_track_costs_one_line_and_exit_1(made, tmp_path):
+def test_a_damaged_record_costs_one_line_and_exit_1(made, tmp_path):
     shutil.copytree(made / "out", tmp_path / "out")
-    (tmp_path / "out" / "a song" / "karaoke-sep.json").write_text('{"outputs": {}}')
+    [damaged] = (tmp_path / "out" / "a song" / ".karaoke-sep").iterdir()
+    damaged.write_text('{"files": {}}')
     code, out, err = call("report", tmp_path / "out")
     assert (code, len(out)) == (1, 1)
-    assert err == [f"{tmp_path}/out/a song/karaoke-sep.json: its track is not finished, or of another version; "
-                   "separate it again"]  # fmt: skip
+    assert err == [f"{damaged}: is damaged, or of another version, and is ignored; separate its track again"]
     assert len(Page(Path(out[0])).all("article")) == 1
 
 
@@ -153,7 +153,7 @@ def test_tracks_of_one_name_show_their_folders_and_suffixes(made, tmp_path):
     [result, _] = batch.results(made / "out")[0]
     tracks = [("a", "song.mp3"), ("b", "song.mp3"), ("b", "song.flac"), ("", "song.mp3")]
     results = [
-        replace(result, sidecar=tmp_path / folder / "karaoke-sep.json", source=Path(name), tags={})
+        replace(result, place=batch.Place(tmp_path / folder, "{stem}"), source=Path(name), tags={})
         for folder, name in tracks
     ]
     assert names.headings(results, tmp_path) == ["song", "song.mp3", "song.flac", "song"]
@@ -196,7 +196,9 @@ def test_a_contour_is_drawn_where_sung(tmp_path):
     times_s = np.arange(0, 4.001, 0.01)
     f0_hz = np.where(times_s < 2, 200.0, 400.0)
     contours.write(tmp_path / "pitch.csv", PitchTrack(times_s, f0_hz, (np.abs(times_s - 2) > 0.5).astype(float)))
-    result = batch.Result(tmp_path / "s.json", {"pitch": tmp_path / "pitch.csv"}, tmp_path / "s", 4.0, {}, "", {}, {})
+    result = batch.Result(
+        batch.Place(tmp_path, "s"), {"pitch": tmp_path / "pitch.csv"}, tmp_path / "s", 4.0, {}, "", {}, {}
+    )
     page.write(tmp_path / "page.html", [result], "page", tmp_path)
     [path] = Page(tmp_path / "page.html").all("path")
     first, second = path["d"].removeprefix("M").split("M")

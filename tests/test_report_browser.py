@@ -232,7 +232,7 @@ def test_the_search_covers_title_artist_and_folder_and_escape_clears_it(made, vi
     tags = [{}, {"title": "Été"}, {"artist": "Somebody"}]
     sources, folders = ["one.wav", "two.wav", "three.wav"], ["", "", "Live"]
     results = [
-        replace(result, sidecar=tmp_path / folder / "karaoke-sep.json", source=Path(source), tags=tag)
+        replace(result, place=batch.Place(tmp_path / folder, "{stem}"), source=Path(source), tags=tag)
         for folder, source, tag in zip(folders, sources, tags, strict=True)
     ]
     page.write(tmp_path / "page.html", results, "page", tmp_path)

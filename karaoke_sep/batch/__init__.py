@@ -3,8 +3,9 @@
 from .inputs import find_inputs, looks_like_mir1k
 from .jobs import SOUNDS, STEMS, Job, Order, Outcome, Plan, Span
 from .planning import plan
+from .record import Place
+from .results import Result, results
 from .running import do, run
-from .sidecar import Result, results
 
 __all__ = [
     "SOUNDS",
@@ -12,6 +13,7 @@ __all__ = [
     "Job",
     "Order",
     "Outcome",
+    "Place",
     "Plan",
     "Result",
     "Span",

@@ -1,17 +1,40 @@
 """Find the sound files among the inputs, and the contour that belongs to each."""
 
+import fnmatch
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ..errors import InputError
 from ..files import sound_info
 from ..files.contours import SUFFIXES as CONTOUR_SUFFIXES
+from . import record
 from .jobs import Job
-from .sidecar import SIDECAR
 
 _MIR1K_NAME = re.compile(r"[A-Za-z]+_\d+_\d+")  # singer_song_clip
+_MAX_ENDINGS = 5  # that a line names
+_TRANSPORT_STREAM = 0x47  # first byte of an MPEG transport stream; other files end in .ts too
+
+
+@dataclass(frozen=True)
+class Found:
+    """Sound files among the inputs.
+
+    Attributes
+    ----------
+    parents : dict
+        For each file its sub-folder below the input that led to it.
+    faults : list of (Path, str)
+        A line for each input, or folder below one, that cannot be used.
+    notes : list of str
+        A line for each file that is passed over.
+    """
+
+    parents: dict[Path, PurePath] = field(default_factory=dict)
+    faults: list[tuple[Path, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def looks_like_mir1k(jobs: Iterable[Job]) -> bool:
@@ -24,41 +47,139 @@ def looks_like_mir1k(jobs: Iterable[Job]) -> bool:
     )
 
 
-def find_inputs(inputs: Iterable[Path], output: Path) -> tuple[list[tuple[Path, PurePath]], list[tuple[Path, str]]]:
-    """Sound files among the inputs, each once, with its sub-folder below the input that led to it.
+def find_inputs(inputs: Iterable[Path], exclude: Iterable[str] = ()) -> Found:
+    """Find the sound files among the inputs, each once.
 
-    A folder is searched through, links to folders too, but each folder once, and without our own stems: what lies below
-    ``output``, or beside a sidecar.
+    A folder is searched, links to folders too, but each folder once. Files that the records near them name as made by
+    this package are no songs. Where a folder holds a sound and a video of the same name, the sound is the song.
+
+    Parameters
+    ----------
+    inputs : iterable of Path
+        Files and folders.
+    exclude : iterable of str
+        Patterns, as of a shell, of names or paths below a folder to leave out.
     """
-    found: dict[str, tuple[Path, PurePath]] = {}
-    faults = []
-    for given_path in inputs:
-        if not given_path.is_dir():
-            found.setdefault(real_path(given_path), (given_path, PurePath()))
+    found, ours, patterns = Found(), _Ours(), tuple(exclude)
+    paths: dict[str, Path] = {}
+    named = [path for path in inputs if not _excluded(PurePath(path.name), patterns)]
+    for given in named:
+        if not given.is_dir():
+            paths.setdefault(os.path.realpath(given), given)
+            found.parents.setdefault(paths[os.path.realpath(given)], PurePath())
+    _pass_over_own_outputs(found, ours)
+    for given in named:
+        if not given.is_dir():
             continue
-        files = sorted(_search(given_path, output))
-        if not files:
-            faults.append((given_path, f"{given_path}: there is no sound file in this folder"))
+        files = _search(given, patterns, ours, found)
         for path in files:
-            found.setdefault(real_path(path), (path, path.parent.relative_to(given_path)))
-    return list(found.values()), faults
+            if paths.setdefault(os.path.realpath(path), path) == path:
+                found.parents[path] = path.parent.relative_to(given)
+    return found
 
 
-def real_path(path: str | Path) -> str:
-    """Where a path leads; unlike `Path.resolve`, also one of a link to itself, which fails later in one line."""
-    return os.path.realpath(path)
+def _pass_over_own_outputs(found: Found, ours: "_Ours") -> None:
+    """Leave out files that were made of another input: a pattern of the shell names both."""
+    sources = {os.path.realpath(path) for path in found.parents}
+    for path in list(found.parents):
+        if ours.source_of(path) in sources - {os.path.realpath(path)}:
+            del found.parents[path]
+            found.notes.append(f"{path}: passed over, for it was made of another input")
 
 
-def _search(folder: Path, output: Path) -> Iterator[Path]:
-    seen = {real_path(output)} - {real_path(folder)}
-    for here, folders, names in os.walk(folder, followlinks=True):
-        if real_path(here) in seen or f"{SIDECAR}.json" in names:
+class _Ours:
+    """Files that records name, looked up folder by folder."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, str] = {}
+        self._looked: set[str] = set()
+
+    def look_in(self, folder: str) -> None:
+        """Read the records in a folder, once."""
+        if folder not in self._looked:
+            self._looked.add(folder)
+            for path, made in record.files_in(Path(folder)):
+                self._sources[os.path.realpath(path)] = os.path.realpath(Path(folder, made.source))
+
+    def look_above(self, folder: str) -> None:
+        """Read the records in a folder and in all above it."""
+        for above in (Path(folder), *Path(folder).parents):
+            self.look_in(str(above))
+
+    def source_of(self, path: Path) -> str | None:
+        """Return the real path of what a file was made of; None for a file that is not ours."""
+        self.look_above(os.path.dirname(os.path.realpath(path)))
+        return self._sources.get(os.path.realpath(path))
+
+    def has(self, path: Path) -> bool:
+        """Whether a file is ours; its folder has been looked in."""
+        return os.path.realpath(path) in self._sources
+
+
+def _search(folder: Path, patterns: tuple[str, ...], ours: _Ours, found: Found) -> list[Path]:
+    """Return the songs below a folder in order, with lines about what cannot be read or is passed over."""
+    n_faults, songs, others, n_ours = len(found.faults), [], set(), 0
+
+    def cannot(err: OSError) -> None:
+        found.faults.append((Path(err.filename), f"{err.filename}: {(err.strerror or 'cannot be read').lower()}"))
+
+    ours.look_above(os.path.realpath(folder))
+    for here, names in _walk(folder, patterns, cannot):
+        ours.look_in(os.path.realpath(here))
+        paths = [Path(here, name) for name in names]
+        paths = [path for path in paths if not _excluded(path.relative_to(folder), patterns)]
+        n_ours += sum(map(ours.has, paths))
+        sounds = [path for path in paths if _looks_like_sound(path) and not ours.has(path)]
+        others |= {path.suffix.lower() for path in paths} - {path.suffix.lower() for path in sounds}
+        songs += _without_videos_of_songs(sounds, found)
+    if not songs and len(found.faults) == n_faults:
+        endings = sorted(filter(None, others))[:_MAX_ENDINGS]
+        more = f" (only {', '.join(endings)})" if endings and not n_ours else ""
+        what = "no sound file in this folder" if not n_ours else "no song in this folder, only what was made of songs"
+        found.faults.append((folder, f"{folder}: there is {what}{more}"))
+    return sorted(songs)
+
+
+def _walk(folder: Path, patterns: tuple[str, ...], cannot) -> Iterator[tuple[str, list[str]]]:
+    seen = set()
+    for here, folders, names in os.walk(folder, followlinks=True, onerror=cannot):
+        if os.path.realpath(here) in seen:
             folders.clear()
             continue
-        seen.add(real_path(here))
-        yield from (
-            Path(here, name) for name in names if Path(name).suffix.lower() in sound_info.SUFFIXES and name[0] != "."
-        )
+        seen.add(os.path.realpath(here))
+        below = PurePath(os.path.relpath(here, folder))
+        folders[:] = [name for name in folders if name != record.FOLDER and not _excluded(below / name, patterns)]
+        yield here, [name for name in names if name[0] != "."]
+
+
+def _without_videos_of_songs(paths: list[Path], found: Found) -> list[Path]:
+    """Leave out videos beside a sound of the same name, as in the folders of UltraStar."""
+    sounds = {path.stem.casefold(): path for path in paths if path.suffix.lower() not in sound_info.VIDEO_SUFFIXES}
+    kept = []
+    for path in paths:
+        sound = sounds.get(path.stem.casefold(), path)
+        if path.suffix.lower() in sound_info.VIDEO_SUFFIXES and sound != path:
+            found.notes.append(f"{path}: passed over, for {sound.name} is beside it")
+        else:
+            kept.append(path)
+    return kept
+
+
+def _looks_like_sound(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix != ".ts":
+        return suffix in sound_info.SUFFIXES
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
+        with open(path, "rb") as file:
+            return file.read(1) == bytes([_TRANSPORT_STREAM])
+    except OSError:
+        return True  # which is a line later
+
+
+def _excluded(path: PurePath, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns for name in (path.name, path.as_posix()))
 
 
 def contour_of(source: Path, parent: PurePath, contours: Path | None) -> Path | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from .. import backing
 from ..files.sound_info import SoundInfo
 from ..types import PitchTrack
+from .record import Place
 
 STEMS = ("vocals", "accompaniment")
 
@@ -58,8 +59,7 @@ class Order:
         Out of "vocals", "accompaniment", "pitch" (the contour), "notes" (MIDI), "ultrastar" and "picture" (PNG); or
         "karaoke", the backing track, instead of the stems.
     name : str
-        Path below ``output``, without suffix: "{parent}" the sub-folders below the folder that was searched,
-        "{track}" the input's name without suffix, "{file}" with it, "{stem}" the product.
+        Path below ``output``, without suffix, with the fields of `names.FIELDS`.
     container : {"wav", "flac", "mp3", "ogg"}
     subtype : str, optional
         Sample format; that of the input by default.
@@ -75,6 +75,8 @@ class Order:
     contours : Path, optional
         A contour file, or a folder of them named after the tracks: a correction of the pitch that is found, or with
         the pitch backend "given", instead of it.
+    variant : str
+        What tells this backing track from others of the song; it follows "karaoke" in its name.
     bends : bool
         MIDI notes follow the contour; else they are in tune.
     karaoke : backing.Params
@@ -93,6 +95,7 @@ class Order:
     contour_suffix: str = ".csv"
     contours: Path | None = None
     bends: bool = True
+    variant: str = ""
     karaoke: backing.Params = field(default_factory=backing.Params)
     bitrate_kbps: int | None = None
     stream: int | None = None
@@ -110,6 +113,20 @@ class Job:
 
     Attributes
     ----------
+    source : Path
+    info : SoundInfo
+    targets : dict of Path
+        Where each product belongs.
+    place : Place
+        Where all of them lie, and their record.
+    output : Path
+        Folder that none of them lies outside of.
+    settings : dict of str
+        Digest, by product, of all that decides about its content, beside the input.
+    track : PitchTrack, optional
+        Contour to follow.
+    overwrite : bool
+        Make everything again, and replace what is not ours.
     state : str
         "new", "stale" (made, but not of this input with these settings) or "done".
     reason : str
@@ -119,9 +136,11 @@ class Job:
     source: Path
     info: SoundInfo
     targets: dict[str, Path]
-    sidecar: Path | None
-    settings: str
+    place: Place
+    output: Path
+    settings: dict[str, str]
     track: PitchTrack | None = None
+    overwrite: bool = False
     state: str = "new"
     reason: str = ""
 
@@ -133,10 +152,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs in the order of the inputs, and one line for each input that cannot be used."""
+    """Jobs in the order of the inputs, a line for each input that cannot be used, and lines about those left out."""
 
     jobs: list[Job]
     faults: list[tuple[Path, str]]
+    notes: list[str] = field(default_factory=list)
 
     @property
     def todo(self) -> list[Job]:
@@ -152,7 +172,7 @@ class Outcome:
     ----------
     status : {"done", "skipped", "failed"}
     paths : tuple of Path
-        What was written.
+        What was written, or is there already.
     seconds, wall_s, cpu_s : float
         Length of the sound, and what it cost.
     levels_db : dict

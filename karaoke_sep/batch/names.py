@@ -1,73 +1,190 @@
-"""Name the outputs of each input, and refuse names that collide."""
+"""Name the outputs of each input, and refuse names that lead astray or collide."""
 
 import os
-import string
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..errors import ConfigError, InputError
-from .inputs import real_path
 from .jobs import SOUNDS, Order
-from .sidecar import SIDECAR
+from .record import Place
 
-NAME_FIELDS = ("parent", "track", "file", "stem")
+FIELDS = ("parent", "folder", "track", "file", "artist", "title", "album", "stem")
+_TAGS = ("artist", "title", "album")
+_MAX_TAG_CHARACTERS = 80
+_FIELD = re.compile(r"\{(\w*)\}")
+# What no name may hold on Windows, and controls.
+_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+# Templates that tell more and more inputs apart; the first that suffices is proposed.
+_HINTS = (
+    "{{parent}}/{{file}}{0}",
+    "{{folder}}/{{track}}{0}",
+    "{{folder}}/{{file}}{0}",
+    "{{parent}}/{{folder}}/{{file}}{0}",
+)
 
 
-_MAX_NAME_BYTES = 255  # on Linux; elsewhere it is as much or more
+@dataclass(frozen=True)
+class Names:
+    """Path of each product of an input, and where they lie."""
+
+    targets: dict[str, Path]
+    place: Place
 
 
 def check_name(name: str, n_products: int) -> None:
     """Raise ConfigError for a name template that cannot tell the outputs apart."""
-    try:
-        used = [(key, bool(spec or conversion)) for _, key, spec, conversion in string.Formatter().parse(name) if key]
-    except ValueError as err:
-        raise ConfigError(f"--name {name!r}: {err}") from None
-    for key, is_formatted in used:
-        if key not in NAME_FIELDS or is_formatted:
-            raise ConfigError(f"--name {name!r}: unknown field {{{key}}}; there are {', '.join(NAME_FIELDS)}")
-    fields = {key for key, _ in used}
-    if not fields & {"track", "file"} or (n_products > 1 and "stem" not in fields):
+    fields = set(_FIELD.findall(name))
+    if unknown := [field for field in _FIELD.findall(name) if field not in FIELDS]:
+        raise ConfigError(f"--name {name!r}: unknown field {{{unknown[0]}}}; there are {', '.join(FIELDS)}")
+    if re.search(r"[{}]", _FIELD.sub("", name)):
+        raise ConfigError(f"--name {name!r}: expected fields such as {{track}}, and no other braces")
+    if not fields & {"track", "file", "title"} or (n_products > 1 and "stem" not in fields):
         raise ConfigError(f"--name {name!r}: needs {{stem}}, and {{track}} or {{file}}, to tell the outputs apart")
+    if "\0" in name:
+        raise ConfigError(f"--name {name!r}: holds a null character")
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
         raise ConfigError(f"--name {name!r}: leads outside the output folder; write it relative, without '..'")
 
 
-def targets_of(source: Path, parent: PurePath, order: Order) -> tuple[dict[str, Path], Path]:
-    """Path of each product, and of the sidecar."""
+def uses_tags(name: str) -> bool:
+    """Whether a name template has a field that is a tag of the input."""
+    return not set(_TAGS).isdisjoint(_FIELD.findall(name))
 
-    def place(stem, suffix):
-        fields = {"parent": parent, "track": source.stem, "file": source.name, "stem": stem}
-        below = PurePath(order.name.format(**fields).lstrip("/"))
-        return order.output / below.with_name(below.name + suffix)
 
-    if source.stem in (".", ".."):
-        raise InputError(f"{source}: {source.stem!r} cannot name a folder; rename the file")
+def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, str]) -> Names:
+    """Path of each product, and where they lie.
+
+    Raises
+    ------
+    InputError
+        When a path leads outside the output folder, or is longer than the file system takes.
+    """
+    fields = {
+        "parent": "" if parent == PurePath() else parent.as_posix(),
+        "folder": source.absolute().parent.name,
+        "track": source.stem,
+        "file": source.name,
+        **{tag: _from_tag(tags.get(tag, "")) for tag in _TAGS},
+    }
+
+    def below(stem: str) -> PurePath:
+        return PurePath(_filled(order.name, fields | {"stem": stem}).lstrip("/"))
+
     suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "ultrastar": ".txt", "picture": ".png"}
     suffixes |= dict.fromkeys(SOUNDS, f".{order.container}")
-    targets = {product: place(product, suffixes[product]) for product in order.products}
-    sidecar = place(SIDECAR, ".json")
-    for path in (*targets.values(), sidecar):
+    targets = {}
+    for product in order.products:
+        path = below(product + order.variant * (product == "karaoke"))
+        if not path.name or ".." in path.parts or source.stem in (".", ".."):
+            raise InputError(f"{source}: {str(path)!r} cannot be its name; rename the file, or give another --name")
+        targets[product] = order.output / path.with_name(path.name + suffixes[product])
+    place = _place(order.output, below("{stem}"))
+    _check_lengths(source, [*targets.values(), *(place.parts / p / t.name for p, t in targets.items())])
+    for target in targets.values():
+        check_inside(target, order.output)
+    return Names(targets, place)
+
+
+def _filled(name: str, fields: Mapping[str, str]) -> str:
+    """A template with its fields filled in; what stands in a field is never taken for another."""
+    return _FIELD.sub(lambda match: fields[match[1]], name)
+
+
+def _place(output: Path, below: PurePath) -> Place:
+    """The nearest folder of all products, and their name below it."""
+    parts = below.parts
+    n_above = next((i for i, part in enumerate(parts) if "{stem}" in part), len(parts) - 1)
+    return Place(output.joinpath(*parts[:n_above]), "/".join(parts[n_above:]))
+
+
+def _from_tag(text: str) -> str:
+    """A tag as a part of a path; "unknown" for one that is missing."""
+    text = _UNSAFE.sub("_", unicodedata.normalize("NFC", text))[:_MAX_TAG_CHARACTERS].strip(" .")
+    return text or "unknown"
+
+
+def check_inside(path: Path, output: Path) -> None:
+    """Raise InputError if a path leads outside the output folder, be it by way of a link."""
+    inside = os.path.realpath(output)
+    if os.path.commonpath([inside, os.path.realpath(path.parent)]) != inside:
+        raise InputError(f"{path}: leads outside the output folder {output}; give another --name, or remove the link")
+
+
+def _check_lengths(source: Path, paths: Iterable[Path]) -> None:
+    for path in paths:
+        there = next(folder for folder in path.absolute().parents if os.path.isdir(folder))
+        limit = _name_limit(there)
         n_bytes = max(len(os.fsencode(part)) for part in path.parts)
-        if n_bytes > _MAX_NAME_BYTES:
+        if n_bytes > limit:
             raise InputError(
-                f"{source}: its output {path} would have a name of {n_bytes} bytes; file systems take "
-                f"{_MAX_NAME_BYTES}; rename the file, or give a --name with less around {{track}}"
+                f"{source}: its output {path} would have a name of {n_bytes} bytes; the file system takes {limit}; "
+                "rename the file, or give a --name with less around {track}"
             )
-    return targets, sidecar
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            pass
+        except OSError as err:
+            raise InputError(f"{source}: its outputs cannot be there ({(err.strerror or '').lower()})") from None
 
 
-def collisions(named: dict[Path, tuple[dict[str, Path], Path]]) -> list[str]:
-    """A line for each input whose outputs would be written over another input or its outputs."""
-    owners: dict[Path, Path] = {}
-    inputs = {real_path(source) for source in named}
+def _name_limit(folder: Path) -> int:
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return 255
+
+
+def collisions(named: Mapping[Path, Names], parents: Mapping[Path, PurePath], order: Order) -> dict[Path, str]:
+    """A line for each input whose outputs would be written over another input or its outputs.
+
+    The first input of a name keeps it.
+    """
+    same = _as_written if _ignores_case(order.output) else str
+    owners: dict[str, Path] = {}
+    inputs = {os.path.realpath(source): source for source in named}
     lines = {}
-    for source, (targets, _) in named.items():
-        for target in targets.values():
-            other = owners.setdefault(target, source)
-            if real_path(target) in inputs:
+    for source, names in named.items():
+        for target in names.targets.values():
+            if os.path.realpath(target) in inputs:
                 lines[source] = f"{source}: its output {target} is itself an input; choose another --output"
-            elif other is not source:
-                lines[source] = (
-                    f"{other} and {source} would both be written to {target}; rename one, or tell them apart by "
-                    "--name '{parent}/{file}/{stem}'"
-                )
-    return list(lines.values())
+                continue
+            other = owners.get(same(str(target)), source)
+            if other != source:
+                hint = _hint(other, source, parents, order)
+                lines[source] = f"{source}: {other} is already written to {target}; {hint}"
+        if source not in lines:
+            owners |= dict.fromkeys((same(str(target)) for target in names.targets.values()), source)
+    return lines
+
+
+def _hint(first: Path, second: Path, parents: Mapping[Path, PurePath], order: Order) -> str:
+    """How to tell two inputs apart, tried out."""
+    rest = " ({stem})" if "karaoke" in order.products else "/{stem}" if "{stem}" in order.name else ""
+    for hint in _HINTS:
+        name = hint.format(rest)
+        outputs = set()
+        for source in (first, second):
+            fields = {"parent": parents[source].as_posix(), "folder": source.absolute().parent.name}
+            fields |= {"track": source.stem, "file": source.name, "stem": "stem"}
+            outputs.add(_as_written(os.path.normpath(_filled(name, fields))))
+        if len(outputs) == 2:
+            return f"tell them apart by --name '{name}', or give it another --output"
+    return "give it another --output"
+
+
+def _as_written(path: str) -> str:
+    """What paths share that a file system takes for one and the same."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Whether the file system of a folder, which need not be there yet, takes a and A for the same name."""
+    for there in (folder.absolute(), *folder.absolute().parents):
+        other = there.with_name(there.name.swapcase()) if there.name else there
+        if there.exists() and other != there:
+            return other.exists() and os.path.samefile(there, other)
+    return False

@@ -2,21 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 
 from .. import backing, pipeline
 from ..accompaniment import needs_pitch
-from ..config import Config
-from ..errors import ConfigError, InputError
+from ..config import Config, fingerprint
+from ..errors import ConfigError, InputError, how_to_install, unexpected
 from ..files import contours, sound_info, writing
 from ..recording import check_form
 from .inputs import contour_of, find_inputs
-from .jobs import SOUNDS, Job, Order, Plan
-from .names import check_name, collisions, targets_of
-from .sidecar import fingerprint_of, state_of
+from .jobs import SOUNDS, STEMS, Job, Order, Plan
+from .names import Names, check_name, collisions, names_of, uses_tags
 from .space import check_room, is_long, max_samples, n_values, scratch_bytes, stem_bytes
+from .standing import standing
+
+fingerprint_of = lru_cache(maxsize=8)(fingerprint)  # asked for every file
 
 
 def plan(
@@ -26,6 +30,7 @@ def plan(
     *,
     shard: tuple[int, int] = (1, 1),
     overwrite: bool = False,
+    exclude: Iterable[str] = (),
 ) -> Plan:
     """Check every input and every output before any work.
 
@@ -37,47 +42,64 @@ def plan(
         Take only every n-th input, from the i-th (1..n) on.
     overwrite : bool
         Make again what is there.
+    exclude : iterable of str
+        Patterns of files and folders to leave out.
 
     Raises
     ------
     ConfigError
-        When two inputs would get one name or one contour, or nothing can be written at the output.
+        When one contour is given for several inputs, or nothing can be written at the output.
     """
     check_name(order.name, len(order.products))
     _check_order(order, config)
     check_room(order.output, 0)
-    found, faults = find_inputs(inputs, order.output)
-    if order.contours and not order.contours.is_dir() and len(found) > 1:
-        raise ConfigError(f"{order.contours}: one contour cannot be that of {len(found)} inputs; give a folder of them")
-    named = {}
-    for source, parent in found:
-        try:
-            named[source] = targets_of(source, parent, order)
-        except InputError as err:
-            faults.append((source, str(err)))
-    refusals = collisions(named)
+    found = find_inputs(inputs, exclude)
+    if order.contours and not order.contours.is_dir() and len(found.parents) > 1:
+        raise ConfigError(
+            f"{order.contours}: one contour cannot be that of {len(found.parents)} inputs; give a folder of them"
+        )
+    named: dict[Path, Names] = {}
+    faults = list(found.faults)
+    for source, parent in found.parents.items():
+        with _faults_of(source, faults):
+            tags = sound_info.probe(source, order.stream).tags if uses_tags(order.name) else {}
+            named[source] = names_of(source, parent, order, tags)
+    collided = collisions(named, found.parents, order)
     jobs = []
     for source in list(named)[shard[0] - 1 :: shard[1]]:
-        try:
-            jobs.append(_job(source, *named[source], dict(found)[source], order, config, overwrite))
-        except InputError as err:
-            faults.append((source, str(err)))
-    checked = Plan(jobs, faults)
+        if source in collided:
+            faults.append((source, collided[source]))
+            continue
+        with _faults_of(source, faults):
+            job = _job(source, named[source], found.parents[source], order, config)
+            jobs.append(_checked(replace(job, overwrite=overwrite), order, config))
+    checked = Plan(jobs, faults, found.notes)
     stems = sum(n_values(job.info) * stem_bytes(job, order) for job in checked.todo)
     long = [job.info for job in checked.todo if is_long(job, config)]
     scratch = max((n_values(info) * scratch_bytes(info, order) for info in long), default=0)
     try:
         check_room(order.output, stems + scratch)
     except ConfigError as err:
-        refusals.append(str(err))
-    if refusals:
-        lines = [*(line for _, line in faults), *refusals]
-        raise ConfigError("\n".join(line.replace("\n", "\\n") for line in lines))  # file names may hold any character
+        lines = [*(line for _, line in faults), str(err)]
+        raise ConfigError("\n".join(line.replace("\n", "\\n") for line in lines)) from None  # names may hold anything
     return checked
 
 
+@contextmanager
+def _faults_of(source: Path, faults: list[tuple[Path, str]]) -> Iterator[None]:
+    """Make a line of whatever is wrong with one input, so that the others go on."""
+    try:
+        yield
+    except InputError as err:
+        faults.append((source, str(err)))
+    except ConfigError:
+        raise
+    except Exception as err:
+        faults.append((source, unexpected(source, err)))
+
+
 def _check_order(order: Order, config: Config) -> None:
-    """Raise ConfigError for an order that contradicts itself, or needs a library that is not installed."""
+    """Refuse what contradicts itself, or needs a library that is not installed."""
     pipeline.check_models(config)
     if config.pitch.backend == "given" and not (order.contours or config.pitch.given.path):
         raise ConfigError("--pitch given: no contour is given; name its file with --pitch-file")
@@ -100,18 +122,10 @@ def _check_order(order: Order, config: Config) -> None:
         try:
             from ..plots import pictures as plots  # noqa: F401
         except ImportError:
-            raise ConfigError("--plots: matplotlib is missing; pip install 'karaoke-sep[plots]'") from None
+            raise ConfigError(f"--plots: matplotlib is missing; {how_to_install('plots')}") from None
 
 
-def _job(
-    source: Path,
-    targets: dict[str, Path],
-    sidecar: Path,
-    parent: PurePath,
-    order: Order,
-    config: Config,
-    overwrite: bool,
-) -> Job:
+def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Config) -> Job:
     info = sound_info.probe(source, order.stream)
     try:
         # A sound whose header does not tell its length may be long enough.
@@ -126,26 +140,31 @@ def _job(
         # The sum of two 16-bit channels needs 17 bits.
         info = replace(info, n_channels=1, subtype="FLOAT")
     contour = contour_of(source, parent, order.contours)
-    settings = [fingerprint_of(config), order.container, order.clip, order.layout, *pipeline.model_marks(config)]
-    if order.sounds:
-        settings.append(writing.output_subtype(info, order.container, order.subtype))
-    settings += [f"{name} {value}" for name, value in (("kbps", order.bitrate_kbps), ("stream", order.stream)) if value]
-    if not order.span.is_whole:
-        settings.append(repr(order.span))
-    if "notes" in order.products and not order.bends:
-        settings.append("no bends")
-    if "karaoke" in order.products:
-        settings.append(repr(order.karaoke))
+    common = [fingerprint_of(config), order.layout, order.stream, repr(order.span), *pipeline.model_marks(config)]
     if contour:
-        track = contours.read(contour)
-        settings.append(hashlib.sha256(contour.read_bytes()).hexdigest())
-    digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-    job = Job(source, info, targets, sidecar if order.sounds else None, digest, track if contour else None)
+        common.append(hashlib.sha256(contour.read_bytes()).hexdigest())
+    subtype = writing.output_subtype(info, order.container, order.subtype) if order.sounds else ""
+    sound = [order.container, order.clip, subtype, order.bitrate_kbps]
+    own: dict[str, list] = dict.fromkeys(STEMS, sound) | {
+        "karaoke": [*sound, repr(order.karaoke)],
+        "notes": [order.bends],
+    }
+    settings = {
+        product: hashlib.sha256(json.dumps([*common, *own.get(product, [])]).encode()).hexdigest()[:16]
+        for product in names.targets
+    }
+    track = contours.read(contour) if contour else None
+    return Job(source, info, names.targets, names.place, order.output, settings, track)
+
+
+def _checked(job: Job, order: Order, config: Config) -> Job:
+    """The job with what is to be done for it; InputError if there is no room for its length."""
     limit, where = max_samples(job, order, config)
-    if info.duration_s and (info.n_samples or 0) > limit:
+    if job.info.duration_s and (job.info.n_samples or 0) > limit:
         raise InputError(
-            f"{source}: {info.duration_s / 3600:.1f} h are longer than the "
-            f"{limit / info.rate_hz / 3600:.1f} h that fit {where}; cut it in pieces"
+            f"{job.source}: {job.info.duration_s / 3600:.1f} h are longer than the "
+            f"{limit / job.info.rate_hz / 3600:.1f} h that fit {where}; cut it in pieces"
         )
-    state, reason = ("new", "") if overwrite else state_of(job)
-    return replace(job, state=state, reason=reason)
+    now = standing(job)
+    state = "done" if not now.todo else "stale" if now.reason and not job.overwrite else "new"
+    return replace(job, state=state, reason="" if job.overwrite and now.todo else now.reason)

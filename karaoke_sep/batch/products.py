@@ -17,7 +17,6 @@ from ..files.tags import Tags
 from ..recording import Combination, blocks
 from .jobs import Job, Order, Outcome
 from .separation import Separated, separate
-from .sidecar import story, write_sidecar
 from .silence import VocalsCheck
 
 
@@ -33,9 +32,6 @@ def make(job: Job, order: Order, config: Config, progress: Callable[[str, float]
 
 
 def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outcome:
-    remove_parts(job)
-    if job.sidecar:
-        write_sidecar(job, job.sidecar, {}, {})
     if "pitch" in job.targets:
         with atomic.whole_file(job.targets["pitch"]) as part:
             contours.write(part, separated.track)
@@ -43,9 +39,6 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
     if "picture" in job.targets:
         _write_picture(job.targets["picture"], separated, config)
     levels_db, told = _write_sounds(job, order, separated) if order.sounds else ({}, [])
-    if job.sidecar:
-        outputs = {product: path.stat().st_size for product, path in job.targets.items()}
-        write_sidecar(job, job.sidecar, outputs, story(job, job.sidecar, order, config, separated.seconds))
     return Outcome(
         job.source,
         "done",
@@ -63,7 +56,7 @@ def _write_sounds(job: Job, order: Order, separated: Separated) -> tuple[dict[st
     fit = stem_rounding.fit_for(_pairs(separated, order), subtype, order.clip)
     shape = (song.n_channels, round(song.n_samples / order.karaoke.tempo_ratio))
     levels_db = {}
-    for name in order.sounds:
+    for name in (name for name in order.sounds if name in job.targets):
         squares: list[float] = []
 
         def pieces(name=name, squares=squares):
@@ -125,12 +118,6 @@ def _write_picture(path: Path, separated: Separated, config: Config) -> None:
     figure = pictures.separation(vocals, accompaniment, separated.track, config.harmonic_mask, config.stft)
     with atomic.whole_file(path) as part:
         part.write_bytes(pictures.png(figure))
-
-
-def remove_parts(job: Job) -> None:
-    """Remove what stopped processes left of the outputs of a job."""
-    for path in filter(None, (*job.targets.values(), job.sidecar)):
-        atomic.remove_parts(path)
 
 
 def _energy(samples: np.ndarray) -> float:

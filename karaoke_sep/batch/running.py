@@ -12,12 +12,13 @@ from dataclasses import replace
 from functools import partial
 
 from ..config import Config
-from ..errors import ConfigError, KaraokeSepError
+from ..errors import ConfigError, KaraokeSepError, unexpected
 from ..files.sound_info import SoundInfo
 from ..processes import memory, workers
 from ..processes.threads import one_thread
+from .delivery import clear_after, deliver
 from .jobs import Job, Order, Outcome, Plan
-from .products import make, remove_parts
+from .products import make
 
 
 def run(
@@ -65,7 +66,7 @@ def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> I
     try:
         if engine == "local" and n_jobs == 1:
             yield from (do(job, order, config, progress) for job in plan.todo)
-        elif plan.todo:
+        elif n_jobs := min(n_jobs, len(plan.todo)):
             open_workers = partial(workers.open_workers, engine, n_jobs, scheduler)
             # The longest first: begun last, one would keep the others waiting.
             longest_first = sorted(plan.todo, key=lambda job: job.info.duration_s or math.inf, reverse=True)
@@ -73,7 +74,7 @@ def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> I
     except BaseException:
         # Workers that were stopped could not tidy up.
         for job in plan.todo:
-            remove_parts(job)
+            clear_after(job)
         raise
 
 
@@ -121,15 +122,14 @@ def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], 
     memory.keep_freed()
     try:
         with one_thread():
-            outcome = make(job, order, config, progress)
+            outcome = deliver(job, order, config, lambda staged: make(staged, order, config, progress))
     except KaraokeSepError as err:
         outcome = Outcome(job.source, "failed", str(err))
     except MemoryError:
         outcome = Outcome(job.source, "failed", f"{job.source}: not enough memory for {_length(job.info)} of sound")
     except Exception as err:
         # A mistake of ours costs one file, not the night's work.
-        message = f"{job.source}: {type(err).__name__}: {err}; this is a mistake in karaoke-sep, please report it"
-        outcome = Outcome(job.source, "failed", message, details=traceback.format_exc())
+        outcome = Outcome(job.source, "failed", unexpected(job.source, err), details=traceback.format_exc())
     return replace(outcome, wall_s=time.perf_counter() - wall_s, cpu_s=time.process_time() - cpu_s)
 
 

@@ -41,6 +41,17 @@ def _parse_strength(ctx: click.Context, param: click.Parameter, text: str | None
     return strength_db
 
 
+def _variant(key_semitones: float, tempo_ratio: float, level_db: float | None, strength_db: float | None) -> str:
+    """Return what tells a backing track from others of the song in its name: all that is not as by default."""
+    words = [f"key {key_semitones:+g}"] if key_semitones else []
+    words += [f"tempo {tempo_ratio:g}"] if tempo_ratio != 1 else []
+    words += [f"voice {level_db:g} dB"] if level_db is not None else []
+    if strength_db:
+        names = {value: name for name, value in _STRENGTHS_DB.items()}
+        words.append(names.get(strength_db, f"strength {strength_db:+g} dB"))
+    return "".join(f", {word}" for word in words)
+
+
 @click.command()
 @inputs_argument
 @click.option(
@@ -112,8 +123,9 @@ def karaoke(
 ) -> None:
     """Write a backing track of each INPUT, to sing to: OUTPUT/<track> (karaoke).wav.
 
-    INPUT is a sound file, or a folder that is searched for sound files. Tags are kept. The paths of all outputs are
-    printed to stdout.
+    INPUT is a sound file, or a folder that is searched for sound files. Tags are kept. Another key, tempo, voice level
+    or strength is part of the name, such as "song (karaoke, key +2).wav". The paths of all outputs are printed to
+    stdout.
     """
     from ..backing import Params
     from ..batch import Order
@@ -132,6 +144,7 @@ def karaoke(
         bitrate_kbps=bitrate_kbps,
         stream=stream,
         span=span,
+        variant=_variant(key_semitones, tempo_ratio, level_db, strength_db),
         karaoke=Params(level_db, key_semitones, tempo_ratio),
     )
     run_jobs(inputs, order, config, **run)

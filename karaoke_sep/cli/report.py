@@ -38,7 +38,7 @@ def report(folder: Path, output: Path | None, references: Path | None, embed: bo
     from ..report.references import find_references
 
     results, errors = batch.results(folder)
-    figures: dict[Path, Any] = {}
+    figures: dict[Any, Any] = {}
     if references:
         figures, more = _compare(results, find_references(results, folder, references))
         errors += more
@@ -53,8 +53,8 @@ def report(folder: Path, output: Path | None, references: Path | None, embed: bo
     click.get_current_context().exit(1 if errors else 0)
 
 
-def _compare(results: list, references: list) -> tuple[dict[Path, Any], list[str]]:
-    """Return figures of tracks by their sidecars, and a line for each track that cannot be compared."""
+def _compare(results: list, references: list) -> tuple[dict[Any, Any], list[str]]:
+    """Return figures of tracks by their places, and a line for each track that cannot be compared."""
     from ..batch import STEMS
     from ..files import atomic
     from ..report.references import compare, comparison_path
@@ -67,7 +67,7 @@ def _compare(results: list, references: list) -> tuple[dict[Path, Any], list[str
             log(f"{result.source.name}: no reference stems of this name; the track is shown without figures")
             continue
         try:
-            figures[result.sidecar], picture = compare(result, reference)
+            figures[result.place], picture = compare(result, reference)
             if picture:
                 with atomic.whole_file(comparison_path(result)) as part:
                     part.write_bytes(picture)

@@ -34,7 +34,7 @@ def run_jobs(
     _check_inputs(inputs)
     _check_effects(quiet, verbose, dry_run, report, how["engine"], how["scheduler"])
     plan = batch.plan(inputs, order, config, shard=shard, overwrite=overwrite)
-    for _, line in plan.faults:
+    for line in [*(line for _, line in plan.faults), *([] if quiet else plan.notes)]:
         log(line)
     if not quiet:
         _say_states(plan.jobs, order, batch.looks_like_mir1k(plan.jobs))

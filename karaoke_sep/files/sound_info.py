@@ -19,16 +19,15 @@ from ..errors import InputError
 from . import ffmpeg, libsndfile
 from .sample_formats import EVEN, sample_bytes
 
-# What a search through a folder takes for sound; a file named by the user is read whatever its name.
-SUFFIXES = frozenset(
-    f".{name}"
-    for names in (
-        "wav wave rf64 w64 flac ogg oga opus mp3 mp2 aif aiff aifc caf au",
-        "m4a m4b aac ac3 eac3 dts wma ape wv tta tak mpc amr mka spx",  # these and the next through ffmpeg
-        "mp4 m4v mov mkv webm avi mpg mpeg vob flv wmv ts m2ts mts 3gp ogv",
-    )
-    for name in names.split()
-)
+# What a search through a folder takes for sound; a file named by the user is read whatever its name. libsndfile reads
+# the first line, and the others are read by way of ffmpeg.
+_SOUNDS = """
+    wav wave rf64 w64 flac ogg oga opus mp3 mp2 mpga aif aiff aifc caf au snd voc sph
+    m4a m4b m4r aac adts wma ac3 eac3 dts thd mlp ape wv mpc tta tak shn spx amr ra mka weba dsf dff
+"""
+_VIDEOS = "mp4 m4v mov mkv webm avi mpg mpeg mpe m2v vob ts mts m2ts flv f4v wmv asf ogv ogm 3gp 3g2 rm rmvb divx mxf"
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEOS.split())
+SUFFIXES = VIDEO_SUFFIXES | {f".{name}" for name in _SOUNDS.split()}
 TAGS = ("title", "artist", "album", "tracknumber", "date", "genre", "comment", "copyright", "license")
 # WAV counts bytes in 32 bits; streaming programs write its largest values for "length unknown".
 WAV_LIMIT_BYTES = 0x7FFFF000

@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, how_to_install
 
 _IDLE_S = 30  # a process without work ends after at most twice that, or it would outlive a parent that was killed
 Workers = tuple[Callable[..., Future], type[Exception] | tuple[type[Exception], ...]]
@@ -167,7 +167,7 @@ def _dask(scheduler: str | None) -> Iterator[Workers]:
     try:
         from distributed import Client, KilledWorker
     except ImportError:
-        raise ConfigError("--engine dask: not installed here; pip install 'karaoke-sep[dask]'") from None
+        raise ConfigError(f"--engine dask: not installed here; {how_to_install('dask')}") from None
     if scheduler is None:
         raise ConfigError("--engine dask: needs --scheduler, such as tcp://192.0.2.1:8786")
     try:
@@ -186,7 +186,7 @@ def _ray(address: str | None) -> Iterator[Workers]:
     try:
         import ray
     except ImportError:
-        raise ConfigError("--engine ray: not installed here; pip install 'karaoke-sep[ray]'") from None
+        raise ConfigError(f"--engine ray: not installed here; {how_to_install('ray')}") from None
     try:
         ray.init(address=address or "auto", log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, ValueError, RuntimeError) as err:

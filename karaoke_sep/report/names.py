@@ -18,7 +18,7 @@ def folder_of(result: Result, folder: Path) -> str:
 
     The last part is left out if it repeats the name of the track, as in the default layout of `separate`.
     """
-    place = result.sidecar.parent.relative_to(folder)
+    place = result.place.folder.relative_to(folder)
     if place.name == result.source.stem:
         place = place.parent
     return "" if place == Path() else place.as_posix()

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from .. import __version__
-from ..batch import Result
+from ..batch import Place, Result
 from ..errors import InputError
 from ..files import atomic
 from . import names, tracks
@@ -22,7 +22,7 @@ def write(
     results: list[Result],
     title: str,
     folder: Path,
-    figures: Mapping[Path, Mapping[str, float | None]] | None = None,
+    figures: Mapping[Place, Mapping[str, float | None]] | None = None,
     *,
     embed: bool = False,
 ) -> list[str]:
@@ -37,7 +37,7 @@ def write(
     folder : Path
         The folder of the results.
     figures : mapping, optional
-        Figures of the tracks that were compared with a reference, by sidecar.
+        Figures of the tracks that were compared with a reference, by place.
     embed : bool
         Put sounds, as MP3, and pictures into the page.
 
@@ -55,7 +55,7 @@ def write(
     rows, errors, minutes = [], [], 0.0
     for result, heading in zip(results, names.headings(results, folder), strict=True):
         try:
-            rows.append(tracks.article(result, heading, (figures or {}).get(result.sidecar), look))
+            rows.append(tracks.article(result, heading, (figures or {}).get(result.place), look))
             minutes += result.seconds / 60
         except InputError as err:
             errors.append(str(err))

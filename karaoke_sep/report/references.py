@@ -47,7 +47,7 @@ def find_references(results: list[Result], folder: Path, references: Path) -> li
     by_name = {Path(name).name: files for name, files in tracks.items()}
     found = []
     for result in results:
-        place = result.sidecar.parent.relative_to(folder).as_posix()
+        place = result.place.folder.relative_to(folder).as_posix()
         files = tracks.get(place) or by_name.get(result.source.stem)
         if len(tracks) == len(results) == 1:
             files = next(iter(tracks.values()))
@@ -73,7 +73,7 @@ def compare(result: Result, reference: Reference) -> tuple[dict[str, float | Non
     """
     missing = [stem for stem in STEMS if stem not in result.files]
     if missing:
-        raise InputError(f"{result.sidecar}: no {' and no '.join(missing)} to compare with the reference stems")
+        raise InputError(f"{result.source}: no {' and no '.join(missing)} to compare with the reference stems")
     estimate = stems.StemFiles(*((result.files[stem],) for stem in STEMS))
     true_vocals, true_rest, *estimates = stems.load(stems.Pair(str(result.source), reference.stems, estimate))
     if true_vocals.samples.shape != estimates[0].samples.shape or true_vocals.rate_hz != estimates[0].rate_hz:
@@ -96,5 +96,5 @@ def compare(result: Result, reference: Reference) -> tuple[dict[str, float | Non
 
 
 def comparison_path(result: Result) -> Path:
-    """Return the path of the comparison picture: beside the sidecar, named alike."""
-    return result.sidecar.with_name(result.sidecar.stem.replace("karaoke-sep", "comparison") + ".png")
+    """Return the path of the comparison picture: beside the stems, named alike."""
+    return result.place.folder / (result.place.name.replace("{stem}", "comparison") + ".png")

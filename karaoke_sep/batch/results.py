@@ -1,0 +1,109 @@
+"""Read back what was made, from the records beside it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import ConfigError
+from . import record
+from .jobs import SOUNDS, STEMS
+
+
+@dataclass(frozen=True)
+class Result:
+    """A track that is done, as its record tells.
+
+    Attributes
+    ----------
+    place : record.Place
+        Where its files lie.
+    files : dict of Path
+        By product, the newest of each; what has been removed since is left out.
+    source : Path
+        The input; it may be gone.
+    seconds : float
+        Length of the input.
+    tags : dict of str
+    version : str
+        Of this package.
+    changes : dict of str
+        Settings that were not as by default.
+    libraries : dict of str
+        Versions.
+    layout : {"mixture", "mir1k"}
+        How the song lay on the channels of the input.
+    excerpt : str
+        The part of the song that was processed, such as "10-30 s"; empty for the whole song.
+    backing : dict
+        Settings of the backing track, as in `backing.Params`; empty without one.
+    """
+
+    place: record.Place
+    files: dict[str, Path]
+    source: Path
+    seconds: float
+    tags: dict[str, str]
+    version: str
+    changes: dict[str, str]
+    libraries: dict[str, str]
+    layout: str = "mixture"
+    excerpt: str = ""
+    backing: dict[str, float | None] = field(default_factory=dict)
+
+
+def results(folder: Path) -> tuple[list[Result], list[str]]:
+    """Tracks below a folder that are done, in the order of their places, and a line for each that is not.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such folder, or nothing of ours in it.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no such folder")
+    found: list[Result] = []
+    faults = []
+    for path in _records(folder):
+        known = record.read(path)
+        if known is None:
+            faults.append(f"{path}: is damaged, or of another version, and is ignored; separate its track again")
+        else:
+            found += _results(record.Place(path.parent.parent, known[0]), known[1])
+    if not found and not faults:
+        raise ConfigError(f"{folder}: holds nothing that karaoke-sep separate or karaoke made")
+    return sorted(found, key=lambda result: (result.place.folder, result.place.name)), faults
+
+
+def _records(folder: Path) -> list[Path]:
+    hidden = (Path(here) for here, _, _ in os.walk(folder) if os.path.basename(here) == record.FOLDER)
+    return sorted(path for here in hidden for path in here.iterdir() if path.suffix == ".json")
+
+
+def _results(place: record.Place, made: record.Record) -> Iterator[Result]:
+    """Yield the stems of a track and each of its backing tracks, as far as they are there."""
+    there = {name: entry for name, entry in made.items() if (place.folder / name).is_file()}
+    backings = {name: entry for name, entry in there.items() if entry.product == "karaoke"}
+    others = {name: entry for name, entry in there.items() if name not in backings}
+    if any(entry.product in STEMS for entry in others.values()):
+        yield _result(place, others)
+        others = {}
+    for name, entry in backings.items():
+        yield _result(place, others | {name: entry})
+
+
+def _result(place: record.Place, there: record.Record) -> Result:
+    latest = [entry for entry in there.values() if entry.product in SOUNDS][-1]
+    return Result(
+        place=place,
+        files={entry.product: place.folder / name for name, entry in there.items()},
+        source=place.folder / latest.source,
+        seconds=latest.seconds,
+        tags=latest.tags,
+        version=latest.version,
+        changes=latest.changes,
+        libraries=latest.libraries,
+        layout=latest.layout,
+        excerpt=latest.excerpt,
+        backing=latest.backing,
+    )

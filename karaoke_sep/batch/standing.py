@@ -1,0 +1,94 @@
+"""Tell what of a job is there already, what is to be made, and what must not be touched."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import __version__
+from ..errors import InputError
+from . import record
+from .jobs import Job
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is to be done for a job.
+
+    Attributes
+    ----------
+    todo : tuple of str
+        Products to make.
+    reason : str
+        Why something that was made already is made again, or why nothing is made.
+    kept : tuple of Path
+        Files that were changed by hand since they were made, and stay.
+    known : record.Record
+        What the record tells.
+    """
+
+    todo: tuple[str, ...]
+    reason: str
+    kept: tuple[Path, ...]
+    known: record.Record
+
+
+def standing(job: Job) -> Standing:
+    """Return what is to be done for a job.
+
+    Raises
+    ------
+    InputError
+        When the input is gone, or a file that is not ours lies where one of ours would.
+    """
+    found = record.read(job.place.record)
+    known = found[1] if found else {}
+    todo, kept, foreign, reasons = [], [], [], []
+    try:
+        of_input = record.identity(job.source)
+        for product, path in job.targets.items():
+            made = known.get(record.name_below(job.place.folder, path))
+            if not os.path.lexists(path):
+                todo.append(product)
+                reasons += [f"{path.name} is missing"] if made else []
+            elif job.overwrite:
+                todo.append(product)
+            elif made is None:
+                foreign.append(path)
+            elif (content := made.content_of(path)) is None:
+                kept.append(path)
+            elif reason := _outdated(made, content, job, product, of_input):
+                todo.append(product)
+                reasons.append(reason)
+    except OSError as err:
+        raise InputError(f"{err.filename or job.source}: {(err.strerror or 'cannot be read').lower()}") from None
+    if foreign and todo:
+        raise InputError(f"{job.source}: {foreign[0]} exists and was made elsewhere; --overwrite replaces it")
+    reason = reasons[0] if reasons else ""
+    if not todo and foreign:
+        reason = "made elsewhere; --overwrite replaces it"
+    elif not todo and kept:
+        names = " and ".join(path.name for path in kept)
+        reason = f"changed since made, and kept: {names}; --overwrite makes everything again"
+    return Standing(tuple(todo), reason, tuple(kept), known)
+
+
+def line_for_kept(job: Job, path: Path) -> str:
+    """Return what is said about a file that was changed by hand."""
+    return f"{job.source}: {path} was changed since it was made and is kept; --overwrite replaces it"
+
+
+def _outdated(made: record.Made, content: int, job: Job, product: str, of_input: dict) -> str:
+    """Return why a file of ours does not hold what is ordered; empty if it does."""
+    if made.identity != of_input:
+        other = job.place.folder / made.source
+        if os.path.exists(other) and not os.path.samefile(other, job.source):
+            raise InputError(
+                f"{job.source}: {job.targets[product]} was made of {os.path.normpath(other)}; choose another --output "
+                "or --name, or replace it with --overwrite"
+            )
+        return "the input has changed"
+    if made.version != __version__:
+        return f"made by version {made.version}"
+    if made.settings != job.settings[product]:
+        return "the settings have changed"
+    return "was not finished" if content else ""

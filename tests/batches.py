@@ -1,0 +1,46 @@
+"""Songs to separate in batches, and short ways to do it and to look at what was made."""
+
+import json
+
+import numpy as np
+import soundfile
+
+from karaoke_sep import batch
+from karaoke_sep.config import load_config
+
+CONFIG = load_config("fast")
+
+
+def make_song(path, seconds=0.3, seed=0, rate_hz=8000):
+    """A tone in noise, as a 16-bit WAV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n_samples = round(seconds * rate_hz)
+    noise = np.random.default_rng(seed).standard_normal(n_samples)
+    samples = 0.3 * np.sin(2 * np.pi * 220 * np.arange(n_samples) / rate_hz) + 0.05 * noise
+    soundfile.write(path, samples, rate_hz, "PCM_16", format="WAV")
+    return path
+
+
+def do(inputs, order, config=CONFIG, overwrite=False, **how):
+    return list(batch.run(batch.plan(inputs, order, config, overwrite=overwrite), order, config, **how))
+
+
+def statuses(outcomes):
+    return {outcome.source.name: outcome.status for outcome in outcomes}
+
+
+def files_below(folder):
+    """Content of each file but the records, whose times of change are never the same twice."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != ".karaoke-sep")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def hidden_below(folder):
+    """Files of the package's own below a folder: records, locks and parts."""
+    return sorted(path for path in folder.rglob(".karaoke-sep/**/*") if path.is_file())
+
+
+def record_of(folder):
+    """The only record below a folder: its path and what it holds."""
+    [path] = folder.rglob(".karaoke-sep/*.json")
+    return path, json.loads(path.read_text())
