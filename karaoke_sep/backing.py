@@ -43,7 +43,7 @@ class Params:
 
 
 def check(params: Params) -> None:
-    """Whether a track can be made so here.
+    """Check that a track can be made so here.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def check(params: Params) -> None:
 
 
 def make(mixture: Audio, vocals: Audio, params: Params) -> Audio:
-    """The backing track.
+    """Return the backing track.
 
     Parameters
     ----------

@@ -106,20 +106,20 @@ def separate_corrected_to(
 
 
 def changed(found: PitchTrack, corrected: PitchTrack) -> np.ndarray:
-    """Frames of two tracks with the same times that differ in pitch or voicing, shape (T,), bool."""
+    """Return the frames that differ in pitch or voicing between two tracks with the same times, shape (T,), bool."""
     sung, found_sung = np.isfinite(corrected.f0_hz), np.isfinite(found.f0_hz)
     other_pitch = np.abs(cents(corrected.f0_hz, found.f0_hz)) > SAME_CENTS  # False where either is NaN
     return other_pitch | (sung != found_sung) | (np.abs(corrected.voicing - found.voicing) > SAME_VOICING)
 
 
 def runs(changed_T: np.ndarray) -> list[tuple[int, int]]:
-    """First frame, and first frame after, of each run of frames that are True."""
+    """Return the first frame, and the first frame after, of each run of frames that are True."""
     edges = np.flatnonzero(np.diff(changed_T.astype(int), prepend=0, append=0))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def together(places: list[tuple[int, int]], times_s: np.ndarray) -> list[list[tuple[int, int]]]:
-    """Places in groups, with a gap between groups."""
+    """Group places that are near each other in time."""
     groups = [places[:1]] if places else []
     for (_, end), place in pairwise(places):
         if times_s[place[0]] - times_s[end - 1] < TOGETHER_S:

@@ -160,12 +160,12 @@ class _Hit(NamedTuple):
 
 
 def _clock(beat: float) -> float:
-    """Time of a beat in s: quavers off the beat are late by the swing, whole beats are not."""
+    """Return the time of a beat in s: quavers off the beat are late by the swing, whole beats are not."""
     return _BEAT_S * (beat + _SWING_BEATS * math.sin(math.pi * beat) ** 2)
 
 
 def _perform_melody(seconds: float, rng: np.random.Generator) -> list[list[_Note]]:
-    """Phrases of notes that end in time. A voiceless consonant takes its time from the note before it."""
+    """Return phrases of notes that end in time. A voiceless consonant takes its time from the note before it."""
     phrases = []
     for loop in range(int(seconds / (_LOOP_BEATS * _BEAT_S)) + 1):
         for written in _MELODY:
@@ -263,7 +263,7 @@ def _span(phrase: list[_Note]) -> tuple[float, float]:
 
 
 def _glide(times_s: np.ndarray, steps: list[tuple[float, Any]], width_s: float) -> np.ndarray:
-    """Values that are held and then left along a raised cosine, shape (T, ...).
+    """Hold values and move between them along a raised cosine, shape (T, ...).
 
     ``steps`` are (time in s, new value), at least ``width_s`` apart; the first value holds from the beginning.
     """
@@ -302,7 +302,7 @@ def _sing(phrases: list[list[_Note]], seconds: float, rng: np.random.Generator) 
 
 
 def _vibrato(times_s: np.ndarray, phrases: list[list[_Note]], rng: np.random.Generator) -> np.ndarray:
-    """Semitones; it sets in late in a note, and short notes have none."""
+    """Return the vibrato, semitones; it begins late in a note, and short notes have none."""
     notes = [note for phrase in phrases for note in phrase]
     onsets_s, offsets_s = np.array([(note.onset_s, note.offset_s) for note in notes]).T
     rates_hz = rng.normal(_VIBRATO_HZ, 0.2, len(notes))
@@ -313,7 +313,7 @@ def _vibrato(times_s: np.ndarray, phrases: list[list[_Note]], rng: np.random.Gen
 
 
 def _drift(n_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Semitones, shape (T,): how exactly the singer aims, and how steadily the folds move."""
+    """Return random deviations of the pitch, semitones, shape (T,): of the singer's aim and of the vocal folds."""
     drift = np.zeros(n_frames)
     for time_s, cents in _DRIFT_CENTS:
         kernel = np.hanning(2 + round(2 * time_s / _FRAME_S))
@@ -341,7 +341,7 @@ def _voice(
 
 
 def _vowels(line: _Line, frames: slice, rate_hz: int, rng: np.random.Generator) -> tuple[int, np.ndarray]:
-    """First sample, and sound, shape (N,), of a stretch of frames: the sum of its partials."""
+    """Return the first sample and the sound, shape (N,), of a run of frames: the sum of its partials."""
     f0_hz = line.f0_hz[frames]
     amplitude_KT = line.gain[frames] * _partials(f0_hz, line.formants_hz[frames], rate_hz, rng)
     frame_samples = _FRAME_S * rate_hz
@@ -360,7 +360,7 @@ def _vowels(line: _Line, frames: slice, rate_hz: int, rng: np.random.Generator) 
 
 
 def _partials(f0_hz: np.ndarray, formants_hz: np.ndarray, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Complex amplitudes of the partials, shape (K, T).
+    """Return the complex amplitudes of the partials, shape (K, T).
 
     Breath is noise on these amplitudes: drawn every 5 ms, it fills a band of +-100 Hz around each partial with the
     colour of the vowel.
@@ -377,7 +377,7 @@ def _partials(f0_hz: np.ndarray, formants_hz: np.ndarray, rate_hz: int, rng: np.
 
 
 def _glottal_pulse(number: np.ndarray) -> np.ndarray:
-    """Fourier coefficients of one cycle of the derivative of the flow.
+    """Return the Fourier coefficients of one cycle of the derivative of the flow.
 
     The flow is x^2 - x^3 while the glottis is open, x running from 0 to 1 (Klatt & Klatt 1990, Eq. 1); its derivative
     2x - 3x^2 contains the radiation from the lips.
@@ -389,7 +389,7 @@ def _glottal_pulse(number: np.ndarray) -> np.ndarray:
 
 
 def _tract(freqs_KT: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
-    """Transfer function of the vocal tract, one resonance after the other (Klatt 1980, cascade branch)."""
+    """Return the transfer function of the vocal tract, resonances in cascade (Klatt 1980)."""
     gain_KT = np.ones_like(freqs_KT, dtype=complex)
     for formant_hz, bandwidth_hz in zip([*formants_hz.T, *_HIGHER_FORMANTS_HZ], _BANDWIDTHS_HZ, strict=True):
         gain_KT *= formant_hz**2 / (formant_hz**2 - freqs_KT**2 + 1j * bandwidth_hz * freqs_KT)
@@ -397,7 +397,7 @@ def _tract(freqs_KT: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
 
 
 def _consonant_noise(consonant: _Consonant, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise before the vowel, shape (N,): a hiss that swells and fades, or a burst after a closure."""
+    """Return the noise before a vowel, shape (N,): a hiss that swells and fades, or a burst after a closure."""
     n = round(consonant.noise_s * rate_hz)
     x = np.arange(n) / max(n, 1)
     is_hiss = consonant.noise_s == consonant.length_s
@@ -406,7 +406,7 @@ def _consonant_noise(consonant: _Consonant, rate_hz: int, rng: np.random.Generat
 
 
 def _band_noise(n: int, low_hz: float, high_hz: float, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of mean power 1, or what a lower sample rate leaves of it."""
+    """Return noise of mean power 1; lower sample rates hold only a part of its band."""
     nyquist_hz = rate_hz / 2
     if n == 0 or low_hz >= 0.9 * nyquist_hz:
         return np.zeros(n)
@@ -478,7 +478,7 @@ def _repeat(stroke: np.ndarray, hits: list[_Hit], n_samples: int, rate_hz: int) 
 
 
 def _dying(hits: list[_Hit], decay_s: float, n_samples: int, rate_hz: int) -> np.ndarray:
-    """Envelope, shape (N,), that jumps at each hit and dies away."""
+    """Return an envelope, shape (N,), that jumps at each hit and decays."""
     envelope = np.zeros(n_samples)
     np.add.at(envelope, [int(hit.onset_s * rate_hz) for hit in hits], [hit.level for hit in hits])
     return signal.lfilter([1.0], [1.0, -np.exp(-1 / (decay_s * rate_hz))], envelope)
@@ -492,7 +492,7 @@ def _kick(hits: list[_Hit], n_samples: int, rate_hz: int, rng: np.random.Generat
 
 
 def _snare(hits: list[_Hit], n_samples: int, rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Two modes of the skin, and the wires."""
+    """Synthesise a snare drum: two modes of the skin, and the wires."""
     skin = _ring(np.array([185.0, 330.0]), np.array([0.5, 0.3]), np.array([0.06, 0.04]), 0.3, rate_hz)
     wires = _dying(hits, 0.07, n_samples, rate_hz) * _band_noise(n_samples, 1200, 9000, rate_hz, rng)
     return _repeat(skin, hits, n_samples, rate_hz) + 0.2 * wires
@@ -514,7 +514,7 @@ _SOUNDS: dict[str, Callable[[list[_Hit], int, int, np.random.Generator], np.ndar
 
 
 def _in_a_room(sounds: dict[str, np.ndarray], rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """All of them in stereo, each at its place, with the sound of one room; shape (2, N)."""
+    """Mix all of them in stereo, each at its place, with the sound of one room; shape (2, N)."""
     angles = (np.array([_PANS[name] for name in sounds]) + 1) * np.pi / 4  # the same power wherever somebody stands
     dry = np.einsum("ci,in->cn", [np.cos(angles), np.sin(angles)], list(sounds.values()))
     n = round(_ROOM_T60_S * rate_hz)

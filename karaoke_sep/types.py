@@ -40,7 +40,7 @@ class Audio:
         return self.n_samples / self.rate_hz
 
     def excerpt(self, start: int, stop: int) -> "Audio":
-        """Samples from ``start`` to before ``stop``."""
+        """Return the samples from ``start`` to before ``stop``."""
         return Audio(self.samples[:, start:stop], self.rate_hz)
 
 
@@ -124,7 +124,7 @@ class PitchTrack:
         return PitchTrack(self.times_s[inside], self.f0_hz[inside], self.voicing[inside], salience)
 
     def at(self, times_s: np.ndarray) -> "PitchTrack":
-        """The track read at other times: pitch interpolated on a log scale, unvoiced where the nearest frame is."""
+        """Return the track at other times: pitch interpolated on a log scale, unvoiced where the nearest frame is."""
         nearest = np.rint(np.interp(times_s, self.times_s, np.arange(len(self.times_s)))).astype(int)
         pitched = np.isfinite(self.f0_hz)
         if not pitched.any():

@@ -100,7 +100,7 @@ def gains(level_db, voicing, cepstra_TD, hop_ms: float, params: Params) -> np.nd
 
 
 def sections(log_odds: np.ndarray, hop_ms: float, params: Params) -> np.ndarray:
-    """Probability that each frame lies in a section with singing, shape (T,)."""
+    """Return the probability that each frame lies in a section with singing, shape (T,)."""
     n_block = max(1, round(BLOCK_MS / hop_ms))
     starts = np.arange(0, len(log_odds), n_block)
     vote = np.clip(log_odds, -4, 4) + params.section_leniency  # a single frame is never quite sure

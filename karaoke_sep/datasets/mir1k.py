@@ -65,7 +65,7 @@ class Track:
 
 
 def find_clips(folder, split="all", singers=(), every=1, limit=None) -> list[Clip]:
-    """Clips of a dataset, in the order of their names.
+    """Return the clips of a dataset, in the order of their names.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def find_clips(folder, split="all", singers=(), every=1, limit=None) -> list[Cli
 
 
 def load(clip: Clip, snr_db: float = 0.0) -> Track:
-    """The clip's sources at equal energies, the voice then scaled by ``snr_db``, and their sum.
+    """Return the sources of a clip at equal energies, the voice then scaled by ``snr_db``, and their sum.
 
     The sum peaks at 0.9, so that no mixture clips and all are about equally loud. A silent source stays silent.
 
@@ -159,7 +159,7 @@ def read_classes(clip: Clip) -> np.ndarray:
 
 
 def labelled_rows(n_labels: int, n_frames: int) -> np.ndarray:
-    """Of frames centred at multiples of `LABEL_HOP_S`, those that have a label, in the order of the labels."""
+    """Return the frames, centred at multiples of `LABEL_HOP_S`, that have a label, in the order of the labels."""
     return np.arange(1, 1 + min(n_labels, n_frames - 1))
 
 

@@ -42,7 +42,7 @@ class Pair:
 
 
 def find_pairs(estimates, references) -> list[Pair]:
-    """Tracks to score, in the order of their names.
+    """Return the tracks to score, in the order of their names.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def find_pairs(estimates, references) -> list[Pair]:
 
 
 def load(pair: Pair) -> tuple[Audio, Audio, Audio, Audio]:
-    """True vocals and accompaniment, then the estimated ones.
+    """Return the true vocals and accompaniment, then the estimated ones.
 
     Raises
     ------
@@ -83,12 +83,12 @@ def load(pair: Pair) -> tuple[Audio, Audio, Audio, Audio]:
 
 
 def read(files: StemFiles) -> tuple[Audio, Audio]:
-    """Vocals and accompaniment of a track."""
+    """Return the vocals and the accompaniment of a track."""
     return _sum(files.vocals), _sum(files.accompaniment)
 
 
 def find_tracks(root: Path) -> dict[str, StemFiles]:
-    """Tracks below a folder, by their place in it.
+    """Return the tracks below a folder, by their place in it.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def find_tracks(root: Path) -> dict[str, StemFiles]:
 
 
 def sound_files(root: Path) -> list[Path]:
-    """Sound files below a folder, links to folders followed, each folder once."""
+    """Return the sound files below a folder, links to folders followed, each folder once."""
     found, seen = [], set()
     for here, folders, names in os.walk(root, followlinks=True):
         if os.path.realpath(here) in seen:
@@ -127,7 +127,7 @@ def sound_files(root: Path) -> list[Path]:
 
 
 def _differences(pair) -> list[str]:
-    """What speaks against comparing the files of a pair, from their headers."""
+    """Return the reason why the files of a pair cannot be compared, from their headers."""
     true = sound_info.probe(pair.reference.vocals[0])
     faults = []
     for path in pair.paths:

@@ -18,7 +18,7 @@ MAX_SORTED = 65  # sorting grows with the square of the length; SciPy's filter h
 
 
 def running_median(values_TF: np.ndarray, length: int) -> np.ndarray:
-    """Median over time of each column, with mirrored ends.
+    """Return the median over time of each column, with mirrored ends.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def running_median(values_TF: np.ndarray, length: int) -> np.ndarray:
 
 
 def divide(middle: list, values: list, first: int, stop: int, length: int, medians_BNF: np.ndarray) -> None:
-    """Medians of the windows ``first`` to before ``stop``, from the middle ranks of the values common to them."""
+    """Return the medians of windows ``first`` to before ``stop``, from the middle ranks of their common values."""
     n = stop - first
     if n == 1:
         medians_BNF[:, first] = middle[0]
@@ -66,7 +66,7 @@ def divide(middle: list, values: list, first: int, stop: int, length: int, media
 
 
 def ordered(values: list) -> list:
-    """The values of each position in increasing order."""
+    """Sort the values of each position in increasing order."""
     if len(values) < 2:
         return values
     first_half, second_half = halves(values)
@@ -74,12 +74,12 @@ def ordered(values: list) -> list:
 
 
 def halves(values: list) -> tuple[list, list]:
-    """A list in two."""
+    """Split a list in two."""
     return values[: len(values) // 2], values[len(values) // 2 :]
 
 
 def merged(a: list, b: list, ranks: Iterable[int]) -> list:
-    """Values of some ranks among two ordered lists together.
+    """Return the values of some ranks among two ordered lists together.
 
     If the t lowest of b and the r + 1 - t lowest of a are the r + 1 lowest of all, rank r is the greater of
     their last ones; any other division has a last one that is higher.

@@ -36,7 +36,7 @@ class Params:
 
 
 def stft(audio: Audio, window_ms: float, hop_ms: float, top_hz: float = np.inf) -> Spectrum:
-    """Spectrum of a sound.
+    """Return the spectrum of a sound.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def stft(audio: Audio, window_ms: float, hop_ms: float, top_hz: float = np.inf) 
 
 
 def istft(spectrum: Spectrum) -> Audio:
-    """Sound of a spectrum.
+    """Return the sound of a spectrum.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def istft(spectrum: Spectrum) -> Audio:
 
 
 def block_frames(n_fft: int) -> int:
-    """How many frames are transformed at once.
+    """Return the number of frames that are transformed at once.
 
     A multiple of 16, as transforms are vectorised over frames, and those left over are rounded differently: which
     frames these are must not depend on where a block begins.
@@ -112,14 +112,14 @@ def block_frames(n_fft: int) -> int:
 
 
 def fast_even_length(length: float) -> int:
-    """The next even number of samples with a fast transform."""
+    """Return the next even number of samples with a fast transform."""
     half = max(1, round(length / 2))
     return 2 * scipy.fft.next_fast_len(half, real=True)
 
 
 @lru_cache(maxsize=16)
 def hann(n: int) -> np.ndarray:
-    """Periodic Hann window, shape (n,), float32, not to be written to."""
+    """Return the periodic Hann window, shape (n,), float32, not to be written to."""
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
     window.flags.writeable = False
     return window

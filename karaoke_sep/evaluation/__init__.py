@@ -1,0 +1,1 @@
+"""Scores of separations: BSS Eval, melody and gate figures, ceilings, baselines, and their tables."""

@@ -5,7 +5,7 @@ import scipy.stats
 
 
 def figures(true, found, p_sung, gains) -> dict[str, float]:
-    """Fractions of frames, 0..1; all arrays are of shape (T,).
+    """Return fractions of frames, 0..1; all arrays are of shape (T,).
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def figures(true, found, p_sung, gains) -> dict[str, float]:
 
 
 def area_under_curve(score, positive) -> float:
-    """Share of pairs of a positive and a negative frame of which the positive scores higher; ties count half."""
+    """Return the share of pairs of a positive and a negative frame where the positive scores higher; ties are half."""
     n_positive, n_negative = np.sum(positive), np.sum(~positive)
     if min(n_positive, n_negative) == 0:
         return float("nan")

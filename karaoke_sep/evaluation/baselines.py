@@ -17,18 +17,18 @@ VOICE_FLOOR_HZ = 100.0  # nobody sings below this in MIR-1K; Rafii & Pardo (2013
 
 
 def half_the_mixture(mixture, rate_hz: int):
-    """The mixture as both stems: NSDR 0 by definition, since only uSDR minds that it is halved."""
+    """Return half of the mixture as both stems: NSDR is 0 by definition, since only uSDR depends on the scale."""
     return mixture / 2
 
 
 def high_pass(mixture, rate_hz: int):
-    """Everything above 100 Hz, without delay: the figure that any method has to beat."""
+    """Return everything above 100 Hz, without delay: the figure that any method has to beat."""
     filter_sos = scipy.signal.butter(4, VOICE_FLOOR_HZ, "highpass", fs=rate_hz, output="sos")
     return scipy.signal.sosfiltfilt(filter_sos, mixture)
 
 
 def repet(mixture, rate_hz: int):
-    """What does not repeat with the period of the music.
+    """Return the part that does not repeat with the period of the music.
 
     Rafii & Pardo, "REpeating Pattern Extraction Technique (REPET)" (2013): the median over all periods is the
     accompaniment; no bin can hold more of it than there is.
@@ -47,7 +47,7 @@ def repet(mixture, rate_hz: int):
 
 
 def repeating_period(power_FT) -> int:
-    """Period of a power spectrogram, frames (Rafii & Pardo 2013, section II-A).
+    """Return the period of a power spectrogram, frames (Rafii & Pardo 2013, section II-A).
 
     For each candidate its multiples are looked up in the beat spectrum (the mean autocorrelation of the rows); those
     that are the highest peak around count with their height over the mean there.
@@ -70,7 +70,7 @@ def repeating_period(power_FT) -> int:
 
 
 def nearest_neighbours(mixture, rate_hz: int):
-    """What differs from the frames most like each frame: librosa's documented vocal separation.
+    """Return the difference from the most similar frames: the vocal separation in librosa's documentation.
 
     REPET-SIM (Rafii & Pardo 2012) with soft masks, at the settings of librosa's gallery: windows of 2048, similar
     frames at least 2 s apart, margins 2 and 10.
@@ -86,7 +86,7 @@ def nearest_neighbours(mixture, rate_hz: int):
 
 
 def hpss(mixture, rate_hz: int):
-    """What is percussive in windows of 256 ms and harmonic in windows of 32 ms.
+    """Return the part that is percussive in windows of 256 ms and harmonic in windows of 32 ms.
 
     FitzGerald & Gainza, "Single channel vocal separation using median filtering and factorisation techniques" (2010):
     a voice is neither as steady as instruments nor as short as drums. Medians and masks are those of
@@ -99,14 +99,14 @@ def hpss(mixture, rate_hz: int):
 
 
 def _steady_share(V_FT):
-    """How much of each bin is smoother along time than along frequency, by medians of 31 bins (FitzGerald 2010)."""
+    """Return the share of each bin that is smooth along time, by medians of 31 bins (FitzGerald 2010)."""
     along_time_FT = running_median(np.ascontiguousarray(V_FT.T), 31).T
     along_frequency_FT = running_median(V_FT, 31)
     return librosa.util.softmask(along_time_FT, along_frequency_FT, power=2, split_zeros=True)
 
 
 def rpca(mixture, rate_hz: int):
-    """The sparse part of the spectrogram, by two masks, shape (2, N), that share one decomposition.
+    """Return the sparse part of the spectrogram, by two masks, shape (2, N), that share one decomposition.
 
     First the bins where it is above the low-rank part (Huang et al. 2012, with gain 1), then its share of each bin
     (Huang et al. 2014).
@@ -118,7 +118,7 @@ def rpca(mixture, rate_hz: int):
 
 
 def robust_pca(M_FT, tolerance=1e-3, max_iterations=100):
-    """Low-rank and sparse part of a matrix, L and S with L + S = M.
+    """Return the low-rank and the sparse part of a matrix, L and S with L + S = M.
 
     Candes et al. (2011) by the inexact augmented Lagrange multipliers of Lin, Chen & Ma (2010), their start and steps;
     lambda = 1 / sqrt(max(F, T)) as in Huang et al. (2012). It stops at 1e-3 of the norm, not at 1e-7: four times as
@@ -153,7 +153,7 @@ def robust_pca(M_FT, tolerance=1e-3, max_iterations=100):
 
 
 def _shrink_singular_values(A_FT, by):
-    """A with its singular values lowered, those below to 0; only the few that stay are computed."""
+    """Return A with its singular values lowered, those below to 0; only the few that remain are computed."""
     if len(A_FT) > A_FT.shape[1]:
         return _shrink_singular_values(A_FT.T, by).T
     squares, U = scipy.linalg.eigh(A_FT @ A_FT.T, subset_by_value=(by**2, np.inf), driver="evr", check_finite=False)

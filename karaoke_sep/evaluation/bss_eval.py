@@ -89,7 +89,7 @@ def subspaces(sources, n_taps: int) -> Subspaces:
 
 
 def criteria(spaces: Subspaces, estimates) -> Criteria:
-    """SDR, SIR and SAR of estimates, one per source and in their order.
+    """Return SDR, SIR and SAR of estimates, one per source and in their order.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def criteria(spaces: Subspaces, estimates) -> Criteria:
 
 
 def single_reference_sdr(spaces: Subspaces, estimate) -> np.ndarray:
-    """SDR of one signal against each source alone, shape (J,), dB.
+    """Return the SDR of one signal against each source alone, shape (J,), dB.
 
     With the mixture as the estimate this is what NSDR subtracts: what doing nothing scores. The SDR does not depend on
     the other sources, so it equals the one that `criteria` gives.
@@ -132,7 +132,7 @@ def single_reference_sdr(spaces: Subspaces, estimate) -> np.ndarray:
 
 
 def usdr_db(source, estimate) -> float:
-    """Energy of the source over the energy of the error, all channels together, dB.
+    """Return the energy of the source over the energy of the error, all channels together, dB.
 
     NaN if the source is silent.
 
@@ -145,7 +145,7 @@ def usdr_db(source, estimate) -> float:
 
 
 def _factorise(gram):
-    """Cholesky factor of a Gram matrix.
+    """Return the Cholesky factor of a Gram matrix.
 
     The ridge, 1e-12 of each source's energy and so far below any figure's precision, keeps sources that depend on each
     other (copies, or nothing above a lossy encoder's cut-off) from being singular.
@@ -154,7 +154,7 @@ def _factorise(gram):
 
 
 def _project(spaces, spectrum, which, factor):
-    """Spectrum of the projection onto the delayed sources `which`."""
+    """Return the spectrum of the projection onto the delayed sources `which`."""
     sources = [spaces.spectra[j] for j in which]
     right = [_correlate(source, spectrum, spaces.n_fft, spaces.n_taps) for source in sources]
     taps = scipy.linalg.cho_solve(factor, np.concatenate(right), check_finite=False).reshape(len(sources), -1)
@@ -166,19 +166,19 @@ def _transform(samples, n_fft):
 
 
 def _correlate(source, spectrum, n_fft, n_taps):
-    """Inner products with the source delayed by 0 .. n_taps - 1 samples, shape (n_taps,)."""
+    """Return the inner products with the source delayed by 0 .. n_taps - 1 samples, shape (n_taps,)."""
     if not n_fft:
         return np.array([source @ spectrum])
     return scipy.fft.irfft(source.conj() * spectrum, n_fft)[:n_taps]
 
 
 def _ratio_db(numerator, denominator, n_fft):
-    """Ratio of the energies of two half spectra, dB."""
+    """Return the ratio of the energies of two half spectra, dB."""
     return _decibels(_energy(numerator, n_fft), _energy(denominator, n_fft))
 
 
 def _energy(spectrum, n_fft):
-    """Energy, but for a factor: every bin stands for two, the first and last of an even length for one."""
+    """Return the energy up to a factor: every bin stands for two, the first and last of an even length for one."""
     total = np.vdot(spectrum, spectrum).real
     return 2 * total - abs(spectrum[0]) ** 2 - abs(spectrum[-1]) ** 2 if n_fft else total
 

@@ -38,7 +38,7 @@ class MelodyFigures:
 
 
 def melody_figures(truth: PitchTrack, estimate: PitchTrack) -> MelodyFigures:
-    """Figures of an estimated melody.
+    """Return the figures of an estimated melody.
 
     Parameters
     ----------

@@ -20,22 +20,22 @@ WINDOW_MS, HOP_MS = 64.0, 16.0
 
 
 def ideal_binary(clip: Track, config: Config | None, track: PitchTrack | None) -> Audio:
-    """Vocals where the voice is louder than the accompaniment (Wang 2005)."""
+    """Return the vocals of the binary mask where the voice is louder than the accompaniment (Wang 2005)."""
     return _masked(clip, WINDOW_MS, HOP_MS, lambda V, A: V > A)
 
 
 def ideal_ratio(clip: Track, config: Config | None, track: PitchTrack | None) -> Audio:
-    """Vocals by the voice's share of the magnitudes."""
+    """Return the vocals of a mask with the voice's share of the magnitudes."""
     return _masked(clip, WINDOW_MS, HOP_MS, lambda V, A: V / (V + A + 1e-12))
 
 
 def ideal_wiener(clip: Track, config: Config | None, track: PitchTrack | None) -> Audio:
-    """Vocals by the voice's share of the powers."""
+    """Return the vocals of a mask with the voice's share of the powers."""
     return _masked(clip, WINDOW_MS, HOP_MS, _wiener)
 
 
 def ideal_wiener_in_comb(clip: Track, config: Config, track: PitchTrack) -> Audio:
-    """Vocals by the ideal Wiener gain inside the harmonic mask of the estimated pitch, nothing outside.
+    """Return the vocals of the ideal Wiener gain inside the harmonic mask of the estimated pitch, 0 outside.
 
     What the method would reach if it told voice from accompaniment perfectly wherever it looks for a voice.
     """
@@ -46,7 +46,7 @@ def ideal_wiener_in_comb(clip: Track, config: Config, track: PitchTrack) -> Audi
 
 
 def true_pitch(clip: Track, config: Config, track: PitchTrack) -> Audio:
-    """Vocals of the method with the pitch of the labels where they have one; how surely somebody sings is estimated."""
+    """Return the vocals of the method with the pitch of the labels where they have one, and estimated voicing."""
     labels = _labels(clip)
     estimate = track.at(labels.times_s)
     f0_hz = np.where(np.isfinite(labels.f0_hz), labels.f0_hz, estimate.f0_hz)
@@ -54,19 +54,19 @@ def true_pitch(clip: Track, config: Config, track: PitchTrack) -> Audio:
 
 
 def true_voicing(clip: Track, config: Config, track: PitchTrack) -> Audio:
-    """Vocals of the method with the estimated pitch, sung where the labels say so."""
+    """Return the vocals of the method with the estimated pitch and the voicing of the labels."""
     sung = _labels(clip).at(track.times_s).voicing >= 0.5
     voicing = np.where(sung & np.isfinite(track.f0_hz), 1.0, 0.0)
     return separate(clip.mixture, config=config, track=replace(track, voicing=voicing)).vocals
 
 
 def true_pitch_and_voicing(clip: Track, config: Config, track: PitchTrack) -> Audio:
-    """Vocals of the method with pitch and voicing of the labels."""
+    """Return the vocals of the method with pitch and voicing of the labels."""
     return separate(clip.mixture, config=config, track=_labels(clip)).vocals
 
 
 def _labels(clip: Track) -> PitchTrack:
-    """The true pitch, which only `FROM_LABELS` asks for, and only where there is one."""
+    """Return the true pitch; only `FROM_LABELS` needs it, where there is one."""
     return cast(PitchTrack, clip.pitch)
 
 

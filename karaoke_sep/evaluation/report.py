@@ -35,7 +35,7 @@ _LIBRARIES = ("numpy", "scipy", "librosa", "numba", "soxr", "soundfile")
 
 
 def summarise(rows: Iterable[dict]) -> dict[str, dict]:
-    """Means, medians and cost of each method, in the order in which they first come.
+    """Return means, medians and cost of each method, in the order of their first rows.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def summarise(rows: Iterable[dict]) -> dict[str, dict]:
 
 
 def details(methods: dict[str, dict]) -> str:
-    """All that the papers state, method below method for each stem and version, as a table."""
+    """Return all figures of the literature as a table, method below method for each stem and version."""
     header = ["dB", "method", "GNSDR", "GSIR", "GSAR", "median NSDR", "singers' mean NSDR"]
     rows = []
     for stem, v in product(STEMS, VERSIONS):
@@ -63,7 +63,7 @@ def details(methods: dict[str, dict]) -> str:
 
 
 def overview(methods: dict[str, dict]) -> str:
-    """One line a method: GNSDR of both stems in both versions, the singers' mean, uSDR and cost, as a table."""
+    """Return a table with a line a method: GNSDR of both stems in both versions, the singers' mean, uSDR and cost."""
     keys = [(f"{v}_{stem}_nsdr_db", f"{stem} {v}") for stem, v in product(STEMS, VERSIONS)]
     header = ["GNSDR, dB", *(title for _, title in keys), "vocals v3, singers' mean", "uSDR vocals", "CPU-s per s"]
     rows = []
@@ -76,7 +76,7 @@ def overview(methods: dict[str, dict]) -> str:
 
 
 def pitch(methods: dict[str, dict]) -> str:
-    """Pitch figures of the methods that have them, as a table; empty if none has."""
+    """Return the pitch figures of the methods that have them, as a table; empty if none has."""
     rows = [
         [name, *(_text(found["mean"].get(key), 3) for key in PITCH)]
         for name, found in methods.items()
@@ -86,7 +86,7 @@ def pitch(methods: dict[str, dict]) -> str:
 
 
 def page(results: dict[str, dict]) -> str:
-    """Several runs side by side, for each voice level: overview and pitch, in Markdown.
+    """Return several runs side by side, for each voice level: overview and pitch, in Markdown.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def page(results: dict[str, dict]) -> str:
 
 
 def read_json(path: Path) -> dict:
-    """What `write_json` wrote.
+    """Read the file of `write_json`.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def read_json(path: Path) -> dict:
 
 
 def table(header: list[str], rows: list[list[str]], n_left: int = 1) -> str:
-    """A Markdown table that reads well on a terminal; the first ``n_left`` columns are aligned to the left."""
+    """Return a Markdown table that reads well on a terminal; the first ``n_left`` columns are aligned to the left."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     rule = ["-" * width if i < n_left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     lines = []
@@ -139,7 +139,7 @@ def table(header: list[str], rows: list[list[str]], n_left: int = 1) -> str:
 
 
 def remarks(methods: dict[str, dict]) -> list[str]:
-    """Lines about clips that the means leave out."""
+    """Return lines about clips that the means leave out."""
     lines = []
     for name, found in methods.items():
         if found["failed"]:
@@ -151,7 +151,7 @@ def remarks(methods: dict[str, dict]) -> list[str]:
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
-    """One row a clip and method; empty where there is no figure."""
+    """Write one row a clip and method; empty where there is no figure."""
     columns = dict.fromkeys(key for row in rows for key in row)
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
@@ -163,7 +163,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 
 
 def write_json(path: Path, what: dict, methods: dict[str, dict], rows: list[dict]) -> None:
-    """Everything that is needed to repeat the figures, and the figures."""
+    """Write everything that is needed to repeat the figures, and the figures."""
     whole = {**what, "software": software(), "methods": methods, "rows": rows}
     try:
         path.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -172,7 +172,7 @@ def write_json(path: Path, what: dict, methods: dict[str, dict], rows: list[dict
 
 
 def software() -> dict[str, str]:
-    """Versions of everything that has a hand in the figures."""
+    """Return the versions of everything that the figures depend on."""
     from .. import __version__
 
     return {

@@ -50,7 +50,7 @@ class Trial:
 
 
 def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
-    """Rows of a MIR-1K clip: the separator's first, then those of ceilings and baselines."""
+    """Return the rows of a MIR-1K clip: that of the method first, then those of ceilings and baselines."""
     who = {"clip": clip.name, "singer": clip.singer}
     try:
         track = mir1k.load(clip, trial.snr_db)
@@ -64,7 +64,7 @@ def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
 
 
 def hear_activity(clip: mir1k.Clip, arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of a clip's labelled frames features, (T, D), classes, gains of the training-free gate, and what says "sung".
+    """Return features, (T, D), classes, gains of the untrained gate and log-odds of singing of the labelled frames.
 
     ``arrays`` of a model of the activity give the last.
     """
@@ -77,7 +77,7 @@ def hear_activity(clip: mir1k.Clip, arrays) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def score_pair(pair: stems.Pair) -> list[dict]:
-    """The row of a track whose stems are there already."""
+    """Return the row of a track whose stems exist already."""
     who = {"clip": pair.name, "method": "stems"}
     try:
         vocals, accompaniment, *found = stems.load(pair)
@@ -87,7 +87,7 @@ def score_pair(pair: stems.Pair) -> list[dict]:
 
 
 def stream(score: Callable, items, names, path: Path, run: dict, resume: bool, n_jobs: int) -> Iterator[list[dict]]:
-    """Rows of each item, those of an earlier run first and then as they are finished, on several processes.
+    """Yield the rows of each item, those of an earlier run first, then as they are finished by several processes.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def stream(score: Callable, items, names, path: Path, run: dict, resume: bool, n
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Hash of files, names and contents: figures with the same one are of the same data."""
+    """Return a hash of files, names and contents: figures with the same one are of the same data."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -130,7 +130,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 def _attempts(track, trial) -> Iterator[tuple[str, tuple[Audio, Audio], float, dict]]:
-    """Name, stems, CPU time and further figures of each method."""
+    """Yield name, stems, CPU time and further figures of each method."""
     estimate = None
     if trial.config:
         result, cpu_s = _timed(separate, track.mixture, config=trial.config)
@@ -143,7 +143,7 @@ def _attempts(track, trial) -> Iterator[tuple[str, tuple[Audio, Audio], float, d
 
 
 def _others(track, trial, estimate) -> Iterator[tuple[str, Audio, float]]:
-    """Name, vocals and CPU time of everything that the separator is compared with."""
+    """Yield name, vocals and CPU time of everything that the separator is compared with."""
     if trial.ceilings:
         named: dict[str, Callable] = dict(oracles.FROM_SOURCES)
         if estimate:
@@ -159,7 +159,7 @@ def _others(track, trial, estimate) -> Iterator[tuple[str, Audio, float]]:
 
 
 def _timed(function, *arguments, **settings):
-    """What a function gives, and the CPU time that it takes, s."""
+    """Return the result of a function, and its CPU time, s."""
     started = time.process_time()
     result = function(*arguments, **settings)
     return result, time.process_time() - started
@@ -180,14 +180,14 @@ def _on_one_thread(score, item):
 
 
 def _plain(value):
-    """A value that JSON knows; there is no NaN in it."""
+    """Return a value that JSON knows; it has no NaN."""
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
     return value
 
 
 def _earlier_rows(path, run, resume) -> dict[str, list[dict]]:
-    """Rows of an earlier run by clip, in the order of the file."""
+    """Return the rows of an earlier run by clip, in the order of the file."""
     if not path.exists():
         return {}
     entries = []

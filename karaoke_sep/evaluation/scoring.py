@@ -34,7 +34,7 @@ class Reference:
 
 
 def prepare(vocals: Audio, accompaniment: Audio, versions: Iterable[str] = tuple(N_TAPS)) -> Reference:
-    """Reference for scoring estimates of these stems, both (C, N), in some versions of BSS Eval."""
+    """Prepare the scoring of estimates of these stems, both (C, N), in some versions of BSS Eval."""
     sources = _mono(vocals, accompaniment)
     spaces = {version: subspaces(sources, N_TAPS[version]) for version in versions}
     mixture_sdr_db = {version: single_reference_sdr(space, sources.sum(axis=0)) for version, space in spaces.items()}
@@ -42,7 +42,7 @@ def prepare(vocals: Audio, accompaniment: Audio, versions: Iterable[str] = tuple
 
 
 def figures(reference: Reference, vocals: Audio, accompaniment: Audio) -> dict[str, float]:
-    """SDR, NSDR, SIR, SAR in both versions, and uSDR, of estimated stems of the same shape; all in dB.
+    """Return SDR, NSDR, SIR, SAR in both versions, and uSDR, of estimated stems of the same shape; all in dB.
 
     ``sum_error_db`` is how far the stems are from adding up to the mixture; -300 if they do.
     """
@@ -64,7 +64,7 @@ def figures(reference: Reference, vocals: Audio, accompaniment: Audio) -> dict[s
 
 
 def silences(reference: Reference, vocals: Audio, accompaniment: Audio) -> str:
-    """Which stems are silent and so have no BSS Eval figures; empty as a rule."""
+    """Name the stems that are silent and so have no BSS Eval figures; empty as a rule."""
     named = {
         "true vocals": reference.vocals,
         "true accompaniment": reference.accompaniment,

@@ -69,7 +69,7 @@ def adapted(blocks: Iterable[np.ndarray], rate_hz: int, n_channels: int, form: A
 
 
 def _like(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Samples within full scale, as integers that fill 32 bits if the sound came as such."""
+    """Return samples within full scale, as integers that fill 32 bits if the sound came as such."""
     samples = np.clip(samples, -1, 1)
     if dtype != np.int32:
         return samples

@@ -229,7 +229,7 @@ def _number(path: Path, line: int, text: str, low: float, high: float) -> float:
 
 
 def write(path, track: PitchTrack) -> None:
-    """Writes a contour in the form that the file's ending names.
+    """Write a contour in the format of the file's suffix.
 
     The CSV keeps everything, so that reading it back separates alike; a .pv holds the frames more likely sung than not.
 
@@ -252,14 +252,14 @@ def write(path, track: PitchTrack) -> None:
 
 
 def format_csv(track: PitchTrack) -> str:
-    """The contour as CSV, 0 Hz where unvoiced."""
+    """Return the contour as CSV, 0 Hz where unvoiced."""
     f0_hz = np.nan_to_num(track.f0_hz)
     rows = zip(track.times_s, f0_hz, track.voicing, strict=True)
     return "time_s,f0_hz,voicing\n" + "".join(f"{t:.6f},{f:.4f},{v:.6f}\n" for t, f, v in rows)
 
 
 def format_pv(track: PitchTrack) -> str:
-    """The contour as MIR-1K semitones, one row every 20 ms, 0 where unvoiced."""
+    """Return the contour as MIR-1K semitones, one row every 20 ms, 0 where unvoiced."""
     end_s = track.times_s[-1] if len(track.times_s) else 0.0
     rows = track.at(np.arange(1, int(end_s / PV_HOP_S) + 1) * PV_HOP_S)
     with np.errstate(invalid="ignore"):

@@ -115,7 +115,7 @@ def version() -> str:
 
 
 def _input_arguments(path: Path) -> list[str]:
-    """Arguments that let ffmpeg open this local file and nothing else, whatever its name looks like."""
+    """Return arguments that let ffmpeg open this local file and nothing else, whatever its name looks like."""
     limits = ["-v", "error", "-max_alloc", str(_ALLOCATION_BYTES)]
     return [*limits, "-protocol_whitelist", "file", "-format_whitelist", _FORMATS, "-i", f"file:{path.absolute()}"]
 

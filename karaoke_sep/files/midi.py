@@ -54,7 +54,7 @@ def encode(notes: Sequence[Note], track: PitchTrack | None = None) -> bytes:
 
 
 def _bends(note: Note, track: PitchTrack) -> list[tuple[float, bytes]]:
-    """Times and messages: a bend at the onset, then one for each frame in which the bend changes."""
+    """Yield times and messages: a bend at the onset, then one for each frame in which the bend changes."""
     inside = (track.times_s >= note.onset_s) & (track.times_s < note.offset_s) & np.isfinite(track.f0_hz)
     semitones = hz_to_midi(track.f0_hz[inside]) - note.key
     values = np.clip(np.rint(8192 + 8192 * semitones / _BEND_SEMITONES), 0, 16383).astype(int)
@@ -68,7 +68,7 @@ def _bends(note: Note, track: PitchTrack) -> list[tuple[float, bytes]]:
 
 
 def _variable_length(number: int) -> bytes:
-    """Seven bits a byte, the highest first; all but the last have the top bit set."""
+    """Encode a number with seven bits a byte, the highest first; all bytes but the last have the top bit set."""
     groups = [number & 127]
     while number := number >> 7:
         groups.append(number & 127 | 128)

@@ -140,6 +140,6 @@ def _sealed(head: bytes, number: int, rest: bytes) -> bytes:
 
 
 def _checksum(page: bytes) -> int:
-    """CRC-32 with the highest bit first and no inversions, which is zlib's of the bits in reverse order."""
+    """Return the CRC-32 with the highest bit first and without inversions: zlib's of the bits in reverse order."""
     register = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{register:032b}"[::-1], 2)

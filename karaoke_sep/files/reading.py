@@ -72,7 +72,7 @@ def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None
 def read_to_disk(
     path: Path, folder: Path, max_samples: float = math.inf, *, stream: int | None = None
 ) -> tuple[SampleFile, tuple[str, ...]]:
-    """As `read`, into a file in ``folder``; OutputError if there is no room."""
+    """Read as `read` does, into a file in ``folder``; OutputError if there is no room."""
     info = probe(path, stream)
     samples = SampleFile(folder, info.rate_hz, info.n_channels, np.float64 if is_wide(info.subtype) else np.float32)
     try:
@@ -121,7 +121,7 @@ def _clock(seconds: float) -> str:
 
 
 def _blocks(path: Path, info: SoundInfo, complaints: list[str]) -> Iterator[np.ndarray]:
-    """The sound in pieces of shape (C, n)."""
+    """Yield the sound in blocks of shape (C, n)."""
     dtype = "float64" if is_wide(info.subtype) else "float32"
     is_ogg = info.subtype in ("VORBIS", "OPUS") and info.stream == SoundInfo.stream
     is_whole = is_ogg and is_one_whole_stream(path)

@@ -33,13 +33,13 @@ class SampleFile:
         self._file.close()
 
     def excerpt(self, start: int, stop: int) -> Audio:
-        """Samples from ``start`` to before ``stop``, both within what is there."""
+        """Return the samples from ``start`` to before ``stop``, both within the file."""
         self._file.seek(start * self._frame_bytes)
         data = self._file.read((stop - start) * self._frame_bytes)
         return Audio(np.frombuffer(data, self._dtype).reshape(-1, self.n_channels).T, self.rate_hz)
 
     def append(self, samples: np.ndarray) -> None:
-        """Samples, shape (C, n), after the last."""
+        """Add samples, shape (C, n), after the last."""
         self.put(self.n_samples, samples)
 
     def add(self, start: int, samples: np.ndarray) -> None:

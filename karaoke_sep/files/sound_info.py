@@ -160,7 +160,7 @@ def _probe_with_libsndfile(path: Path) -> SoundInfo:
 
 
 def _missing_samples(file: soundfile.SoundFile) -> int:
-    """What libsndfile cut from the length in the header of a WAV file, because it is not there."""
+    """Return how much libsndfile cut from the length in the header of a WAV file, because the samples are missing."""
     claim = re.search(r"^data : (\d+) \(should be \d+\)", file.extra_info, re.MULTILINE)
     if not claim or int(claim[1]) >= WAV_LIMIT_BYTES or file.subtype not in EVEN:
         return 0
@@ -189,7 +189,7 @@ def _n_ogg_streams(path: Path) -> int:
 
 
 def _probe_with_ffmpeg(path: Path, number: int | None, reason: str) -> SoundInfo:
-    """As `probe`, for a file that libsndfile refused for ``reason``."""
+    """Probe a file that libsndfile refused for ``reason``."""
     if not ffmpeg.is_there():
         raise InputError(
             f"{path}: libsndfile cannot read it ({reason}); if it is m4a, aac, wma or video, install ffmpeg"

@@ -17,7 +17,7 @@ from .sample_formats import INTEGER_BITS
 def fit_stems(
     mixture: np.ndarray, vocals: np.ndarray, subtype: str, clip: str = "clamp"
 ) -> tuple[dict[str, np.ndarray], str, str]:
-    """Both stems in the steps of a sample format, so that they add up to the mixture in it.
+    """Round both stems to a sample format, so that they add up to the mixture in it.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Fit:
     gain: np.floating | None = None
 
     def stems(self, mixture: np.ndarray, vocals: np.ndarray) -> dict[str, np.ndarray]:
-        """The stems of a block, as `fit_stems` gives them; OutputError when a sample is not finite."""
+        """Return the stems of a block, as `fit_stems` does; OutputError when a sample is not finite."""
         check_finite(mixture, vocals)
         if self.subtype in ("FLOAT", "DOUBLE"):
             return _float_stems(mixture, vocals, self.subtype)
@@ -74,7 +74,7 @@ class Fit:
 
 
 def fit_for(blocks: Iterable[tuple[np.ndarray, np.ndarray]], subtype: str, clip: str) -> Fit:
-    """The fit that suits all blocks of a recording, (mixture, vocals) each; the rest as for `fit_stems`."""
+    """Return the fit that suits all blocks of a recording, (mixture, vocals) each; the rest as for `fit_stems`."""
     if subtype in ("FLOAT", "DOUBLE"):
         return Fit(subtype)
     top = 1 - 2.0 ** (1 - INTEGER_BITS[subtype]) if subtype in INTEGER_BITS else 1.0

@@ -148,7 +148,7 @@ def _flac_block(kind: int, content: bytes) -> bytes:
 
 
 def _picture_block(cover: bytes) -> bytes:
-    """A picture as FLAC holds it; 0 stands for a size and a number of colours that are not told."""
+    """Return a picture as FLAC holds it; 0 stands for an unknown size and number of colours."""
     kind = _picture_type(cover).encode()
     return struct.pack(f">II{len(kind)}sIIIIII", _FRONT_COVER, len(kind), kind, 0, 0, 0, 0, 0, len(cover)) + cover
 
@@ -162,7 +162,7 @@ def _id3_frame(name: str, content: bytes) -> bytes:
 
 
 def _id3_text(text: str) -> bytes:
-    """Latin-1 for ASCII, and UTF-16 for all else: many players take Latin-1 for the code page of their country."""
+    """Encode ASCII as Latin-1 and all else as UTF-16: many players take Latin-1 for the code page of their country."""
     if text.isascii():
         return b"\0" + text.encode()
     parts = text.split("\0")
@@ -170,5 +170,5 @@ def _id3_text(text: str) -> bytes:
 
 
 def _id3_long_text(text: str) -> bytes:
-    """A text with a language, which is not known, and an empty description."""
+    """Return a text with an unknown language and an empty description."""
     return b"\1XXX\xff\xfe\0\0\xff\xfe" + text.encode("utf-16-le", "replace")

@@ -107,7 +107,7 @@ def write_blocks(
     tags: Tags | None = None,
     bitrate_kbps: int | None = None,
 ) -> None:
-    """As `write`, with the samples in blocks of shape (C, n), of all together ``shape`` (C, N)."""
+    """Write as `write` does, with the samples in blocks of shape (C, n), together ``shape`` (C, N)."""
     tags = tags or Tags()
     form = adaptation(rate_hz, shape[0], container, subtype)
     too_long = container == "wav" and math.prod(shape) * sample_bytes(subtype) > WAV_LIMIT_BYTES

@@ -57,7 +57,7 @@ _N_COLOURS = 128  # a fifth of the file's size; the eye sees hardly a difference
 
 
 def spectrogram(audio: Samples, axes: Axes, *, loudest_db: float | None = None) -> Axes:
-    """Level of a sound over time and frequency.
+    """Draw the level of a sound over time and frequency.
 
     Parameters
     ----------
@@ -74,12 +74,12 @@ def spectrogram(audio: Samples, axes: Axes, *, loudest_db: float | None = None) 
 
 
 def loudest_db(*sounds: Samples) -> float:
-    """The highest level in the spectrograms of some sounds, dB."""
+    """Return the highest level in the spectrograms of some sounds, dB."""
     return max(10 * np.log10(_power(sound)[0].max() + 1e-18) for sound in sounds)
 
 
 def contour(track: PitchTrack, axes: Axes, *, color: str = _VOICE, label: str = "pitch") -> Axes:
-    """A pitch: a line where it is more likely sung than not, thin and dim where it is not."""
+    """Draw a pitch: a line where it is more likely sung than not, thin and dim where it is not."""
     sung = track.voicing >= _VOICED
     dim: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.5, "label": f"{label}, voicing under {_VOICED:g}"}
     axes.plot(track.times_s, np.where(sung, np.nan, track.f0_hz), color=color, **dim)
@@ -88,7 +88,7 @@ def contour(track: PitchTrack, axes: Axes, *, color: str = _VOICE, label: str = 
 
 
 def voicing(track: PitchTrack, axes: Axes) -> Axes:
-    """How likely it is over time that the pitch is sung, 0 to 1."""
+    """Draw the voicing over time, 0 to 1."""
     axes.fill_between(track.times_s, track.voicing, color=_VOICE, linewidth=0, alpha=0.8)
     axes.set(ylim=(0, 1), yticks=(0, 1))
     return axes
@@ -101,7 +101,7 @@ def mask(
     params: harmonic_mask.Params | None = None,
     plane: StftParams | None = None,
 ) -> Axes:
-    """The harmonic mask of a pitch: where the separator looks for the voice.
+    """Draw the harmonic mask of a pitch: the bins that may hold the voice.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def mask(
 
 
 def compare_pitch(track: PitchTrack, truth: PitchTrack, axes: Axes) -> Axes:
-    """Found and true pitch; red where a sung frame is off by 50 cents or more, or not called sung."""
+    """Draw estimated and true pitch; red where a sung frame is off by 50 cents or more, or counts as unsung."""
     found = track.at(truth.times_s)
     distance_cents = np.abs(cents(found.f0_hz, truth.f0_hz))
     right = (distance_cents < 50) & (found.voicing >= _VOICED)
@@ -143,7 +143,7 @@ def compare_pitch(track: PitchTrack, truth: PitchTrack, axes: Axes) -> Axes:
 
 
 def compare_masks(stems: tuple[Audio, Audio], true_stems: tuple[Audio, Audio], axes: Axes) -> Axes:
-    """The voice's share of each bin in some stems less that in the true ones.
+    """Draw the share of the voice in each bin of some stems, less that in the true ones.
 
     Red where music went to the vocals, blue where voice stayed in the accompaniment; dark where all is right, or
     silent.
@@ -162,7 +162,7 @@ def compare_masks(stems: tuple[Audio, Audio], true_stems: tuple[Audio, Audio], a
 
 
 def compare_timbre(vocals: Audio, true_vocals: Audio, axes: Axes) -> Axes:
-    """Mel-frequency cepstra of separated vocals less those of the true ones, from the second on, where either sounds.
+    """Draw the mel-frequency cepstra of separated less true vocals, from the second on, where either sounds.
 
     The first coefficient is the level; the second is the tilt of the spectrum, higher ones are finer shapes.
     """
@@ -193,7 +193,7 @@ def separation(
     mask_params: harmonic_mask.Params | None = None,
     plane: StftParams | None = None,
 ) -> Figure:
-    """Mixture, vocals with the pitch, accompaniment on one scale, the harmonic mask, and the voicing.
+    """Draw mixture, vocals with the pitch, accompaniment on one scale, the harmonic mask, and the voicing.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def separation(
 def comparison(
     stems: tuple[Audio, Audio], true_stems: tuple[Audio, Audio], track: PitchTrack | None, truth: PitchTrack | None
 ) -> Figure:
-    """Pitch, masks and timbre against the truth; the pitch where both are given.
+    """Draw pitch, masks and timbre against the truth; the pitch where both are given.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def comparison(
 
 
 def png(figure: Figure) -> bytes:
-    """A picture with few colours, so that it stays small, which tells where its time axis lies.
+    """Return a small picture, with few colours, that holds the position of its time axis.
 
     The text `AXES_KEY` holds, as JSON, "left" and "right", shares of the width, and "seconds", from left to right.
     """
@@ -273,7 +273,7 @@ def png(figure: Figure) -> bytes:
 
 
 def _panels(heights_in: Mapping[str, float], seconds: float) -> tuple[Figure, dict[str, Axes]]:
-    """Panels under each other with one time axis, at least 12 inches wide and 10 dots for each second."""
+    """Lay out panels below each other with one time axis, at least 12 inches wide and 10 dots for each second."""
     width_in = min(max(12.0, 0.1 * seconds), 120.0)
     height_in = _TOP_IN + sum(heights_in.values()) + _GAP_IN * (len(heights_in) - 1) + _BOTTOM_IN
     figure = Figure(figsize=(width_in, height_in), dpi=_DPI, facecolor=_BACKGROUND)
@@ -327,7 +327,7 @@ def _row_edges_hz() -> np.ndarray:
 
 
 def _power(audio: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Power of a sound on few rows and columns, shape (R, K), and the edges of the columns, s, shape (K + 1,)."""
+    """Return the power of a sound on few rows and columns, shape (R, K), and the column edges, s, shape (K + 1,)."""
     sound = Resampled(audio, _RATE_HZ)
     hop = round(_HOP_MS * _RATE_HZ / 1000)
     context = -(-round(_WINDOW_MS * _RATE_HZ / 1000) // hop)
@@ -344,7 +344,7 @@ def _power(audio: Samples) -> tuple[np.ndarray, np.ndarray]:
 def _reduced(
     values: Callable, n_frames: int, hop_s: float, bin_hz: float, rule: np.ufunc = np.maximum
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The largest of the values that share a dot; or, in time, their mean.
+    """Return the largest of the values that share a dot; or, in time, their mean.
 
     Parameters
     ----------
@@ -379,7 +379,7 @@ def _reduced(
 
 
 def _resampled(audio: Audio) -> Audio:
-    """At the rate of what is drawn; nothing above half of it is seen."""
+    """Resample to the rate of the picture, which shows nothing above half of it."""
     if audio.rate_hz == _RATE_HZ:
         return audio
     return Audio(soxr.resample(audio.samples.T, audio.rate_hz, _RATE_HZ).T, _RATE_HZ)

@@ -23,7 +23,7 @@ Workers = tuple[Callable[..., Future], type[Exception] | tuple[type[Exception], 
 
 
 def open_workers(engine: str, n_jobs: int = 1, scheduler: str | None = None) -> AbstractContextManager[Workers]:
-    """Processes for a while.
+    """Open worker processes for the length of a context.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def _local(n_jobs: int) -> Iterator[Workers]:
 
 @contextmanager
 def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
-    """A process beside this one that computes one function, over and over.
+    """Open a process beside this one that computes one function, over and over.
 
     Arguments and results go through a pipe of its own: the queues and threads of `open_workers` take 10 ms a call.
 
@@ -120,7 +120,7 @@ def _serve(function: Callable, theirs, ours) -> None:
 
 
 def _start_method() -> multiprocessing.context.BaseContext | None:
-    """Forking, which saves each process the imports, where it is safe; None for loky's own way.
+    """Choose forking, which saves each process the imports, where it is safe; None for loky's own method.
 
     Another thread might hold a lock that nobody in the new process would ever release. Systems other than Linux have
     libraries that do not survive it.
@@ -143,7 +143,7 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 @contextmanager
 def _silent_tracker() -> Iterator[None]:
-    """Loky's tracker now and then warns that it lost a semaphore which a stopped pool has just removed (joblib 1.6)."""
+    """Silence loky's tracker, which may warn of a semaphore that a stopped pool has just removed (joblib 1.6)."""
     option = "ignore:resource_tracker:UserWarning"
     sys.warnoptions.append(option)  # its process starts with the options of this one
     try:
@@ -154,7 +154,7 @@ def _silent_tracker() -> Iterator[None]:
 
 @contextmanager
 def _silent_threads() -> Iterator[None]:
-    """Loky's manager thread stumbles over the jobs that it has just been told to forget (KeyError in joblib 1.6)."""
+    """Silence loky's manager thread, which fails on jobs that were cancelled (KeyError in joblib 1.6)."""
     before, threading.excepthook = threading.excepthook, lambda _: None
     try:
         yield

@@ -1,0 +1,1 @@
+"""Training of the models that a separation can use: spectra by NMF, and the gate."""

@@ -33,7 +33,7 @@ def train(
     n_jobs: int,
     tell: Callable[[str, State], None],
 ) -> dict[str, State]:
-    """What each side has learned in the end; goes on where an earlier training of the same was stopped.
+    """Return the final state of each side; resume an earlier training of the same that was stopped.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def train(
 
 
 def write(path: Path, model: models.Model) -> None:
-    """The model under its name, when it is whole."""
+    """Write the model under its name, when it is whole."""
     with atomic.whole_file(path) as part:
         part.write_bytes(models.to_bytes(model))
 
@@ -77,7 +77,7 @@ def forget(path: Path, sides: list[str]) -> None:
 
 
 def fingerprint(pieces: list[Piece], settings: Settings) -> str:
-    """Hash of everything that the result depends on."""
+    """Return a hash of everything that the result depends on."""
     files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for piece in pieces for file in piece.paths]
     what = [__version__, asdict(settings), files]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
@@ -101,7 +101,7 @@ def _write(place: Path, mark: str, state: State) -> None:
 
 
 def _read(place: Path, mark: str) -> State | None:
-    """The state of the same training; None if there is none."""
+    """Return the state of the same training; None if there is none."""
     try:
         with np.load(place, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))

@@ -41,7 +41,7 @@ class Piece:
 
 
 def find(folder: Path, train_singers=(), test_singers=(), only: str | None = None) -> list[Piece]:
-    """Pieces of a dataset that may be learned from, in the order of their names.
+    """Return the pieces of a dataset to train on, in the order of their names.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def find(folder: Path, train_singers=(), test_singers=(), only: str | None = Non
 
 
 def singers_of(pieces: Iterable[Piece]) -> list[str]:
-    """Who is heard in them, as far as that is known."""
+    """Return the singers of the pieces, as far as they are known."""
     return sorted({piece.singer for piece in pieces} - {""})
 
 
@@ -103,7 +103,7 @@ def _pieces(folder: Path, only: str | None) -> list[Piece]:
 
 
 def _is_mir1k(folder: Path) -> bool:
-    """Whether a folder holds clips named singer_song_clip."""
+    """Tell whether a folder holds clips named singer_song_clip."""
     return any(len(path.stem.split("_")) == 3 for path in folder.glob("*.wav"))
 
 

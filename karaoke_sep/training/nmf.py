@@ -71,7 +71,7 @@ class State:
 
 
 def advance(pieces: list[Piece], side: str, settings: Settings, state: State | None = None) -> State:
-    """The state of one side after one more epoch.
+    """Return the state of one side after one more epoch.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def advance(pieces: list[Piece], side: str, settings: Settings, state: State | N
 
 
 def as_model(pieces: list[Piece], sides: dict[str, State], settings: Settings) -> models.Model:
-    """What was learned; a side that was not is without bases."""
+    """Return the trained model; a side that was not trained has no bases."""
     n_bins = fast_even_length(settings.window_ms * settings.rate_hz / 1000) // 2 + 1
     nothing = np.zeros((0, n_bins), np.float32)
     arrays = {f"{side}_KF": normalised(sides[side].statistic_KF) if side in sides else nothing for side in SIDES}
@@ -121,7 +121,7 @@ def as_model(pieces: list[Piece], sides: dict[str, State], settings: Settings) -
 
 
 def _start(pieces, side, settings) -> State:
-    """Bases that begin as frames of the recordings, picked at random, with a little of everything."""
+    """Return bases that begin as random frames of the recordings, plus a small constant."""
     rng = _rng(settings, side, 0)
     frames, n_frames = [], 0
     for X_TF in _spectra(pieces, side, settings, rng):
@@ -141,12 +141,12 @@ def _start(pieces, side, settings) -> State:
 
 
 def _rng(settings, side, epoch) -> np.random.Generator:
-    """Random numbers of an epoch, the same whether or not training was stopped before it."""
+    """Return the random numbers of an epoch, the same whether or not training was stopped before it."""
     return np.random.default_rng([settings.seed, SIDES.index(side), epoch])
 
 
 def _minibatches(pieces, side, settings, rng) -> Iterator[np.ndarray]:
-    """Frames of all recordings, shape (n, F), at most ``batch_frames`` at a time."""
+    """Yield the frames of all recordings, shape (n, F), at most ``batch_frames`` at a time."""
     kept = []
     for X_TF in _spectra(pieces, side, settings, rng):
         kept.append(X_TF)
@@ -159,7 +159,7 @@ def _minibatches(pieces, side, settings, rng) -> Iterator[np.ndarray]:
 
 
 def _spectra(pieces, side, settings, rng) -> Iterator[np.ndarray]:
-    """Magnitudes of the frames of each recording that are not quiet, shape (T, F), recordings in random order."""
+    """Yield the magnitudes of the frames of each recording that are not quiet, shape (T, F), in random order."""
     for index in rng.permutation(len(pieces)):
         audio = mono_mix(pieces[index].read()[SIDES.index(side)], settings.rate_hz)
         if side == "voice" and settings.voice_semitones:
