@@ -1,7 +1,6 @@
 """Notes from contours that are known, and files that are read back byte by byte."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import mir_eval
 import numpy as np
@@ -280,25 +279,6 @@ def test_one_note_ends_before_the_next_is_bent_and_begins():
     assert at_change == [0x80, 0xE0, 0x90]
 
 
-def test_ultrastar_lines_hold_beats_of_50_ms_and_semitones_from_middle_c():
-    notes = [Note(1.0, 1.5, 64, 64.0, 64), Note(1.5, 1.51, 59, 59.0, 64), Note(2.5, 3.0, 60, 60.0, 64)]
-    assert ultrastar.encode(notes, title="A\nsong ", artist="Somebody", audio_name="song.ogg") == (
-        "#VERSION:1.0.0\n#TITLE:A song\n#ARTIST:Somebody\n#MP3:song.ogg\n#BPM:300\n#GAP:0\n"
-        ": 20 10 4 ~\n: 30 1 -1 ~\n- 31\n: 50 10 0 ~\nE\n"
-    )
-
-
-def test_ultrastar_notes_never_overlap():
-    rng = np.random.default_rng(0)
-    edges_s = np.cumsum(rng.uniform(0.01, 0.2, 101))
-    notes = [Note(on, off, 60, 60.0, 64) for on, off in pairwise(edges_s)]
-    lines = [line.split() for line in ultrastar.encode(notes, "t", "a", "s.wav").splitlines() if line.startswith(":")]
-    starts, lengths = np.array([(int(words[1]), int(words[2])) for words in lines]).T
-    assert len(starts) == 100
-    assert (lengths >= 1).all()
-    assert (starts[1:] >= starts[:-1] + lengths[:-1]).all()
-
-
 def test_a_song_without_notes_gives_files_without_notes():
     assert [status for _, status, _ in messages(midi.encode([])) if status in (0x80, 0x90)] == []
-    assert ultrastar.encode([], "t", "a", "s.wav").splitlines()[-2:] == ["#GAP:0", "E"]
+    assert ultrastar.encode([], ultrastar.Song("t", "a", "s.wav")).splitlines()[-2:] == ["#GAP:0", "E"]

@@ -11,7 +11,7 @@ import numpy as np
 from .. import backing, notes
 from ..config import Config
 from ..errors import InputError
-from ..files import atomic, contours, midi, stem_rounding, tags, ultrastar, writing
+from ..files import atomic, contours, lyrics, midi, stem_rounding, tags, ultrastar, writing
 from ..files.adaptation import adaptation
 from ..files.tags import Tags
 from ..recording import Combination, blocks
@@ -105,7 +105,8 @@ def _write_notes(job: Job, order: Order, separated: Separated) -> None:
             part.write_bytes(midi.encode(found, separated.track if order.bends else None))
     if path := job.targets.get("ultrastar"):
         known = {"title": job.source.stem, "artist": "unknown"} | job.info.tags
-        text = ultrastar.encode(found, known["title"], known["artist"], job.source.name)
+        song = ultrastar.Song(known["title"], known["artist"], job.source.name)
+        text = ultrastar.encode(found, song, lyrics.beside(job.source))
         with atomic.whole_file(path) as part:
             part.write_bytes(text.encode("utf-8", "surrogateescape"))  # file names need not be UTF-8
 

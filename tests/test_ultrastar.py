@@ -1,0 +1,107 @@
+"""UltraStar song files, with and without lyrics beside the song."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from karaoke_sep.files import lyrics
+from karaoke_sep.files.ultrastar import Song, encode
+from karaoke_sep.types import Note
+
+SONG = Song("A\nsong ", "Somebody", "song.ogg")
+
+
+def notes_at(*onsets_s, length_s=0.4):
+    return [Note(onset_s, onset_s + length_s, 60, 60.0, 64) for onset_s in onsets_s]
+
+
+def body(text):
+    """Return the lines of notes and of line ends."""
+    return [line for line in text.splitlines() if line[0] in ":-"]
+
+
+def words(text):
+    return [line.split(" ", 4)[4] for line in body(text) if line[0] == ":"]
+
+
+def test_a_file_has_beats_of_50_ms_semitones_from_middle_c_and_the_headers_of_both_versions():
+    notes = [Note(1.05, 1.5, 64, 64.0, 64), Note(1.55, 1.56, 59, 59.0, 64), Note(2.55, 3.0, 60, 60.0, 64)]
+    assert encode(notes, SONG) == (
+        "#VERSION:1.1.0\n#TITLE:A song\n#ARTIST:Somebody\n#MP3:song.ogg\n#AUDIO:song.ogg\n#BPM:300\n#GAP:0\n"
+        ": 20 10 4 ~\n: 30 1 -1 ~\n- 31\n: 50 10 0 ~\nE\n"
+    )
+
+
+def test_a_note_begins_one_beat_early_with_its_consonant_and_never_before_the_song():
+    starts = [line.split()[1] for line in body(encode(notes_at(0.01, 1.05), SONG)) if line[0] == ":"]
+    assert starts == ["0", "20"]
+
+
+def test_files_that_are_not_there_have_no_header():
+    text = encode([], Song("t", "a", "a.mp3", vocals="a [VOC].mp3", cover="a [CO].jpg", year="1999"))
+    headers = dict(line[1:].split(":", 1) for line in text.splitlines() if line[0] == "#")
+    assert headers["VOCALS"] == "a [VOC].mp3"
+    assert headers["COVER"] == "a [CO].jpg"
+    assert headers["YEAR"] == "1999"
+    assert not {"INSTRUMENTAL", "VIDEO", "GENRE"} & headers.keys()
+
+
+def test_notes_never_overlap():
+    rng = np.random.default_rng(0)
+    edges_s = np.cumsum(rng.uniform(0.01, 0.2, 101))
+    notes = [Note(on, off, 60, 60.0, 64) for on, off in pairwise(edges_s)]
+    lines = [line.split() for line in body(encode(notes, SONG)) if line[0] == ":"]
+    starts, lengths = np.array([(int(words[1]), int(words[2])) for words in lines]).T
+    assert len(starts) == 100
+    assert (lengths >= 1).all()
+    assert (starts[1:] >= starts[:-1] + lengths[:-1]).all()
+
+
+def test_lines_of_an_lrc_file_go_to_the_notes_of_their_time():
+    found = lyrics.parse("[ti:Song]\n[offset:0]\n[00:01.00]Hello world\n[00:05.00]one <00:06.00>two three\n")
+    text = encode(notes_at(1, 2, 3, 5, 6), SONG, found)
+    assert words(text) == ["Hello ", "world", "~ ", "one two ", "three "]
+    assert [line[0] for line in body(text)] == [*":::", "-", *"::"]
+
+
+def test_words_without_times_are_spread_over_all_notes_in_order():
+    text = encode(notes_at(*range(1, 7)), SONG, lyrics.parse("a b\n\nc\n"))
+    assert words(text) == ["a", "~ ", "b", "~ ", "c", "~ "]
+    assert [line[0] for line in body(text)] == [*"::::", "-", *"::"]
+
+
+@pytest.mark.parametrize("n_notes", [1, 2, 3, 7, 40])
+@pytest.mark.parametrize("times", [True, False])
+def test_no_word_is_lost_however_few_the_notes_are(n_notes, times):
+    rows = [f"[00:{10 * i:02}.00]{i}a {i}b {i}c" if times else f"{i}a {i}b {i}c" for i in range(4)]
+    text = encode(notes_at(*np.linspace(3, 20, n_notes)), SONG, lyrics.parse("\n".join(rows)))
+    assert " ".join(words(text)).replace("~", "").split() == [f"{i}{letter}" for i in range(4) for letter in "abc"]
+
+
+def test_japanese_is_laid_over_the_notes_character_by_character():
+    text = encode(notes_at(1, 2, 3, 4), SONG, lyrics.parse("[00:01.00]夜のきゃっと"))
+    assert words(text) == ["夜", "の", "きゃっ", "と"]
+
+
+def test_an_ultrastar_file_keeps_its_notes_and_words_and_gets_the_files_of_the_song():
+    theirs = "#TITLE:Song\n#ARTIST:Us\n#MP3:old.mp3\n#COVER:old.jpg\n#BPM:280,5\n: 0 3 7 Hel\n: 4 3 5 lo \n- 9\nE\n"
+    text = encode(notes_at(1, 2), Song("x", "y", "new.mp3", vocals="new [VOC].mp3"), lyrics.parse(theirs))
+    assert body(text) == [": 0 3 7 Hel", ": 4 3 5 lo ", "- 9"]
+    assert {"#TITLE:Song", "#ARTIST:Us", "#MP3:new.mp3", "#AUDIO:new.mp3", "#BPM:280,5"} <= set(text.splitlines())
+    assert "old" not in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_lyrics_beside_a_song_are_read_in_the_encodings_of_such_files(tmp_path, encoding):
+    (tmp_path / "song.txt").write_bytes("été".encode(encoding))
+    (tmp_path / "song.lrc").write_text("[00:01.00]other")
+    assert lyrics.beside(tmp_path / "song.mp3").lines == (lyrics.Line(None, "été"),)
+    (tmp_path / "song.txt").unlink()
+    assert lyrics.beside(tmp_path / "song.mp3").lines == (lyrics.Line(1.0, "other"),)
+    assert lyrics.beside(tmp_path / "another.mp3") is None
+
+
+def test_a_repeated_line_of_an_lrc_file_comes_at_each_of_its_times_and_the_offset_shows_it_earlier():
+    found = lyrics.parse("[offset:+500]\n[00:02.00][01:00.50]again\n[00:30]once\n[00:40.00]\n")
+    assert found.lines == (lyrics.Line(1.5, "again"), lyrics.Line(29.5, "once"), lyrics.Line(60.0, "again"))
