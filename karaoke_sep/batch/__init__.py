@@ -1,7 +1,7 @@
 """Many files: plan the work, do it, and read back what was done."""
 
 from .inputs import find_inputs, looks_like_mir1k
-from .jobs import SOUNDS, STEMS, Job, Order, Outcome, Plan, Span
+from .jobs import SOUNDS, STEMS, ULTRASTAR, Job, Order, Outcome, Plan, Span
 from .planning import plan
 from .record import Place
 from .results import Result, results
@@ -10,6 +10,7 @@ from .running import do, run
 __all__ = [
     "SOUNDS",
     "STEMS",
+    "ULTRASTAR",
     "Job",
     "Order",
     "Outcome",

@@ -13,6 +13,7 @@ STEMS = ("vocals", "accompaniment")
 
 
 SOUNDS = (*STEMS, "karaoke")
+ULTRASTAR = ("ultrastar", "song", "cover")  # the text, a copy of the input, and its cover if it has one
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Order:
     output : Path
         Folder of all outputs.
     products : tuple of str
-        Out of "vocals", "accompaniment", "pitch" (the contour), "notes" (MIDI), "ultrastar" and "picture" (PNG); or
-        "karaoke", the backing track, instead of the stems.
+        Out of "vocals", "accompaniment", "karaoke" (the backing track), "pitch" (the contour), "notes" (MIDI),
+        "picture" (PNG), and those in `ULTRASTAR`.
     name : str
         Path below ``output``, without suffix, with the fields of `names.FIELDS`.
     container : {"wav", "flac", "mp3", "ogg"}
@@ -79,6 +80,8 @@ class Order:
         What tells this backing track from others of the song; it follows "karaoke" in its name.
     bends : bool
         MIDI notes follow the contour; else they are in tune.
+    video : bool
+        The backing track of a video is a video with the same picture.
     karaoke : backing.Params
         Of the backing track.
     span : Span
@@ -95,6 +98,7 @@ class Order:
     contour_suffix: str = ".csv"
     contours: Path | None = None
     bends: bool = True
+    video: bool = False
     variant: str = ""
     karaoke: backing.Params = field(default_factory=backing.Params)
     bitrate_kbps: int | None = None
@@ -123,6 +127,8 @@ class Job:
         Folder that none of them lies outside of.
     settings : dict of str
         Digest, by product, of all that decides about its content, beside the input.
+    song_files : dict of str
+        Files of an UltraStar song by product, as the text names them.
     track : PitchTrack, optional
         Contour to follow.
     overwrite : bool
@@ -139,6 +145,7 @@ class Job:
     place: Place
     output: Path
     settings: dict[str, str]
+    song_files: dict[str, str] = field(default_factory=dict)
     track: PitchTrack | None = None
     overwrite: bool = False
     state: str = "new"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..errors import ConfigError, InputError
+from ..files import covers, video
 from .jobs import SOUNDS, Order
 from .record import Place
 
@@ -24,6 +25,16 @@ _HINTS = (
     "{{folder}}/{{file}}{0}",
     "{{parent}}/{{folder}}/{{file}}{0}",
 )
+
+
+# Of an UltraStar song in a folder of its own, after the song's name, as the games' own tools name them.
+_ULTRASTAR_NAMES = {
+    "ultrastar": "",
+    "song": "",
+    "cover": " [CO]",
+    "vocals": " [VOC]",
+    "accompaniment": " [INSTR]",
+}
 
 
 @dataclass(frozen=True)
@@ -73,11 +84,13 @@ def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, st
     def below(stem: str) -> PurePath:
         return PurePath(_filled(order.name, fields | {"stem": stem}).lstrip("/"))
 
-    suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "ultrastar": ".txt", "picture": ".png"}
-    suffixes |= dict.fromkeys(SOUNDS, f".{order.container}")
-    targets = {}
+    suffixes, targets = _suffixes(source, order), {}
     for product in order.products:
+        if product not in suffixes:  # the song has no cover
+            continue
         path = below(product + order.variant * (product == "karaoke"))
+        if "karaoke" in order.products and product in _ULTRASTAR_NAMES:
+            path = below("UltraStar") / f"{source.stem}{_ULTRASTAR_NAMES[product]}"
         if not path.name or ".." in path.parts or source.stem in (".", ".."):
             raise InputError(f"{source}: {str(path)!r} cannot be its name; rename the file, or give another --name")
         targets[product] = order.output / path.with_name(path.name + suffixes[product])
@@ -86,6 +99,27 @@ def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, st
     for target in targets.values():
         check_inside(target, order.output)
     return Names(targets, place)
+
+
+def _suffixes(source: Path, order: Order) -> dict[str, str]:
+    suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "picture": ".png"}
+    suffixes |= {"ultrastar": ".txt", "song": source.suffix}
+    if "cover" in order.products and (cover := covers.find(source)):
+        suffixes["cover"] = cover.suffix
+    suffixes |= dict.fromkeys(SOUNDS, f".{order.container}")
+    container = video.container_of(source)
+    if order.video and container and video.has_picture(source):
+        suffixes["karaoke"] = f".{container}"
+    return suffixes
+
+
+def song_files(targets: Mapping[str, Path]) -> dict[str, str]:
+    """Return the files of an UltraStar song by product, relative to the folder of its text."""
+    if "ultrastar" not in targets:
+        return {}
+    folder = targets["ultrastar"].parent
+    named = {product: targets[product] for product in _ULTRASTAR_NAMES if product in targets}
+    return {product: Path(os.path.relpath(path, folder)).as_posix() for product, path in named.items()}
 
 
 def _filled(name: str, fields: Mapping[str, str]) -> str:

@@ -12,11 +12,11 @@ from .. import backing, pipeline
 from ..accompaniment import needs_pitch
 from ..config import Config, fingerprint
 from ..errors import ConfigError, InputError, how_to_install, unexpected
-from ..files import contours, sound_info, writing
+from ..files import contours, lyrics, sound_info, writing
 from ..recording import check_form
 from .inputs import contour_of, find_inputs
 from .jobs import SOUNDS, STEMS, Job, Order, Plan
-from .names import Names, check_name, collisions, names_of, uses_tags
+from .names import Names, check_name, collisions, names_of, song_files, uses_tags
 from .space import check_room, is_long, max_samples, n_values, scratch_bytes, stem_bytes
 from .standing import standing
 
@@ -103,7 +103,7 @@ def _check_order(order: Order, config: Config) -> None:
     pipeline.check_models(config)
     if config.pitch.backend == "given" and not (order.contours or config.pitch.given.path):
         raise ConfigError("--pitch given: no contour is given; name its file with --pitch-file")
-    follows_pitch = order.contours or set(order.products) - set(SOUNDS)
+    follows_pitch = order.contours or set(order.products) - {*SOUNDS, "song", "cover"}
     if order.sounds and follows_pitch and not needs_pitch(config.accompaniment):
         raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
     if not order.span.is_whole and "ultrastar" in order.products:
@@ -116,6 +116,8 @@ def _check_order(order: Order, config: Config) -> None:
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
     if order.bitrate_kbps and (order.container not in writing.DEFAULT_KBPS or order.subtype == "OPUS"):
         raise ConfigError("--bitrate: it is for --format mp3 and for Vorbis in --format ogg only")
+    if "ultrastar" in order.products and not order.span.is_whole:
+        raise ConfigError("--save-ultrastar: games play the whole song; leave out --start and --duration")
     if "karaoke" in order.products:
         backing.check(order.karaoke)
     if "picture" in order.products:
@@ -145,16 +147,18 @@ def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Con
         common.append(hashlib.sha256(contour.read_bytes()).hexdigest())
     subtype = writing.output_subtype(info, order.container, order.subtype) if order.sounds else ""
     sound = [order.container, order.clip, subtype, order.bitrate_kbps]
+    files = song_files(names.targets)
     own: dict[str, list] = dict.fromkeys(STEMS, sound) | {
-        "karaoke": [*sound, repr(order.karaoke)],
+        "karaoke": [*sound, repr(order.karaoke), names.targets.get("karaoke", Path()).suffix],
         "notes": [order.bends],
+        "ultrastar": [files, repr(lyrics.beside(source))],
     }
     settings = {
         product: hashlib.sha256(json.dumps([*common, *own.get(product, [])]).encode()).hexdigest()[:16]
         for product in names.targets
     }
     track = contours.read(contour) if contour else None
-    return Job(source, info, names.targets, names.place, order.output, settings, track)
+    return Job(source, info, names.targets, names.place, order.output, settings, files, track)
 
 
 def _checked(job: Job, order: Order, config: Config) -> Job:

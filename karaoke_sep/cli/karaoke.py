@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from ..settings.catalogue import STEMS
 from .options import (
     PATH,
     ConfigChoice,
@@ -17,6 +18,7 @@ from .options import (
     extras_options,
     format_options,
     inputs_argument,
+    is_given,
     running_options,
     span_options,
     stream_option,
@@ -123,18 +125,20 @@ def karaoke(
 ) -> None:
     """Write a backing track of each INPUT, to sing to: OUTPUT/<track> (karaoke).wav.
 
-    INPUT is a sound file, or a folder that is searched for sound files. Tags are kept. Another key, tempo, voice level
-    or strength is part of the name, such as "song (karaoke, key +2).wav". The paths of all outputs are printed to
-    stdout.
+    INPUT is a sound file or a video, or a folder that is searched for them. Tags are kept. The backing track of a video
+    is a video: the picture is copied and the sound replaced. With --format, --tempo, --start or --duration it is a
+    sound file. Another key, tempo, voice level or strength is part of the name, such as "song (karaoke, key +2).wav".
+    The paths of all outputs are printed to stdout.
     """
     from ..backing import Params
     from ..batch import Order
 
     check_contours(contours)
     config, _ = chosen.load(strength_db)
+    stems = STEMS if "ultrastar" in extras.products else ()
     order = Order(
         output,
-        ("karaoke", *extras.products),
+        ("karaoke", *stems, *extras.products),
         name,
         container,
         subtype,
@@ -145,6 +149,8 @@ def karaoke(
         stream=stream,
         span=span,
         variant=_variant(key_semitones, tempo_ratio, level_db, strength_db),
+        # A picture keeps its tempo and its length.
+        video=not is_given("container") and tempo_ratio == 1 and span.is_whole,
         karaoke=Params(level_db, key_semitones, tempo_ratio),
     )
     run_jobs(inputs, order, config, **run)

@@ -257,7 +257,11 @@ def extras_options(command: Callable) -> Callable:
         click.option("--save-pitch", is_flag=True, help="Write the pitch contour as well, pitch.csv."),
         click.option("--save-midi", is_flag=True, help="Write the sung notes as MIDI as well, notes.mid."),
         click.option("--no-bends", is_flag=True, help="Leave the pitch bends out of the MIDI notes."),
-        click.option("--save-ultrastar", is_flag=True, help="Write an UltraStar song as well, ultrastar.txt."),
+        click.option(
+            "--save-ultrastar",
+            is_flag=True,
+            help="Write an UltraStar song as well: a folder with text, song, vocals, accompaniment and cover.",
+        ),
         click.option(
             "--plots",
             is_flag=True,
@@ -272,6 +276,7 @@ def extras_options(command: Callable) -> Callable:
             raise ConfigError("--no-bends: has no effect without --save-midi; add --save-midi, or leave --no-bends out")
         asked = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar, "picture": plots}
         products = tuple(product for product, is_asked in asked.items() if is_asked)
+        products += ("song", "cover") if save_ultrastar else ()
         return command(*args, extras=Extras(products, bends=not no_bends), **others)
 
     return with_extras

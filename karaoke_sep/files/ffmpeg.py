@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -105,6 +105,33 @@ def extract(path: Path, stream: str, max_bytes: int) -> bytes:
     with _running([*command, "-frames:v", "1", "-f", "image2pipe", "pipe:1"]) as (process, _, _):
         data = cast(IO[bytes], process.stdout).read(max_bytes + 1)
     return data if len(data) <= max_bytes else b""
+
+
+def write(inputs: Mapping[Path, Sequence[str]], options: Sequence[str], target: Path) -> None:
+    """Write a file that ffmpeg makes of others.
+
+    Parameters
+    ----------
+    inputs : mapping of sequences of str
+        The options of each input.
+    options : sequence of str
+        Those of the output.
+
+    Raises
+    ------
+    BrokenOffError
+        If ffmpeg stops with an error.
+    """
+    command = ["ffmpeg", "-nostdin", "-y"]
+    for path, own in inputs.items():
+        command += [*own, *_input_arguments(path)]
+    # Without bitexact a file names the version of ffmpeg, and a Matroska file has random numbers.
+    command += [*options, "-flags", "+bitexact", "-fflags", "+bitexact", f"file:{target.absolute()}"]
+    with _running(command) as (process, said, progress):
+        progress.waits = False  # a long video is written without a word
+        cast(IO[bytes], process.stdout).read()
+    if process.returncode:
+        raise BrokenOffError(_why(said))
 
 
 def version() -> str:

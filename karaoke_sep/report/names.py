@@ -27,7 +27,9 @@ def folder_of(result: Result, folder: Path) -> str:
 def headings(results: Iterable[Result], folder: Path) -> list[str]:
     """Return the name of each track, with the suffix of its file where one folder holds the name twice."""
     results = list(results)
-    counts = Counter((folder_of(result, folder), result.source.stem) for result in results)
+    # Stems and backing tracks of one song share its name.
+    songs = {(folder_of(result, folder), result.source) for result in results}
+    counts = Counter((place, source.stem) for place, source in songs)
     return [
         result.source.name if counts[folder_of(result, folder), result.source.stem] > 1 else result.source.stem
         for result in results

@@ -14,6 +14,7 @@ from . import addresses, drawings, names
 from .names import text
 from .references import comparison_path
 
+_LENGTH_SLACK_S = 0.5  # headers of compressed files round
 _FIGURES = {
     "SDR": "v2_{}_sdr_db",
     "NSDR": "v2_{}_nsdr_db",

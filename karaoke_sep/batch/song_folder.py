@@ -1,0 +1,38 @@
+"""Write the files of an UltraStar song that are not its stems: text, a copy of the input, and cover."""
+
+import shutil
+from collections.abc import Sequence
+
+from ..files import atomic, covers, lyrics, tags, ultrastar, video
+from ..types import Note
+from .jobs import Job
+
+
+def write(job: Job, notes: Sequence[Note]) -> None:
+    """Write what the job asks for; the words come from a file beside the input."""
+    if path := job.targets.get("ultrastar"):
+        text = ultrastar.encode(notes, _song(job), lyrics.beside(job.source))
+        with atomic.whole_file(path) as part:
+            part.write_bytes(text.encode("utf-8", "surrogateescape"))  # file names need not be UTF-8
+    if path := job.targets.get("song"):
+        with atomic.whole_file(path) as part:
+            shutil.copyfile(job.source, part)
+    if (path := job.targets.get("cover")) and (cover := covers.find(job.source)):
+        with atomic.whole_file(path) as part:
+            part.write_bytes(cover.data)
+
+
+def _song(job: Job) -> ultrastar.Song:
+    text, files = tags.read(job.source, job.info.tags).text, job.song_files
+    year = text.get("date", "")[:4]
+    return ultrastar.Song(
+        title=text.get("title", job.source.stem),
+        artist=text.get("artist", "unknown"),
+        audio=files.get("song", job.source.name),
+        instrumental=files.get("accompaniment", ""),
+        vocals=files.get("vocals", ""),
+        cover=files.get("cover", ""),
+        video=files.get("song", "") if video.container_of(job.source) else "",
+        year=year if year.isdecimal() else "",
+        genre=text.get("genre", ""),
+    )

@@ -1,0 +1,111 @@
+"""Give a video another sound, with ffmpeg: the picture and the subtitles are copied as they are."""
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, OutputError
+from . import ffmpeg
+from .sound_info import VIDEO_SUFFIXES
+
+_AAC = ["-c:a", "aac", "-b:a", "256k", "-movflags", "+faststart"]
+_SOUND = {"mp4": _AAC, "mov": _AAC, "mkv": ["-c:a", "flac"]}
+_MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
+_TEXT_SUBTITLES = ("mov_text", "subrip", "ass", "webvtt", "text")
+_FIELDS = "format=start_time:stream=index,codec_type,codec_name,start_time:stream_disposition=attached_pic"
+
+
+def container_of(path: Path) -> str:
+    """Return the container for a video like this one, "mp4", "mov" or "mkv"; empty if the name is not of a video."""
+    suffix = path.suffix.lower()
+    if suffix in (".mp4", ".m4v"):
+        return "mp4"
+    # QuickTime and Matroska take pictures that MP4 may not hold.
+    return "mov" if suffix == ".mov" else "mkv" if suffix in VIDEO_SUFFIXES else ""
+
+
+def has_picture(path: Path) -> bool:
+    """Return whether a file holds a moving picture; a cover is none.
+
+    Raises
+    ------
+    InputError
+        If ffprobe cannot read the file.
+    """
+    return bool(_pictures(_probe(path)))
+
+
+def replace_sound(video: Path, sound: Path, target: Path, container: str, title: str) -> None:
+    """Write a video with the picture and subtitles of one file and the sound of another.
+
+    Parameters
+    ----------
+    video : Path
+        Its first sound is replaced at its place: a sound that begins after the picture does so in the target too.
+    sound : Path
+    target : Path
+    container : {"mp4", "mov", "mkv"}
+        The sound is FLAC in Matroska, AAC at 256 kbit/s in the others.
+    title : str
+
+    Raises
+    ------
+    InputError
+        If ffprobe cannot read the video.
+    OutputError
+        If ffmpeg cannot write the target.
+    """
+    found = _probe(video)
+    streams = found["streams"]
+    subtitles = [stream for stream in streams if _fits_as_subtitle(stream, container)]
+    begins_s = next((_seconds(stream) for stream in streams if stream.get("codec_type") == "audio"), 0.0)
+    delay_s = max(begins_s - _seconds(found["format"]), 0.0)
+    sources = [f"0:{stream['index']}" for stream in _pictures(found)] + ["1:a:0"]
+    sources += [f"0:{stream['index']}" for stream in subtitles]
+    options = [part for source in sources for part in ("-map", source)]
+    options += ["-map_metadata", "0", "-metadata", f"title={title}", "-c", "copy", *_SOUND[container]]
+    for number, stream in enumerate(subtitles):
+        options += [f"-c:s:{number}", _subtitle_codec(stream, container)]
+    inputs = {video: [], sound: ["-itsoffset", f"{delay_s:.6f}"]}
+    try:
+        ffmpeg.write(inputs, [*options, "-f", _MUXERS[container]], target)
+    except ffmpeg.BrokenOffError as err:
+        raise OutputError(
+            f"{target}: ffmpeg cannot write the video ({err}); --format wav writes the sound alone"
+        ) from None
+
+
+def _probe(path: Path) -> dict[str, Any]:
+    if not ffmpeg.is_there():
+        raise InputError(f"{path}: is a video, and needs ffmpeg on the PATH")
+    try:
+        return {"streams": [], "format": {}} | ffmpeg.ask(path, _FIELDS)
+    except ffmpeg.BrokenOffError as err:
+        raise InputError(f"{path}: cannot be read ({err})") from None
+
+
+def _pictures(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        stream
+        for stream in found["streams"]
+        if stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic")
+    ]
+
+
+def _fits_as_subtitle(stream: dict[str, Any], container: str) -> bool:
+    return stream.get("codec_type") == "subtitle" and (
+        container == "mkv" or stream.get("codec_name") in _TEXT_SUBTITLES
+    )
+
+
+def _subtitle_codec(stream: dict[str, Any], container: str) -> str:
+    """Return the codec of a subtitle: MP4 has a form of its own, which Matroska does not take."""
+    if container != "mkv":
+        return "mov_text"
+    return "srt" if stream.get("codec_name") == "mov_text" else "copy"
+
+
+def _seconds(entry: dict[str, Any]) -> float:
+    try:
+        return float(entry["start_time"])
+    except (KeyError, ValueError):  # not every container says when it begins
+        return 0.0

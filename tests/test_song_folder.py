@@ -1,0 +1,123 @@
+"""Folders for karaoke games, videos, and several products of one separation, through the command line."""
+
+import shutil
+import subprocess
+
+import mir_eval
+import numpy as np
+import pytest
+import soundfile
+from report_pages import call
+
+from karaoke_sep import demo_song
+
+RATE_HZ, SECONDS = 16000, 12.0
+needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg on the PATH")
+
+
+@pytest.fixture(scope="module")
+def song():
+    return demo_song.make(RATE_HZ, SECONDS)
+
+
+@pytest.fixture
+def source(song, tmp_path):
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "夜の歌.flac"
+    soundfile.write(path, song.mixture.samples.T, RATE_HZ, "PCM_16")
+    return path
+
+
+def ffmpeg(*arguments):
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], check=True)
+
+
+def header(text):
+    return dict(line[1:].split(":", 1) for line in text.splitlines() if line.startswith("#"))
+
+
+def notes_of(text):
+    """Return onsets and offsets, s, shape (N, 2), and the keys of the notes of a song file."""
+    bpm, gap_ms = float(header(text)["BPM"]), float(header(text)["GAP"])
+    rows = np.array([line.split(" ", 4)[1:4] for line in text.splitlines() if line.startswith(":")], float)
+    onsets_s = gap_ms / 1000 + rows[:, 0] * 15 / bpm
+    return np.stack([onsets_s, onsets_s + rows[:, 1] * 15 / bpm], axis=1), 60 + rows[:, 2]
+
+
+@needs_ffmpeg
+def test_a_song_folder_holds_every_file_that_its_text_names(source, song, tmp_path):
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x64:duration=0.1", "-frames:v", "1", source.parent / "folder.png")
+    source.with_suffix(".lrc").write_text("[00:01.00]la la la\n[00:06.00]夜の歌\n", encoding="utf-8")
+    code, out, _ = call("karaoke", source, "-o", tmp_path, "--save-ultrastar", "--config", "fast", "--format", "flac")
+    folder = tmp_path / "夜の歌 (UltraStar)"
+    assert code == 0
+    assert str(folder / "夜の歌.txt") in out
+    text = (folder / "夜の歌.txt").read_text("utf-8")
+    files = {key: header(text)[key] for key in ("MP3", "AUDIO", "INSTRUMENTAL", "VOCALS", "COVER")}
+    assert {folder / name for name in files.values()} == set(folder.iterdir()) - {folder / "夜の歌.txt"}
+    assert (folder / files["AUDIO"]).read_bytes() == source.read_bytes()
+    stems = [soundfile.read(folder / files[key], dtype="int16")[0] for key in ("INSTRUMENTAL", "VOCALS")]
+    np.testing.assert_array_equal(stems[0] + stems[1], soundfile.read(source, dtype="int16")[0])
+    assert (folder / files["COVER"]).read_bytes() == (source.parent / "folder.png").read_bytes()
+    assert all(word in text for word in ("la", "夜", "の", "歌"))
+
+
+def test_the_notes_of_a_song_folder_are_sung_where_the_text_says(source, song, tmp_path):
+    assert call("karaoke", source, "-o", tmp_path, "--save-ultrastar")[0] == 0
+    times_s, keys = notes_of((tmp_path / "夜の歌 (UltraStar)" / "夜の歌.txt").read_text("utf-8"))
+    true_s = np.array(song.notes)[:, :2]
+    precision, recall, _ = mir_eval.transcription.onset_precision_recall_f1(true_s, times_s, onset_tolerance=0.1)
+    assert min(precision, recall) >= 0.8
+    pairs = mir_eval.transcription.match_note_onsets(true_s, times_s, onset_tolerance=0.1)
+    assert np.mean([keys[found] == song.notes[true][2] for true, found in pairs]) >= 0.9
+
+
+def test_new_lyrics_change_the_text_and_nothing_else(source, tmp_path):
+    arguments = ("karaoke", source, "-o", tmp_path, "--save-ultrastar", "--config", "fast")
+    call(*arguments)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.*") if path.is_file()}
+    source.with_suffix(".txt").write_text("words words", encoding="utf-8")
+    assert call(*arguments)[0] == 0
+    changed = {path.name for path, mtime_ns in before.items() if path.stat().st_mtime_ns != mtime_ns}
+    assert {name for name in changed if not name.endswith(".json")} == {"夜の歌.txt"}
+    assert "words" in (tmp_path / "夜の歌 (UltraStar)" / "夜の歌.txt").read_text("utf-8")
+
+
+def test_stems_with_notes_lie_in_one_folder_that_games_can_load(source, tmp_path):
+    assert call("separate", source, "-o", tmp_path, "--save-ultrastar", "--config", "fast")[0] == 0
+    files = header((tmp_path / "夜の歌" / "ultrastar.txt").read_text("utf-8"))
+    assert (files["VOCALS"], files["INSTRUMENTAL"]) == ("vocals.wav", "accompaniment.wav")
+    assert all((tmp_path / "夜の歌" / files[key]).exists() for key in ("MP3", "AUDIO", "VOCALS", "INSTRUMENTAL"))
+
+
+def test_several_products_of_one_separation_are_the_bytes_of_each_alone(source, tmp_path):
+    pytest.importorskip("python_stretch", reason="needs the extra [stretch]")
+    key = ("--key", "2")
+    every = ("--save-ultrastar", "--save-midi", "--save-pitch", *key)
+    assert call("karaoke", source, "-o", tmp_path / "all", "--config", "fast", *every)[0] == 0
+    assert call("karaoke", source, "-o", tmp_path / "one", "--config", "fast", *key)[0] == 0
+    assert call("separate", source, "-o", tmp_path / "stems", "--config", "fast")[0] == 0
+    [track] = (tmp_path / "one").glob("*.wav")
+    assert (tmp_path / "all" / track.name).read_bytes() == track.read_bytes()
+    for stem, name in (("vocals", "VOC"), ("accompaniment", "INSTR")):
+        theirs = tmp_path / "all" / "夜の歌 (UltraStar)" / f"夜の歌 [{name}].wav"
+        assert theirs.read_bytes() == (tmp_path / "stems" / "夜の歌" / f"{stem}.wav").read_bytes()
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(("options", "suffix"), [([], ".mp4"), (["--format", "wav"], ".wav")])
+def test_a_video_gives_a_video_unless_a_format_of_sound_is_asked_for(source, tmp_path, options, suffix):
+    clip = tmp_path / "clip.mp4"
+    picture = ("-f", "lavfi", "-i", f"testsrc=size=64x48:rate=5:duration={SECONDS}")
+    ffmpeg(*picture, "-i", source, "-c:v", "mpeg4", "-c:a", "aac", clip)
+    code, out, _ = call("karaoke", clip, "-o", tmp_path / "out", "--config", "fast", *options)
+    assert (code, out) == (0, [str(tmp_path / "out" / f"clip (karaoke){suffix}")])
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_file()] == [f"clip (karaoke){suffix}"]
+    code, out, _ = call("karaoke", clip, "-o", tmp_path / "out", "--config", "fast", "--dry-run", *options)
+    assert (code, out[0].split("\t")[0]) == (0, "done")
+    packets = ["-map", "0:v?", "-c", "copy", "-f", "md5", "-"]
+    sums = [
+        subprocess.run(["ffmpeg", "-v", "error", "-i", path, *packets], capture_output=True, check=False).stdout
+        for path in (clip, tmp_path / "out" / f"clip (karaoke){suffix}")
+    ]
+    assert (sums[0] == sums[1]) == (suffix == ".mp4")

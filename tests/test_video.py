@@ -1,0 +1,103 @@
+"""Videos with another sound, read back with ffprobe and ffmpeg."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import soundfile
+
+from karaoke_sep.errors import InputError, OutputError
+from karaoke_sep.files import video
+
+pytestmark = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg on the PATH")
+RATE_HZ = 44100
+
+
+def run(*command):
+    return subprocess.run(list(map(str, command)), capture_output=True, check=True).stdout
+
+
+def make_video(path, *, sound_delay_s=0.0, seconds=3):
+    """Write a video of moving bars with a tone that begins after a delay, and subtitles."""
+    (path.parent / "words.srt").write_text("1\n00:00:00,500 --> 00:00:01,500\nla la\n")
+    run(
+        *("ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", f"testsrc=size=64x48:rate=10:duration={seconds}"),
+        *("-itsoffset", sound_delay_s, "-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds - sound_delay_s}"),
+        *("-i", path.parent / "words.srt", "-map", "0", "-map", "1", "-map", "2", "-c:v", "mpeg4", "-c:a", "aac"),
+        *("-c:s", "srt" if path.suffix == ".mkv" else "mov_text", "-metadata", "artist=Somebody", path),
+    )
+    return path
+
+
+def make_sound(path, seconds=3):
+    samples = np.zeros((round(seconds * RATE_HZ), 2))
+    samples[RATE_HZ // 2 : RATE_HZ // 2 + 441] = 0.5  # a click at 0.5 s
+    soundfile.write(path, samples, RATE_HZ)
+    return path
+
+
+def streams(path):
+    fields = "stream=codec_type,codec_name,nb_read_packets:format_tags:format=duration"
+    return json.loads(run("ffprobe", "-v", "error", "-count_packets", "-show_entries", fields, "-of", "json", path))
+
+
+def picture_hash(path):
+    return hashlib.sha256(run("ffmpeg", "-v", "error", "-i", path, "-map", "0:v", "-f", "rawvideo", "-")).hexdigest()
+
+
+def decoded(path):
+    data = run("ffmpeg", "-v", "error", "-i", path, "-map", "0:a", "-ac", "1", "-ar", RATE_HZ, "-f", "f32le", "-")
+    return np.frombuffer(data, "<f4")
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "aac"), (".mov", "aac"), (".mkv", "flac")])
+@pytest.mark.parametrize("source_suffix", [".mp4", ".mkv"])
+def test_picture_and_subtitles_are_copied_and_the_sound_is_replaced(tmp_path, suffix, source_suffix, codec):
+    clip, sound = make_video(tmp_path / f"clip{source_suffix}"), make_sound(tmp_path / "sound.wav")
+    video.replace_sound(clip, sound, tmp_path / f"new{suffix}", suffix[1:], "A title")
+    found = streams(tmp_path / f"new{suffix}")
+    kinds = {stream["codec_type"]: stream["codec_name"] for stream in found["streams"]}
+    assert len(found["streams"]) == 3
+    assert (kinds["audio"], kinds["video"]) == (codec, "mpeg4")
+    assert "subtitle" in kinds
+    tags = {name.lower(): value for name, value in found["format"]["tags"].items()}
+    assert (tags["title"], tags["artist"]) == ("A title", "Somebody")
+    assert picture_hash(tmp_path / f"new{suffix}") == picture_hash(clip)
+    samples = decoded(tmp_path / f"new{suffix}")
+    assert np.argmax(np.abs(samples)) / RATE_HZ == pytest.approx(0.5, abs=0.012)
+
+
+def test_a_sound_that_begins_after_the_picture_does_so_in_the_new_video(tmp_path):
+    clip = make_video(tmp_path / "clip.mkv", sound_delay_s=1.0)
+    video.replace_sound(clip, make_sound(tmp_path / "sound.wav", 2), tmp_path / "new.mkv", "mkv", "t")
+    fields = ("-select_streams", "a:0", "-show_entries", "stream=start_time", "-of", "csv=p=0")
+    assert float(run("ffprobe", "-v", "error", *fields, tmp_path / "new.mkv")) == pytest.approx(1.0, abs=0.03)
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path):
+    clip, sound = make_video(tmp_path / "clip.mp4"), make_sound(tmp_path / "sound.wav")
+    for suffix in (".mp4", ".mkv"):
+        for name in ("one", "two"):
+            video.replace_sound(clip, sound, tmp_path / f"{name}{suffix}", suffix[1:], "t")
+        assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_a_cover_is_no_picture(tmp_path):
+    clip, sound = make_video(tmp_path / "clip.mp4"), make_sound(tmp_path / "sound.wav")
+    run("ffmpeg", "-v", "error", "-i", clip, "-frames:v", 1, "-an", "-sn", tmp_path / "cover.png")
+    cover = ("-map", "0:a", "-map", "1:v", "-c:v", "copy", "-disposition:v:0", "attached_pic")
+    run("ffmpeg", "-v", "error", "-i", sound, "-i", tmp_path / "cover.png", *cover, tmp_path / "song.m4a")
+    assert video.has_picture(clip)
+    assert not video.has_picture(tmp_path / "song.m4a")
+
+
+def test_what_ffmpeg_cannot_read_or_write_is_one_line(tmp_path):
+    (tmp_path / "clip.mp4").write_text("no video")
+    with pytest.raises(InputError, match=r"clip\.mp4: cannot be read"):
+        video.has_picture(tmp_path / "clip.mp4")
+    clip, sound = make_video(tmp_path / "real.mp4"), make_sound(tmp_path / "sound.wav")
+    with pytest.raises(OutputError, match="--format wav writes the sound alone"):
+        video.replace_sound(clip, sound, tmp_path / "absent" / "new.mp4", "mp4", "t")
