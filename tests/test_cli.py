@@ -586,7 +586,7 @@ def test_a_file_in_the_place_of_a_command_gets_the_command_that_was_meant(song, 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("separate --config ", ["classic", "default", "fast", "trained"]),
+        ("separate --config ", ["best", "classic", "default", "fast", "trained"]),
         ("separate --config fa", ["fast"]),
         ("pitch --pitch ", ["given", "hmm", "peaks", "pyin"]),
         ("karaoke --strength ", ["gentle", "normal", "hard"]),

@@ -20,7 +20,7 @@ from karaoke_sep.trained import band_gains, frame_classes
 from karaoke_sep.trained.models import read, to_bytes
 from karaoke_sep.training import activity as training
 from karaoke_sep.training import band_gains as gate_training
-from karaoke_sep.training import dataset
+from karaoke_sep.training import dataset, kept_state
 
 RATE_HZ = 16000
 
@@ -51,7 +51,7 @@ def trained(clips):
 
     @lru_cache
     def train(seed=0, n_jobs=1):
-        return training.train(pieces, prepared, 2, 40, seed, n_jobs)
+        return training.train(pieces, prepared, training.Settings(2, 2, 40, seed), n_jobs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate_training, "N_PER_GROUP", 2)
@@ -75,11 +75,12 @@ def test_the_trained_gate_leaves_less_error_than_the_untrained_gate(clips, train
     voice_TB, residual_TB, _ = band_gains.predict(trained().arrays, example.inputs)
     untrained_TB = np.broadcast_to(example.inputs.gate_T[:, None], voice_TB.shape)
     trained_error, untrained_error = (
-        gate_training.error(*gains, example.power_6TB).sum() for gains in ((voice_TB, residual_TB), (untrained_TB, 0))
+        gate_training.error(*gains, example.power_6TB.astype(np.float32)).sum()
+        for gains in ((voice_TB, residual_TB), (untrained_TB, 0))
     )
     assert trained_error < untrained_error
     hiss = slice(55, 95)
-    assert voice_TB[hiss, 20:].mean() > untrained_TB[hiss].mean()
+    assert voice_TB[hiss][:, band_gains.uses_residual()].mean() > untrained_TB[hiss].mean()
 
 
 def test_a_training_example_holds_the_labels(clips):
@@ -98,7 +99,7 @@ def test_the_median_pitch_is_that_of_the_labels(clips):
 
 def test_remixes_are_used_to_train_the_gains_but_not_the_classes(clips, trained):
     pieces = dataset.find(clips, train_singers=["anna"])
-    without = training.train(pieces, [training.prepare(pieces, 0, 0, 0)], 2, 2, 0)
+    without = training.train(pieces, [training.prepare(pieces, 0, 0, 0)], training.Settings(2, 0, 2))
     with_remixes = trained()
     assert (without.about["n_lessons"], with_remixes.about["n_lessons"]) == (1, 3)
     np.testing.assert_array_equal(without.arrays["means_SKE"], with_remixes.arrays["means_SKE"])
@@ -107,7 +108,7 @@ def test_remixes_are_used_to_train_the_gains_but_not_the_classes(clips, trained)
 
 def test_few_clips_get_many_remixes_and_many_clips_get_one_each():
     """The number of training examples is about the same for any number of clips."""
-    assert [training.remixes_of_each(n) for n in (43, 87, 132, 1000)] == [5, 2, 1, 1]
+    assert [training.remixes_of_each(n) for n in (43, 87, 132, 1000)] == [11, 5, 3, 1]
 
 
 def test_the_motion_features_tell_a_moving_pitch_from_a_held_one():
@@ -157,7 +158,11 @@ def test_the_commands_train_score_and_separate(clips, tmp_path):
     ("fault", "exit_code", "line"),
     [
         (lambda *_: os._exit(1), 2, "a process of the training died"),
-        (lambda *_: signal.raise_signal(signal.SIGINT), 130, "This training keeps nothing before its end"),
+        (
+            lambda *_: signal.raise_signal(signal.SIGINT),
+            130,
+            "Interrupted after step 0 of 5000. Run the same command again to resume.",
+        ),
     ],
 )
 def test_a_training_that_ends_early_says_so_in_one_line(clips, tmp_path, monkeypatch, fault, exit_code, line):
@@ -172,6 +177,44 @@ def test_a_training_that_ends_early_says_so_in_one_line(clips, tmp_path, monkeyp
     assert line in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not path.exists()
+
+
+def test_an_interrupted_training_resumes_and_gives_the_same_bytes(clips, tmp_path, monkeypatch):
+    def call(path, exit_code=0):
+        command = ["train", "activity", clips, "--gaussians", 2, "--steps", 5, "--remixes", 1, "--model", path]
+        result = CliRunner().invoke(main, list(map(str, command)))
+        assert result.exit_code == exit_code, result.output
+        return result.stderr
+
+    call(tmp_path / "whole.npz")
+    path = tmp_path / "interrupted.npz"
+    own = gate_training.learning_rate
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            gate_training, "learning_rate", lambda p: own(p) if p < 0.8 else signal.raise_signal(signal.SIGINT)
+        )
+        assert "Interrupted after step 3 of 5. Run the same command again to resume." in call(path, 130)
+    assert not path.exists()
+    assert "resuming after step 3" in call(path)
+    assert path.read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["interrupted.npz", "whole.npz"]
+
+
+@pytest.mark.parametrize("what", ["a damaged file", "another training"])
+def test_a_state_that_is_not_of_this_training_is_ignored(tmp_path, what):
+    state = gate_training.State(3, {"w": np.ones(2)}, {"w": np.zeros(2)}, {"steps": np.array(3)})
+    keeper = kept_state.Keeper(tmp_path / "model.npz", "mark")
+    assert (keeper.keep(), keeper.read()) == (0, None)
+    keeper.on_step(lambda: state)
+    assert keeper.keep() == 3
+    assert keeper.read().weights["w"].tolist() == [1, 1]
+    if what == "a damaged file":
+        (tmp_path / ".model.npz.training").write_bytes(b"no archive")
+    else:
+        keeper = kept_state.Keeper(tmp_path / "model.npz", "another mark")
+    assert keeper.read() is None
+    keeper.forget()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_message_names_missing_labels(clips, tmp_path):

@@ -16,8 +16,8 @@ from ..trained import band_gains, frame_classes, models
 from ..types import Audio
 from . import FrameFeatures, GateInputs, song
 
-CACHED_BLOCKS = 64  # of 0.6 MB; levels of the first 11 min are computed once, those of longer recordings twice
-EDGE_FRAMES = 2  # 40 ms: more than half of the longest window
+CACHED_BLOCKS = 32  # of 1.8 MB; levels of the first 5.5 min are computed once, those of longer recordings twice
+EDGE_FRAMES = 4  # 80 ms: more than half of the longest window
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def check(params: Params, config) -> None:
 
 def model_files(params: Params) -> list[str]:
     """Return the paths of the models in use."""
-    return [params.model]
+    return [str(models.place_of(params.model))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def gate(inputs: GateInputs, section, span_s: tuple[float, float]) -> BandGate:
         return band_gains.NetworkInputs(levels.at(frames), *(values[frames] for values in others))
 
     predictions = band_gains.predict_blocks(model.arrays, last, read, levels.mean_2, first)
-    # Half precision is 0.05 % of a gain, and the gains of eight hours are 230 MB.
+    # Half precision is 0.05 % of a gain, and the gains of eight hours are 830 MB.
     gains = [(block.voice_TB.astype(np.float16), block.residual_TB.astype(np.float16)) for block in predictions]
     voice_TB, residual_TB = (np.concatenate(values) for values in zip(*gains, strict=True))
     return BandGate(voice_TB, residual_TB, first * hop_s)
@@ -129,7 +129,7 @@ class BandLevels:
     n_frames : int
         Frames of 20 ms.
     mean_2 : list of float
-        Mean level of the mixture in long and in short windows.
+        Mean level of the mixture in each of the two windows.
     """
 
     def __init__(self, mixture: Samples, voice: Samples):

@@ -27,6 +27,7 @@ def info(model: Path | None) -> None:
     from platform import platform, python_version
 
     from ..files import sound_info
+    from ..trained.models import shipped_names
 
     rows = {"karaoke-sep": __version__, "python": python_version(), "platform": platform()}
     rows |= {name: version(name) for name in (*LIBRARIES, "joblib", "threadpoolctl")} | sound_info.codecs()
@@ -36,7 +37,7 @@ def info(model: Path | None) -> None:
         except PackageNotFoundError:
             rows[library] = f"not installed (extra [{extra}])"
     rows |= {"processors": str(os.cpu_count()), "threads": "1 in each process", "cache": "none"}
-    _print_rows([*rows.items(), ("configs", ", ".join(configs()))])
+    _print_rows([*rows.items(), ("configs", ", ".join(configs())), ("models", ", ".join(shipped_names()) or "none")])
 
 
 def _print_rows(rows: list[tuple[str, str]]) -> None:

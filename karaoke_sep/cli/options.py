@@ -338,7 +338,7 @@ def config_options(command: Callable) -> Callable:
             "models",
             multiple=True,
             metavar="FILE",
-            help="Use a model of karaoke-sep train (repeatable: one of each kind).",
+            help="Use a model of karaoke-sep train, or the shipped one, mir1k-dev (repeatable: one of each kind).",
         ),
         click.option(
             "--pitch",

@@ -1,13 +1,17 @@
 """`karaoke-sep train`: a thin shell over `training`."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import ConfigError
 from .messages import counted, log, progress_bar, result_line
 from .options import PATH, Number, jobs_option, parse_names, quiet_option, together
+
+if TYPE_CHECKING:
+    from ..training import band_gains
 
 
 def _check_place(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
@@ -145,12 +149,12 @@ def nmf(
 @click.option(
     "--remixes",
     type=click.IntRange(0, 100),
-    show_default="260 in all with the clips, 1 or more",
+    show_default="520 in all with the clips, 1 or more",
     help="Mix the voice of each clip with the accompaniments of this many others.",
 )
 @click.option(
     "--steps",
-    default=1400,
+    default=5000,
     show_default=True,
     type=click.IntRange(1),
     help="Train the network of the gains for this many steps.",
@@ -167,12 +171,13 @@ def activity(
     remixes: int | None,
     steps: int,
 ) -> None:
-    """Train a gate: classes of frames (accompaniment, unvoiced, voiced), and gains of the voice in mel bands.
+    """Train a gate: classes of frames (accompaniment, unvoiced, voiced), and gains of the voice in frequency bands.
 
     DATASET is MIR-1K with its labels. Every clip is first separated without a model, since the voice estimate is one of
-    the input features.
+    the input features. Run the same command again to resume an interrupted training: it separates the clips again, and
+    continues with the steps of the network.
     """
-    from ..training import activity, checkpoint
+    from ..training import activity, checkpoint, kept_state
     from ..training.dataset import find
 
     pieces = find(dataset, train_singers, test_singers)
@@ -180,18 +185,31 @@ def activity(
         raise ConfigError(f"{dataset}: only MIR-1K has the labels that this training needs; give its folder")
     _say_size(pieces, quiet)
     remixes = activity.remixes_of_each(len(pieces)) if remixes is None else remixes
+    settings = activity.Settings(gaussians, remixes, steps, seed)
+    keeper = kept_state.Keeper(path, checkpoint.fingerprint(pieces, settings))
+    state = keeper.read()
+    done = state.n_steps if state else 0
+    if state and not quiet:
+        log(f"resuming after step {done}")
     clips = []
     try:
         with progress_bar(quiet, total=len(pieces), unit="clip") as bar:
             for clip in activity.prepare_all(pieces, remixes, seed, n_jobs):
                 clips.append(clip)
                 bar.update()
-        with progress_bar(quiet, total=steps, unit="step") as bar:
-            model = activity.train(pieces, clips, gaussians, steps, seed, n_jobs, lambda step: bar.update())
+        with progress_bar(quiet, total=steps, initial=done, unit="step") as bar:
+
+            def on_step(state_of: Callable[[], "band_gains.State"]) -> None:
+                bar.update()
+                keeper.on_step(state_of)
+
+            model = activity.train(pieces, clips, settings, n_jobs, on_step, state)
     except KeyboardInterrupt:
-        message = "Interrupted. This training keeps nothing before its end; the same command begins anew."
+        done = keeper.keep() or done
+        message = f"Interrupted after step {done} of {steps}. Run the same command again to resume."
         raise KeyboardInterrupt(message) from None
     checkpoint.write(path, model)
+    keeper.forget()
     result_line(path)
 
 

@@ -1,12 +1,12 @@
-"""Time-frequency gate: gains per mel band for the voice estimate and for the residual, from a small U-Net.
+"""Time-frequency gate: gains per band for the voice estimate and for the residual, from a small U-Net.
 
 The vocals are g u + h (x - u). Here x is the mixture, u is the voice estimate (the voice along the pitch, before any
 gate), and x - u is the residual. The gains g and h of each band and frame come from a convolutional network that was
-trained on other recordings. Its input features are the levels of mixture, voice estimate and residual in long and short
-windows, and the features of the untrained gate. The gain of the untrained gate is the starting point of g.
+trained on other recordings. Its input features are the levels of mixture, voice estimate and residual in two windows,
+and the features of the untrained gate. The gain of the untrained gate is the starting point of g.
 
 The network is a U-Net (Ronneberger, Fischer & Brox 2015; for singing Jansson et al. 2017). It halves the frames and the
-pairs of bands twice, combines all bands at the coarsest resolution, and adds the finer maps on the way back.
+groups of four bands twice, combines all bands at the coarsest resolution, and adds the finer maps on the way back.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,24 +17,21 @@ from typing import NamedTuple
 import numpy as np
 import scipy.special
 
-from ..dsp.scales import hz_to_mel, mel_to_hz
 from ..dsp.stft import istft, stft
 from ..types import Audio, PitchTrack, Spectrum
 from .network import Tape
 
 RATE_HZ = 16_000
-LONG_MS, SHORT_MS, HOP_MS = 64.0, 32.0, 20.0
-N_BANDS, MIN_HZ, TOP_HZ = 40, 60.0, 8000.0
-# Index of the first band (1.9 kHz) whose residual is used. Using all bands gains 0.1 dB for `abjones`, and costs 0.5 dB
-# for `amy`.
-RESIDUAL_FROM_BAND = 20
-# Weight of the network against the untrained gate, below and above that band. It gains 0.52 dB for `abjones` and 0.68
-# dB for `amy`; a weight of 1 gains 0.33 and 0.75 dB (measured with an earlier network).
-NETWORK_WEIGHTS = (0.75, 0.4)
+WINDOWS_MS, HOP_MS = (64.0, 128.0), 20.0  # the gains act in the first
+MIN_HZ, STEP_HZ, EVEN_TO_HZ, TOP_HZ = 62.5, 15.625, 625.0, 8000.0  # centres: evenly spaced, then by a ratio of 2.4 %
+N_BANDS = 144
+# From here on the residual is used. Using it in all bands gains 0.1 dB for `abjones`, and costs 0.8 dB for `amy`.
+RESIDUAL_FROM_HZ = 1900.0
 MAX_GAIN = 1.1  # above 1, because a partly masked voice is estimated too low; other values were not tried
 POWER_FLOOR = 1e-3  # power that counts as silence in a band, for a mixture with a mean power of 1
 N_BAND_FEATURES, N_FRAME_FEATURES, N_GATE_FEATURES = 8, 11, 9
-N_PAIRS = N_BANDS // 2  # two neighbouring bands are two channels of one cell: a quarter less work, equal quality
+N_TOGETHER = 4  # neighbouring bands are channels of one cell, and share what is computed there
+N_CELLS = N_BANDS // N_TOGETHER
 N_FINE, N_MIDDLE, N_COARSE, N_HIDDEN, N_FEW = 24, 32, 32, 32, 8  # channels of the layers
 BLOCK_FRAMES, REACH_FRAMES = 512, 64  # frames of a block, and its context on each side; multiples of 4
 
@@ -69,51 +66,63 @@ def layers() -> dict[str, tuple[int, int, int, int]]:
     return {
         "evidence1": (5, 1, N_FRAME_FEATURES, hidden),
         "evidence2": (5, 1, hidden, fine),
-        "maps": (3, 3, 2 * N_BAND_FEATURES, fine),
+        "maps": (3, 3, N_TOGETHER * N_BAND_FEATURES, fine),
         "down1": (3, 3, fine, middle),
         "middle1_a": (3, 3, middle, middle),
         "middle1_b": (3, 3, middle, middle),
         "down2": (3, 3, middle, coarse),
         "coarse_a": (3, 3, coarse, coarse),
         "coarse_b": (3, 3, coarse, coarse),
-        "all1": (1, 1, coarse * N_PAIRS // 4, hidden),
+        "all1": (1, 1, coarse * N_CELLS // 4, hidden),
         "all2": (5, 1, hidden, hidden),
         "all3": (1, 1, hidden, coarse),
         "up2": (1, 1, coarse, middle),
         "middle2_a": (3, 3, middle, middle),
         "middle2_b": (3, 3, middle, middle),
         "up1": (1, 1, middle, fine),
-        "gains": (3, 3, fine, 2 * 2),
+        "gains": (3, 3, fine, 2 * N_TOGETHER),
         "few": (1, 1, fine, N_FEW),
-        "sung1": (5, 1, N_FEW * N_PAIRS, hidden),
+        "sung1": (5, 1, N_FEW * N_CELLS, hidden),
         "sung2": (5, 1, hidden, 2),
     }
 
 
 def shapes() -> dict[str, tuple[int, ...]]:
-    """Return the shape of each weight of the network by name: a kernel and a bias for each layer."""
-    kernels = {f"{name}_kernel": shape for name, shape in layers().items()}
-    return kernels | {f"{name}_bias": shape[3:] for name, shape in layers().items()}
+    """Return the shape of each array that the gains need, by name: a kernel and a bias for each layer, and the trust.
+
+    ``trust_2`` is the weight of the network against the untrained gate, 0..1, below `RESIDUAL_FROM_HZ` and above.
+    """
+    kernels: dict[str, tuple[int, ...]] = {f"{name}_kernel": shape for name, shape in layers().items()}
+    return kernels | {f"{name}_bias": shape[3:] for name, shape in layers().items()} | {"trust_2": (2,)}
+
+
+@lru_cache(maxsize=1)
+def centres_hz() -> np.ndarray:
+    """Return the centre frequency of each band, shape (B,), Hz.
+
+    Below `EVEN_TO_HZ` the spacing is what the window resolves, so that each partial of a low voice has its own bands;
+    above, it grows with the frequency.
+    """
+    low_hz = np.arange(MIN_HZ, EVEN_TO_HZ + STEP_HZ, STEP_HZ)
+    n_above = N_BANDS - len(low_hz)
+    return np.concatenate([low_hz, EVEN_TO_HZ * (TOP_HZ / EVEN_TO_HZ) ** (np.arange(1, n_above + 1) / n_above)])
 
 
 @lru_cache(maxsize=8)
 def band_weights(n_bins: int, bin_hz: float) -> np.ndarray:
-    """Return the weight of each bin in each band, shape (B, F): mel triangles that add up to 1 up to `TOP_HZ`.
+    """Return the weight of each bin in each band, shape (B, F): triangles that add up to 1 up to `TOP_HZ`.
 
-    Bins below the first centre belong to the first band alone, bins above the last centre to the last band.
+    Bins below the first centre belong to the first band alone.
     """
-    low_mel, top_mel = (hz_to_mel(f) for f in (MIN_HZ, TOP_HZ))
     freqs_hz = np.arange(n_bins) * bin_hz
-    place = (hz_to_mel(freqs_hz) - low_mel) / (top_mel - low_mel) * (N_BANDS + 1) - 1
-    place = np.clip(place, 0, N_BANDS - 1)
+    place = np.interp(freqs_hz, centres_hz(), np.arange(N_BANDS))
     weights_BF = np.maximum(1 - np.abs(np.arange(N_BANDS)[:, None] - place), 0)
     return (weights_BF * (freqs_hz <= TOP_HZ)).astype(np.float32)
 
 
-def centres_hz() -> np.ndarray:
-    """Return the centre frequency of each band, shape (B,), Hz."""
-    low_mel, top_mel = (hz_to_mel(f) for f in (MIN_HZ, TOP_HZ))
-    return mel_to_hz(low_mel + np.arange(1, N_BANDS + 1) / (N_BANDS + 1) * (top_mel - low_mel))
+def uses_residual() -> np.ndarray:
+    """Return which bands lie at `RESIDUAL_FROM_HZ` or above, shape (B,), bool."""
+    return centres_hz() >= RESIDUAL_FROM_HZ
 
 
 def interpolated_pitch(track: PitchTrack, times_s: np.ndarray) -> np.ndarray:
@@ -142,7 +151,7 @@ def levels(mixture: Audio, voice: Audio, factor: np.float32 | None = None) -> np
     Returns
     -------
     ndarray, shape (6, T, B), float32
-        The three levels in long windows, then in short windows.
+        The three levels in the first of `WINDOWS_MS`, then in the second.
     """
     if factor is None:
         factor = normalising_factor(np.mean(mixture.samples**2, dtype=float))
@@ -150,7 +159,7 @@ def levels(mixture: Audio, voice: Audio, factor: np.float32 | None = None) -> np
     sounds.append(Audio(sounds[0].samples - sounds[1].samples, RATE_HZ))
     planes = [
         band_sums(np.abs(spectrum.values[0].T) ** 2, spectrum)
-        for window_ms in (LONG_MS, SHORT_MS)
+        for window_ms in WINDOWS_MS
         for spectrum in (stft(sound, window_ms, HOP_MS) for sound in sounds)
     ]
     return np.log(np.stack(planes) + np.float32(POWER_FLOOR))
@@ -165,7 +174,7 @@ def band_features(level_6TB: np.ndarray, f0_hz: np.ndarray, offset_B=0.0, mean_2
     """Return the input features of each frame and band, shape (T, B, `N_BAND_FEATURES`), float32, about -1..1.
 
     The features are the level of the mixture relative to its mean, the levels of voice estimate and residual relative
-    to the mixture (each in long and short windows), the centre of the band, and its distance from the pitch.
+    to the mixture (each in both windows), the centre of the band, and its distance from the pitch.
 
     Parameters
     ----------
@@ -174,7 +183,7 @@ def band_features(level_6TB: np.ndarray, f0_hz: np.ndarray, offset_B=0.0, mean_2
     offset_B : ndarray, shape (B,), optional
         Added to the levels of the mixture: a random tone of the recording, for training.
     mean_2 : sequence of two float, optional
-        Mean level of the mixture in long and in short windows over the whole recording; by default over these frames.
+        Mean level of the mixture in each of `WINDOWS_MS` over the whole recording; by default over these frames.
     """
     level_6TB = level_6TB.astype(np.float32, copy=False)
     height_B = np.log2(centres_hz() / 1000).astype(np.float32)
@@ -225,9 +234,9 @@ def network(
         return tape.add(x, conv(f"{name}_b", tape.relu(conv(f"{name}_a", x))))
 
     n_frames = len(bands_TBC)
-    pairs = bands_TBC.reshape(n_frames, N_PAIRS, 2 * N_BAND_FEATURES)
+    cells = bands_TBC.reshape(n_frames, N_CELLS, N_TOGETHER * N_BAND_FEATURES)
     per_frame = conv("evidence2", tape.relu(conv("evidence1", frames_TD[:, None], True)))
-    fine = tape.relu(tape.add(conv("maps", pairs, True), per_frame))
+    fine = tape.relu(tape.add(conv("maps", cells, True), per_frame))
     middle = residual_block("middle1", tape.relu(conv("down1", tape.average_pool(fine))))
     coarse = residual_block("coarse", tape.relu(conv("down2", tape.average_pool(middle))))
     if dropout_C is not None:
@@ -246,7 +255,7 @@ def gains_from_outputs(output_TB2: np.ndarray, gate_T: np.ndarray) -> tuple[np.n
     """Return gains of the voice estimate, 0..`MAX_GAIN`, and of the residual, 0..1, both of shape (T, B)."""
     from_gate_T1 = 0.7 * scipy.special.logit(np.clip(gate_T, 0.005, 0.995))[:, None]
     voice_TB = np.float32(MAX_GAIN) * scipy.special.expit(from_gate_T1.astype(np.float32) + output_TB2[..., 0])
-    residual_TB = scipy.special.expit(output_TB2[..., 1] - 4) * (np.arange(N_BANDS) >= RESIDUAL_FROM_BAND)
+    residual_TB = scipy.special.expit(output_TB2[..., 1] - 4) * uses_residual()
     return voice_TB, residual_TB.astype(np.float32)
 
 
@@ -298,7 +307,7 @@ def predict_blocks(
     first : int
         Number of the first frame.
     """
-    weight_B = np.where(np.arange(N_BANDS) < RESIDUAL_FROM_BAND, *NETWORK_WEIGHTS).astype(np.float32)
+    weight_B = np.where(uses_residual(), *weights["trust_2"][::-1]).astype(np.float32)
     for start in range(first, n_frames, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, n_frames)
         padding = -(stop - start) % 4
@@ -325,8 +334,8 @@ def apply(mixture: Audio, voice: Audio, voice_TB: np.ndarray, residual_TB: np.nd
     start_s : float, s
         Time in the song at which the two sounds begin.
     """
-    spectrum = stft(mixture, LONG_MS, HOP_MS)
-    U = stft(voice, LONG_MS, HOP_MS).values
+    spectrum = stft(mixture, WINDOWS_MS[0], HOP_MS)
+    U = stft(voice, WINDOWS_MS[0], HOP_MS).values
     weights_BF = band_weights(U.shape[1], spectrum.rate_hz / spectrum.n_fft)
     rows = np.clip(np.rint((spectrum.times_s + start_s) * 1000 / HOP_MS).astype(int), 0, len(voice_TB) - 1)
     voice_FT, residual_FT = ((gains_TB[rows] @ weights_BF).T for gains_TB in (voice_TB, residual_TB))

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import band_gains, boosted_trees, frame_classes, singing
 
-FORMAT = 5  # earlier formats have another gate
+FORMAT = 6  # earlier formats have another gate
 MAX_TEXT = 100_000  # characters of the description
 MIN_LENGTHS = {"F": 2, "K": 1, "M": 1, "N": 1}
 MAX_LENGTHS = {"F": 100_000, "K": 64, "voice": 4096, "accompaniment": 4096, "M": 10_000, "N": 1000}

@@ -21,6 +21,8 @@ from ..errors import ConfigError
 from . import model_schema
 from .npz import DAMAGES, open_npz
 
+SHIPPED = Path(__file__).parent / "shipped"
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -62,12 +64,22 @@ def to_bytes(model: Model) -> bytes:
     return file.getvalue()
 
 
+def shipped_names() -> list[str]:
+    """Return the names of the models that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.npz"))
+
+
+def place_of(model: str | os.PathLike) -> Path:
+    """Return the file of a model: a name that is shipped means the shipped one, ``./mir1k-dev`` a file."""
+    return SHIPPED / f"{model}.npz" if os.fspath(model) in shipped_names() else Path(model)
+
+
 def read(path: str | os.PathLike, kind: str | None = None) -> Model:
     """Return the model in a file.
 
     Parameters
     ----------
-    path : path
+    path : path, or name of a shipped model
     kind : str, optional
         The kind that is needed.
 
@@ -76,7 +88,7 @@ def read(path: str | os.PathLike, kind: str | None = None) -> Model:
     ConfigError
         If the file cannot be read, is damaged, is no model, or is a model of another kind.
     """
-    path = Path(path)
+    path = place_of(path)
     try:
         status = path.stat()
         model = _read_once(path, status.st_size, status.st_mtime_ns)

@@ -33,6 +33,7 @@ TONE = 0.7  # standard deviation of a random tone of the mixture, in natural log
 # Share of the energy of the voice that is added to the error of the untrained gate. Without it a recording without
 # accompaniment would outweigh all others. No other value was tried.
 MIN_ERROR = 0.02
+POWER_UNIT, MAX_POWER = np.float32(1024), 6e4  # float16 then holds 100 dB, and 525 examples take 0.7 GB
 DIED = "a process of the training died, possibly because memory ran out; try --jobs 1"
 
 
@@ -44,9 +45,10 @@ class Example:
     ----------
     inputs : band_gains.NetworkInputs
         The levels are float16, because those of all recordings are kept in memory.
-    power_6TB : ndarray, shape (6, T, B), float32
+    power_6TB : ndarray, shape (6, T, B), float16
         Sums over each band of U U*, U R*, R R*, V U*, V R*, V V*, where U, R and V are the spectra of the voice
-        estimate, of the residual and of the true voice. The error of any gains depends on these sums alone.
+        estimate, of the residual and of the true voice, divided by `POWER_UNIT`. The error of any gains depends on
+        these sums alone.
     sung_T : ndarray of int, shape (T,)
         1 where somebody sings, 0 where nobody sings, -1 where there is no label.
     """
@@ -70,11 +72,12 @@ def make_example(
     """
     scale = np.float32(1 / np.sqrt(np.mean(mixture.samples**2, dtype=float) + 1e-12))
     sounds = [estimate.samples, mixture.samples - estimate.samples, voice.samples]
-    spectra = [stft(Audio(scale * s, mixture.rate_hz), band_gains.LONG_MS, band_gains.HOP_MS) for s in sounds]
+    spectra = [stft(Audio(scale * s, mixture.rate_hz), band_gains.WINDOWS_MS[0], band_gains.HOP_MS) for s in sounds]
     U_TF, R_TF, V_TF = (spectrum.values[0].T for spectrum in spectra)
     pairs = ((U_TF, U_TF), (U_TF, R_TF), (R_TF, R_TF), (V_TF, U_TF), (V_TF, R_TF), (V_TF, V_TF))
-    power_6TB = np.stack([band_gains.band_sums((A * B.conj()).real, spectra[0]) for A, B in pairs])
-    return Example(inputs._replace(level_6TB=inputs.level_6TB.astype(np.float16)), power_6TB, sung_T)
+    power_6TB = np.stack([band_gains.band_sums((A * B.conj()).real, spectra[0]) for A, B in pairs]) / POWER_UNIT
+    halves_6TB = np.clip(power_6TB, -MAX_POWER, MAX_POWER).astype(np.float16)
+    return Example(inputs._replace(level_6TB=inputs.level_6TB.astype(np.float16)), halves_6TB, sung_T)
 
 
 class Excerpt(NamedTuple):
@@ -108,32 +111,60 @@ def error(voice_TB, residual_TB, power_6TB) -> np.ndarray:
     return voice_TB**2 * uu + 2 * voice_TB * residual_TB * ur + residual_TB**2 * rr - cross + vv
 
 
-def train(examples: list[Example], n_steps: int, seed: int, n_jobs: int, on_step: Callable[[int], None]) -> Weights:
+@dataclass(frozen=True, eq=False)
+class State:
+    """State of a training after ``n_steps`` steps: the weights, their running mean, and the state of the optimiser."""
+
+    n_steps: int
+    weights: Weights
+    average: Weights
+    optimiser: dict[str, np.ndarray]
+
+
+def train(
+    examples: list[Example],
+    n_steps: int,
+    seed: int,
+    n_jobs: int,
+    on_step: Callable[[Callable[[], State]], None],
+    state: State | None = None,
+) -> Weights:
     """Train the network on random excerpts, and return its weights averaged over the last steps.
 
-    ``on_step`` is called with the number of each step. The result does not depend on the number of processes,
-    ``n_jobs``: the excerpts of a step are always computed in the same two groups, and their gradients added in the same
-    order.
+    The result does not depend on the number of processes, ``n_jobs``: the excerpts of a step are always computed in the
+    same two groups, and their gradients added in the same order. Nor does it depend on where a training was stopped and
+    resumed, because each step has its own random numbers.
+
+    Parameters
+    ----------
+    examples : list of Example
+    n_steps, seed, n_jobs : int
+    on_step : callable
+        Called after each step with a function that returns the `State`.
+    state : State, optional
+        Where to resume.
 
     Raises
     ------
     ConfigError
         If a process dies.
     """
-    first, *others = np.random.default_rng(seed).spawn(3)
-    weights = initial_weights(first)
+    weights = initial_weights(np.random.default_rng(seed))
     optimiser = Muon(weights, [f"{name}_kernel" for name in band_gains.layers() if name not in OUTPUTS])
-    average = {name: np.zeros_like(w) for name, w in weights.items()}
+    average, done = {name: np.zeros_like(w) for name, w in weights.items()}, 0
+    if state:
+        weights, average, done = state.weights, state.average, state.n_steps
+        optimiser.resume(state.optimiser)
     excerpts = Excerpts(examples)
-    ours, theirs = (partial(random_gradients, excerpts, N_PER_GROUP, rng) for rng in others)
+    ours, theirs = (partial(random_gradients, excerpts, N_PER_GROUP, seed, group) for group in range(2))
     with one_thread(), _beside(theirs, n_jobs) as begin:
-        for step in range(1, n_steps + 1):
-            wait = begin(weights)
-            gradients = add(ours(weights), wait())  # a sum, since Muon and Adam do not depend on the scale
+        for step in range(done + 1, n_steps + 1):
+            wait = begin(step, weights)
+            gradients = add(ours(step, weights), wait())  # a sum, since Muon and Adam do not depend on the scale
             weights = optimiser.step(weights, gradients, learning_rate(step / n_steps))
-            for name, w in weights.items():
-                average[name] += np.float32(max(1 - AVERAGE_DECAY, 1 / step)) * (w - average[name])
-            on_step(step)
+            share = np.float32(max(1 - AVERAGE_DECAY, 1 / step))
+            average = {name: mean + share * (weights[name] - mean) for name, mean in average.items()}
+            on_step(partial(State, step, weights, average, optimiser.state()))
     return average
 
 
@@ -189,14 +220,16 @@ def initial_weights(rng: np.random.Generator) -> Weights:
 
 def target_level(example: Example) -> np.ndarray:
     """Return the level of the true voice, shape (T,): 1 in loud frames, 1 less for every 17 dB below, at least -2."""
-    log_power_T = np.log(example.power_6TB[5].sum(axis=1) + band_gains.POWER_FLOOR)
+    power_T = POWER_UNIT * example.power_6TB[5].sum(axis=1, dtype=np.float32)
+    log_power_T = np.log(power_T + band_gains.POWER_FLOOR)
     return np.maximum(log_power_T - np.percentile(log_power_T, 95), -12) / 4 + 1
 
 
 def untrained_error(example: Example) -> float:
     """Return the mean error of a frame with the untrained gate."""
-    voice_TB = np.broadcast_to(example.inputs.gate_T[:, None], example.power_6TB.shape[1:])
-    total = error(voice_TB, 0 * voice_TB, example.power_6TB).sum() + MIN_ERROR * example.power_6TB[5].sum()
+    power_6TB = example.power_6TB.astype(np.float32)
+    voice_TB = np.broadcast_to(example.inputs.gate_T[:, None], power_6TB.shape[1:])
+    total = error(voice_TB, 0 * voice_TB, power_6TB).sum() + MIN_ERROR * power_6TB[5].sum()
     return float(total) / example.n_frames
 
 
@@ -229,9 +262,10 @@ class Excerpts:
         )
 
 
-def random_gradients(excerpts: Excerpts, n: int, rng: np.random.Generator, weights: Weights) -> Weights:
-    """Return the gradients of the loss of ``n`` random excerpts with respect to each weight."""
+def random_gradients(excerpts: Excerpts, n: int, seed: int, group: int, step: int, weights: Weights) -> Weights:
+    """Return the gradients of the loss of the ``n`` random excerpts of a group in a step, for each weight."""
     memory.keep_freed()
+    rng = np.random.default_rng([seed, group, step])
     with one_thread():
         return add(*(gradients_of(weights, excerpts.draw(rng)) for _ in range(n)))
 

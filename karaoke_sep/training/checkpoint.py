@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -76,7 +77,7 @@ def forget(path: Path, sides: list[str]) -> None:
             _place(path, side).unlink(missing_ok=True)
 
 
-def fingerprint(pieces: list[Piece], settings: Settings) -> str:
+def fingerprint(pieces: list[Piece], settings: Any) -> str:
     """Return a hash of everything that the result depends on."""
     files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for piece in pieces for file in piece.paths]
     what = [__version__, asdict(settings), files]

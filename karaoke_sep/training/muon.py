@@ -34,6 +34,16 @@ class Muon:
         self._mean_N = self._power_N = np.zeros_like(self._flat(weights))
         self._n_steps = 0
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that the next step depends on beside weights and gradients."""
+        means = {f"mean of {name}": mean for name, mean in self._mean.items()}
+        return means | {"mean": self._mean_N, "power": self._power_N, "steps": np.array(self._n_steps)}
+
+    def resume(self, state: dict[str, np.ndarray]) -> None:
+        """Continue from a `state`."""
+        self._mean = {name: state[f"mean of {name}"] for name in self._mean}
+        self._mean_N, self._power_N, self._n_steps = state["mean"], state["power"], int(state["steps"])
+
     def step(self, weights: Weights, gradients: Weights, relative_rate: float) -> Weights:
         """Return the weights after a step; ``relative_rate`` is the learning rate relative to its maximum."""
         self._n_steps += 1
