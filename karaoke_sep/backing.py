@@ -8,6 +8,7 @@ libtsm loses the stereo image too; Rubber Band, and what is built on it, is GPL.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def _stretched(audio: Audio, params: Params) -> Audio:
     return Audio(samples, audio.rate_hz)
 
 
-def _stretch_library():
+def _stretch_library() -> Any:
     try:
         import python_stretch
     except ImportError:

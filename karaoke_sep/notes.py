@@ -61,7 +61,7 @@ class Params:
     quietest_db: float = 12.0  # the loudest moment nearby counts as at most so far under the loud moments of the song
     least_evidence: float = 1.4  # log-odds that a note was sung, from its voicing, its level and the notes near it
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("spread_semitones", "change_ms"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name):g}; it must be above 0")
@@ -160,7 +160,7 @@ def _evidence_of_singing(track: PitchTrack, level_T: np.ndarray | None, params: 
     return np.clip(evidence_T, -_MAX_EVIDENCE, _MAX_EVIDENCE)
 
 
-def _log_odds(probability):
+def _log_odds(probability: np.ndarray) -> np.ndarray:
     return scipy.special.logit(np.clip(probability, 0.02, 0.98))
 
 

@@ -11,10 +11,12 @@ from .dsp import timbre
 from .dsp.stft import istft, stft
 from .steps import accompaniment_views, consonants, harmonic_mask, joint_model, wiener
 from .steps.melody_enhancement import odd_count
-from .types import Audio, PitchTrack
+from .types import Audio, PitchTrack, Spectrum
 
 
-def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tuple[Audio, FrameFeatures]:
+def separate_segment(
+    audio: Audio, track: PitchTrack, config: Config, rng: np.random.Generator
+) -> tuple[Audio, FrameFeatures]:
     """Return the voice estimate of a segment, not yet gated, and the features of its frames for the gate."""
     spectrum = stft(audio, config.stft.window_ms, config.stft.hop_ms, config.harmonic_mask.top_hz)
     X_TF = np.ascontiguousarray(spectrum.magnitude.T)
@@ -30,7 +32,9 @@ def separate_segment(audio: Audio, track: PitchTrack, config: Config, rng) -> tu
     return istft(replace(spectrum, values=spectrum.values * G_TF.T)), features
 
 
-def gain_along_pitch(X_TF, track: PitchTrack, spectrum, config: Config, rng) -> np.ndarray:
+def gain_along_pitch(
+    X_TF: np.ndarray, track: PitchTrack, spectrum: Spectrum, config: Config, rng: np.random.Generator
+) -> np.ndarray:
     """Return the gain of each bin, shape (T, F), 0..1: partials of the voice, and consonants between them."""
     n_bins = X_TF.shape[1]
     mask = harmonic_mask.harmonic_mask(track, spectrum, n_bins, config.harmonic_mask)
@@ -43,7 +47,7 @@ def gain_along_pitch(X_TF, track: PitchTrack, spectrum, config: Config, rng) -> 
     return G_TF
 
 
-def gain_by_bases(X_TF, bin_hz: float, config: Config, rng) -> np.ndarray:
+def gain_by_bases(X_TF: np.ndarray, bin_hz: float, config: Config, rng: np.random.Generator) -> np.ndarray:
     """Return the gain of each bin, shape (T, F), 0..1, from an accompaniment method that needs no pitch."""
     section = config.accompaniment
     V_TF, A_TF = section.method.voice_and_accompaniment(X_TF, bin_hz, section.params, rng)
@@ -52,7 +56,9 @@ def gain_by_bases(X_TF, bin_hz: float, config: Config, rng) -> np.ndarray:
     return G_TF
 
 
-def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
+def voice_and_accompaniment(
+    X_TF: np.ndarray, mask: harmonic_mask.HarmonicMask, spectrum: Spectrum, config: Config, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the magnitudes of the voice at the bins of the mask, (S,), and of the accompaniment, (T, F)."""
     hop_ms = 1000 * spectrum.hop / spectrum.rate_hz
     bin_hz = spectrum.rate_hz / spectrum.n_fft
@@ -66,7 +72,14 @@ def voice_and_accompaniment(X_TF, mask, spectrum, config: Config, rng):
     return accompaniment.refine_voice(config.accompaniment, V, X_TF, mask.bins, bin_hz, rng), A_TF
 
 
-def accompaniment_magnitude(X_TF, mask, hop_ms: float, bin_hz: float, config: Config, rng) -> np.ndarray:
+def accompaniment_magnitude(
+    X_TF: np.ndarray,
+    mask: harmonic_mask.HarmonicMask,
+    hop_ms: float,
+    bin_hz: float,
+    config: Config,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Return the magnitude of the accompaniment, (T, F).
 
     It is the mean of the models from several random starts, then the median of three estimates.
@@ -85,7 +98,7 @@ def accompaniment_magnitude(X_TF, mask, hop_ms: float, bin_hz: float, config: Co
     return accompaniment_views.median_of_views(X_TF, V_TF, A_TF, mask.covered_TF, hop_ms, bin_hz, views)
 
 
-def between_frames(few_TF, n_apart: int, n_frames: int) -> np.ndarray:
+def between_frames(few_TF: np.ndarray, n_apart: int, n_frames: int) -> np.ndarray:
     """Interpolate between frames that lie ``n_apart`` from each other; (ceil(T / n), F) to (T, F)."""
     next_TF = np.vstack([few_TF[1:], few_TF[-1:]])
     values_TF = np.empty((n_frames, few_TF.shape[1]), np.float32)
@@ -96,7 +109,7 @@ def between_frames(few_TF, n_apart: int, n_frames: int) -> np.ndarray:
     return values_TF
 
 
-def band_level_db(S_TF, spectrum) -> np.ndarray:
+def band_level_db(S_TF: np.ndarray, spectrum: Spectrum) -> np.ndarray:
     """Return the level of each frame between 80 and 4000 Hz, shape (T,), dB against a full-scale sine."""
     freqs_hz = spectrum.freqs_hz[: S_TF.shape[1]]
     band = (freqs_hz >= 80) & (freqs_hz <= 4000)

@@ -12,7 +12,7 @@ Rabiner 1989, Eqs. (18) to (27)); a frame is open if both are.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
@@ -64,14 +64,16 @@ class BroadbandGate(NamedTuple):
         return voice.samples * np.interp(n / voice.rate_hz, self.times_s, self.gains_T).astype(np.float32)
 
 
-def gate(inputs: GateInputs, section, span_s: tuple[float, float]) -> BroadbandGate:
+def gate(inputs: GateInputs, section: Any, span_s: tuple[float, float]) -> BroadbandGate:
     """Return the gate of a recording; see the contract in the folder's ``__init__``."""
     features = inputs.features
     gains_T = gains(features.level_db, inputs.voicing_T, features.cepstra_TD, inputs.hop_ms, section.song)
     return BroadbandGate(features.times_s, gains_T)
 
 
-def gains(level_db, voicing, cepstra_TD, hop_ms: float, params: Params) -> np.ndarray:
+def gains(
+    level_db: np.ndarray, voicing: np.ndarray, cepstra_TD: np.ndarray, hop_ms: float, params: Params
+) -> np.ndarray:
     """Return the gain of the gate in each frame.
 
     Parameters

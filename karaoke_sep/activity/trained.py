@@ -6,6 +6,7 @@ levels that the network reads, so that memory hardly grows with the length of th
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class Params:
     model: str = ""  # of karaoke-sep train activity
 
 
-def check(params: Params, config) -> None:
+def check(params: Params, config: Any) -> None:
     """Raise ConfigError if the model is missing or damaged, or the voice is not cut along a pitch."""
     if not accompaniment.needs_pitch(config.accompaniment):
         raise ConfigError("activity.backend: trained needs a pitch; use another gate, or set alone to false")
@@ -63,7 +64,7 @@ class BandGate:
         return band_gains.apply(mixture, voice, self.voice_TB, self.residual_TB, start_s).samples
 
 
-def gate(inputs: GateInputs, section, span_s: tuple[float, float]) -> BandGate:
+def gate(inputs: GateInputs, section: Any, span_s: tuple[float, float]) -> BandGate:
     """Return the gate of a recording; see the contract in the folder's ``__init__``."""
     model = models.read(section.trained.model, "activity")
     levels = BandLevels(inputs.song, inputs.voice)
@@ -82,7 +83,7 @@ def gate(inputs: GateInputs, section, span_s: tuple[float, float]) -> BandGate:
     return BandGate(voice_TB, residual_TB, first * hop_s)
 
 
-def frame_inputs(inputs: GateInputs, n_frames: int, section) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def frame_inputs(inputs: GateInputs, n_frames: int, section: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return pitch, gain of the untrained gate, both (T,), and features, (T, D), every 20 ms."""
     times_s = np.arange(n_frames) * (band_gains.HOP_MS / 1000)
     features = inputs.features
@@ -105,7 +106,7 @@ def nearest_frames(features: FrameFeatures, times_s: np.ndarray) -> np.ndarray:
     return np.rint(np.interp(times_s, features.times_s, np.arange(len(features.times_s)))).astype(int)
 
 
-def clip_inputs(inputs: GateInputs, section) -> tuple[np.ndarray, band_gains.NetworkInputs]:
+def clip_inputs(inputs: GateInputs, section: Any) -> tuple[np.ndarray, band_gains.NetworkInputs]:
     """Return the features of the classes, (T, D), and the inputs of the network, of a clip in memory."""
     mixture, voice = (
         mono_mix(recording.excerpt(0, recording.n_samples), band_gains.RATE_HZ)

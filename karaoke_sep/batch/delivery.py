@@ -132,7 +132,7 @@ def _entry(
 
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
-    """Of the libraries that numbers and files depend on; to look one up takes milliseconds."""
+    """Return the versions of the libraries that numbers and files depend on; each look-up takes milliseconds."""
     return {name: metadata.version(name) for name in ("numpy", "scipy", "soundfile", "soxr")}
 
 

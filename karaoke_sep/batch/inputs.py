@@ -3,7 +3,7 @@
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -38,7 +38,7 @@ class Found:
 
 
 def looks_like_mir1k(jobs: Iterable[Job]) -> bool:
-    """Whether a clip among the inputs seems to hold accompaniment and voice on its two channels, as MIR-1K does."""
+    """Tell whether a clip seems to hold accompaniment and voice on its two channels, as MIR-1K does."""
     return any(
         _MIR1K_NAME.fullmatch(job.source.stem)
         and (job.info.rate_hz, job.info.n_channels) == (16_000, 2)
@@ -112,7 +112,7 @@ class _Ours:
         return self._sources.get(os.path.realpath(path))
 
     def has(self, path: Path) -> bool:
-        """Whether a file is ours; its folder has been looked in."""
+        """Tell whether a file is ours; its folder has been read."""
         return os.path.realpath(path) in self._sources
 
 
@@ -140,7 +140,9 @@ def _search(folder: Path, patterns: tuple[str, ...], ours: _Ours, found: Found) 
     return sorted(songs)
 
 
-def _walk(folder: Path, patterns: tuple[str, ...], cannot) -> Iterator[tuple[str, list[str]]]:
+def _walk(
+    folder: Path, patterns: tuple[str, ...], cannot: Callable[[OSError], None]
+) -> Iterator[tuple[str, list[str]]]:
     seen = set()
     for here, folders, names in os.walk(folder, followlinks=True, onerror=cannot):
         if os.path.realpath(here) in seen:
@@ -183,7 +185,7 @@ def _excluded(path: PurePath, patterns: tuple[str, ...]) -> bool:
 
 
 def contour_of(source: Path, parent: PurePath, contours: Path | None) -> Path | None:
-    """Contour file of a track; in a folder of them, that of the same sub-folder comes first."""
+    """Return the contour file of a track; in a folder of contours, that of the same sub-folder comes first."""
     if contours is None or not contours.is_dir():
         return contours
     for folder in (contours / parent, contours):

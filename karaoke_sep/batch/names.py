@@ -61,12 +61,12 @@ def check_name(name: str, n_products: int) -> None:
 
 
 def uses_tags(name: str) -> bool:
-    """Whether a name template has a field that is a tag of the input."""
+    """Tell whether a name template has a field that is a tag of the input."""
     return not set(_TAGS).isdisjoint(_FIELD.findall(name))
 
 
 def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, str]) -> Names:
-    """Path of each product, and where they lie.
+    """Return the path of each product, and their place.
 
     Raises
     ------
@@ -123,19 +123,19 @@ def song_files(targets: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _filled(name: str, fields: Mapping[str, str]) -> str:
-    """A template with its fields filled in; what stands in a field is never taken for another."""
+    """Fill in the fields of a template; a value that looks like a field stays as it is."""
     return _FIELD.sub(lambda match: fields[match[1]], name)
 
 
 def _place(output: Path, below: PurePath) -> Place:
-    """The nearest folder of all products, and their name below it."""
+    """Return the nearest folder of all products, and their name below it."""
     parts = below.parts
     n_above = next((i for i, part in enumerate(parts) if "{stem}" in part), len(parts) - 1)
     return Place(output.joinpath(*parts[:n_above]), "/".join(parts[n_above:]))
 
 
 def _from_tag(text: str) -> str:
-    """A tag as a part of a path; "unknown" for one that is missing."""
+    """Return a tag as a part of a path; "unknown" for a missing one."""
     text = _UNSAFE.sub("_", unicodedata.normalize("NFC", text))[:_MAX_TAG_CHARACTERS].strip(" .")
     return text or "unknown"
 
@@ -173,7 +173,7 @@ def _name_limit(folder: Path) -> int:
 
 
 def collisions(named: Mapping[Path, Names], parents: Mapping[Path, PurePath], order: Order) -> dict[Path, str]:
-    """A line for each input whose outputs would be written over another input or its outputs.
+    """Return a line for each input whose outputs would be written over another input or its outputs.
 
     The first input of a name keeps it.
     """
@@ -196,7 +196,7 @@ def collisions(named: Mapping[Path, Names], parents: Mapping[Path, PurePath], or
 
 
 def _hint(first: Path, second: Path, parents: Mapping[Path, PurePath], order: Order) -> str:
-    """How to tell two inputs apart, tried out."""
+    """Find a way to tell two inputs apart, by trying it."""
     rest = " ({stem})" if "karaoke" in order.products else "/{stem}" if "{stem}" in order.name else ""
     for hint in _HINTS:
         name = hint.format(rest)
@@ -211,12 +211,12 @@ def _hint(first: Path, second: Path, parents: Mapping[Path, PurePath], order: Or
 
 
 def _as_written(path: str) -> str:
-    """What paths share that a file system takes for one and the same."""
+    """Return a key that two paths share if a file system takes them for the same."""
     return unicodedata.normalize("NFC", path).casefold()
 
 
 def _ignores_case(folder: Path) -> bool:
-    """Whether the file system of a folder, which need not be there yet, takes a and A for the same name."""
+    """Tell whether the file system of a folder, which need not exist yet, takes a and A for the same name."""
     for there in (folder.absolute(), *folder.absolute().parents):
         other = there.with_name(there.name.swapcase()) if there.name else there
         if there.exists() and other != there:

@@ -162,7 +162,7 @@ def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Con
 
 
 def _checked(job: Job, order: Order, config: Config) -> Job:
-    """The job with what is to be done for it; InputError if there is no room for its length."""
+    """Return the job with its state; InputError if there is no room for its length."""
     limit, where = max_samples(job, order, config)
     if job.info.duration_s and (job.info.n_samples or 0) > limit:
         raise InputError(

@@ -53,7 +53,7 @@ class Result:
 
 
 def results(folder: Path) -> tuple[list[Result], list[str]]:
-    """Tracks below a folder that are done, in the order of their places, and a line for each that is not.
+    """Return the finished tracks below a folder, in the order of their places, and a line for each other one.
 
     Raises
     ------

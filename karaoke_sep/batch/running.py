@@ -58,7 +58,15 @@ def run(
             return
 
 
-def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> Iterator[Outcome]:
+def _all_outcomes(
+    plan: Plan,
+    order: Order,
+    config: Config,
+    n_jobs: int,
+    engine: str,
+    scheduler: str | None,
+    progress: Callable[[str, float], None] | None,
+) -> Iterator[Outcome]:
     yield from (Outcome(source, "failed", line) for source, line in plan.faults)
     for job in plan.jobs:
         if job.state == "done":
@@ -78,7 +86,9 @@ def _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress) -> I
         raise
 
 
-def _in_parallel(jobs: list[Job], order: Order, config: Config, open_workers, n_jobs: int) -> Iterator[Outcome]:
+def _in_parallel(
+    jobs: list[Job], order: Order, config: Config, open_workers: Callable, n_jobs: int
+) -> Iterator[Outcome]:
     """Do the jobs on other processes, whatever becomes of these.
 
     A local process that dies takes its pool with it. Jobs are begun in order, so those that were under way are the
@@ -99,8 +109,10 @@ def _in_parallel(jobs: list[Job], order: Order, config: Config, open_workers, n_
         jobs = lost[n_jobs:]
 
 
-def _outcomes(jobs: list[Job], order: Order, config: Config, open_workers) -> Iterator[tuple[Job, Outcome | None]]:
-    """Each job with its outcome, or None when its process died."""
+def _outcomes(
+    jobs: list[Job], order: Order, config: Config, open_workers: Callable
+) -> Iterator[tuple[Job, Outcome | None]]:
+    """Yield each job with its outcome, or None when its process died."""
     with open_workers() as (submit, died):
         futures = {submit(do, job, order, config): job for job in jobs}
         for future in as_completed(futures):

@@ -15,7 +15,7 @@ _BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
 
 
 def max_samples(job: Job, order: Order, config: Config) -> tuple[float, str]:
-    """The longest sound of so many channels that can be separated on this machine, and what limits it."""
+    """Return the longest sound of that many channels that this machine can separate, and what limits it."""
     if is_long(job, config) and not order.karaoke.stretches:  # key and tempo are changed in memory
         there = next(folder for folder in (order.output, *order.output.absolute().parents) if folder.exists())
         n_bytes = scratch_bytes(job.info, order) + stem_bytes(job, order)
@@ -28,18 +28,18 @@ def max_samples(job: Job, order: Order, config: Config) -> tuple[float, str]:
 
 
 def stem_bytes(job: Job, order: Order) -> int:
-    """Size of a sample in all stems together, at most."""
+    """Return the largest size of a sample in all stems together."""
     subtype = writing.output_subtype(job.info, order.container, order.subtype)
     return len(order.sounds) * (2 if order.container in ("mp3", "ogg") else sample_formats.sample_bytes(subtype))
 
 
 def scratch_bytes(info: SoundInfo, order: Order) -> int:
-    """Size of a sample in what a long recording keeps on the disk while it is worked on: itself, and the voice."""
+    """Return the size of a sample in the temporary files of a long recording: the song and the voice."""
     return max(4, sample_formats.sample_bytes(info.subtype)) + (4 if order.sounds else 0)
 
 
 def n_values(info: SoundInfo) -> int:
-    """Samples of all channels."""
+    """Return the number of samples of all channels."""
     return (info.n_samples or 0) * info.n_channels
 
 

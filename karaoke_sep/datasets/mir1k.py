@@ -5,6 +5,8 @@ labels are semitones, one row every 20 ms. Huang et al. (2014) develop on two si
 others.
 """
 
+import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +66,13 @@ class Track:
     pitch: PitchTrack | None
 
 
-def find_clips(folder, split="all", singers=(), every=1, limit=None) -> list[Clip]:
+def find_clips(
+    folder: str | os.PathLike,
+    split: str = "all",
+    singers: Collection[str] = (),
+    every: int = 1,
+    limit: int | None = None,
+) -> list[Clip]:
     """Return the clips of a dataset, in the order of their names.
 
     Parameters
@@ -126,7 +134,7 @@ def load(clip: Clip, snr_db: float = 0.0) -> Track:
     voice = voice * 10 ** (snr_db / 20)
     gain = 0.9 / max(np.abs(voice + accompaniment).max(initial=0.0), 1e-9)
 
-    def mono(samples):
+    def mono(samples: np.ndarray) -> Audio:
         return Audio((gain * samples)[None].astype(np.float32), audio.rate_hz)
 
     pitch = contours.read(clip.pitch_path) if clip.pitch_path else None
@@ -163,6 +171,6 @@ def labelled_rows(n_labels: int, n_frames: int) -> np.ndarray:
     return np.arange(1, 1 + min(n_labels, n_frames - 1))
 
 
-def _to_unit_energy(samples):
+def _to_unit_energy(samples: np.ndarray) -> np.ndarray:
     norm = np.linalg.norm(samples.astype(np.float64))
     return samples / norm if norm > 0 else samples

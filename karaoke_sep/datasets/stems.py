@@ -6,6 +6,7 @@ folders belong together if they lie at the same place in them, or else have the 
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Pair:
         return tuple(path for files in both for path in (*files.vocals, *files.accompaniment))
 
 
-def find_pairs(estimates, references) -> list[Pair]:
+def find_pairs(estimates: Path, references: Path) -> list[Pair]:
     """Return the tracks to score, in the order of their names.
 
     Raises
@@ -126,7 +127,7 @@ def sound_files(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _differences(pair) -> list[str]:
+def _differences(pair: Pair) -> list[str]:
     """Return the reason why the files of a pair cannot be compared, from their headers."""
     true = sound_info.probe(pair.reference.vocals[0])
     faults = []
@@ -141,7 +142,7 @@ def _differences(pair) -> list[str]:
     return faults
 
 
-def _sum(paths):
+def _sum(paths: Sequence[Path]) -> Audio:
     sounds = [reading.read(path)[0] for path in paths]
     if len({sound.n_samples for sound in sounds}) > 1:
         raise InputError(f"{paths[0].parent}: bass, drums and other are not of one length; write them again")

@@ -23,7 +23,13 @@ def blocks(n_frames: int, block_frames: int | None = BLOCK_FRAMES) -> list[slice
     return [slice(start, min(n_frames, start + n_block)) for start in range(0, n_frames, n_block)]
 
 
-def ratios(X_TF, H_TK, B_KF, V_TF=None, block_frames: int | None = BLOCK_FRAMES) -> Iterator[tuple[slice, np.ndarray]]:
+def ratios(
+    X_TF: np.ndarray,
+    H_TK: np.ndarray,
+    B_KF: np.ndarray,
+    V_TF: np.ndarray | None = None,
+    block_frames: int | None = BLOCK_FRAMES,
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield the ratio X / (H B + V) of one block of frames after the other.
 
     Parameters
@@ -50,7 +56,14 @@ def ratios(X_TF, H_TK, B_KF, V_TF=None, block_frames: int | None = BLOCK_FRAMES)
         yield block, np.divide(X_TF[block], L_TF, out=L_TF)
 
 
-def update_activations(X_TF, H_TK, B_KF, expected_TK, V_TF=None, block_frames: int | None = BLOCK_FRAMES) -> None:
+def update_activations(
+    X_TF: np.ndarray,
+    H_TK: np.ndarray,
+    B_KF: np.ndarray,
+    expected_TK: np.ndarray | np.float32,
+    V_TF: np.ndarray | None = None,
+    block_frames: int | None = BLOCK_FRAMES,
+) -> None:
     """Update the activations H in place: H <- H * (R B^T) / expected.
 
     Parameters
@@ -70,7 +83,12 @@ def update_activations(X_TF, H_TK, B_KF, expected_TK, V_TF=None, block_frames: i
 
 
 def basis_numerator(
-    X_TF, H_TK, B_KF, V_TF=None, block_frames: int | None = BLOCK_FRAMES, chosen=slice(None)
+    X_TF: np.ndarray,
+    H_TK: np.ndarray,
+    B_KF: np.ndarray,
+    V_TF: np.ndarray | None = None,
+    block_frames: int | None = BLOCK_FRAMES,
+    chosen: slice | np.ndarray = slice(None),
 ) -> np.ndarray:
     """Return H^T R, the numerator of the update of the bases, shape (K, F).
 

@@ -28,7 +28,7 @@ class Params:
     window_ms: float = ranged(192.0, 10, 1000)
     hop_ms: float = ranged(16.0, 1, 500)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_ranges(self)
         low, high = self.window_ms / 48, self.window_ms / 2  # a smaller hop only multiplies the memory
         if not low <= self.hop_ms <= high:

@@ -5,6 +5,8 @@ frames that other features call sung, and those that they do not, and then score
 nor other recordings.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.fft
 
@@ -59,13 +61,13 @@ def evidence(C_TD: np.ndarray, sung_T: np.ndarray, audible_T: np.ndarray, smooth
         return np.zeros(len(C_TD))  # too few frames of one kind
     blocks = [slice(start, start + BLOCK_FRAMES) for start in range(0, len(C_TD), BLOCK_FRAMES)]
 
-    def average(weight_T, values):
+    def average(weight_T: np.ndarray, values: Callable[[slice], np.ndarray]) -> np.ndarray:
         return sum(weight_T[block] @ values(block) for block in blocks) / weight_T.sum()
 
     centre = average(audible_T, lambda block: C_TD[block].astype(float))
     spread = np.sqrt(average(audible_T, lambda block: (C_TD[block] - centre) ** 2)) + 1e-9
 
-    def standard(block):
+    def standard(block: slice) -> np.ndarray:
         return (C_TD[block] - centre) / spread
 
     mean_sung, mean_rest = average(sung, standard), average(rest, standard)

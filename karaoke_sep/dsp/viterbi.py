@@ -144,7 +144,7 @@ def two_state_posterior(log_odds: np.ndarray, change: float, end_log_odds: float
         Log-odds of the first state before the first step and after the last one.
     """
 
-    def predict(x):
+    def predict(x: float) -> float:
         # Log-odds one step on: of p (1 - change) + (1 - p) change with p = expit(x).
         return np.logaddexp(x + np.log1p(-change), np.log(change)) - np.logaddexp(x + np.log(change), np.log1p(-change))
 

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.stats
 
 
-def figures(true, found, p_sung, gains) -> dict[str, float]:
+def figures(true: np.ndarray, found: np.ndarray, p_sung: np.ndarray, gains: np.ndarray) -> dict[str, float]:
     """Return fractions of frames, 0..1; all arrays are of shape (T,).
 
     Parameters
@@ -29,7 +29,7 @@ def figures(true, found, p_sung, gains) -> dict[str, float]:
     }
 
 
-def area_under_curve(score, positive) -> float:
+def area_under_curve(score: np.ndarray, positive: np.ndarray) -> float:
     """Return the share of pairs of a positive and a negative frame where the positive scores higher; ties are half."""
     n_positive, n_negative = np.sum(positive), np.sum(~positive)
     if min(n_positive, n_negative) == 0:

@@ -16,18 +16,18 @@ from ..dsp.running_median import running_median
 VOICE_FLOOR_HZ = 100.0  # nobody sings below this in MIR-1K; Rafii & Pardo (2013) give it all to the accompaniment
 
 
-def half_the_mixture(mixture, rate_hz: int):
+def half_the_mixture(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return half of the mixture as both stems: NSDR is 0 by definition, since only uSDR depends on the scale."""
     return mixture / 2
 
 
-def high_pass(mixture, rate_hz: int):
+def high_pass(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return everything above 100 Hz, without delay: the figure that any method has to beat."""
     filter_sos = scipy.signal.butter(4, VOICE_FLOOR_HZ, "highpass", fs=rate_hz, output="sos")
     return scipy.signal.sosfiltfilt(filter_sos, mixture)
 
 
-def repet(mixture, rate_hz: int):
+def repet(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return the part that does not repeat with the period of the music.
 
     Rafii & Pardo, "REpeating Pattern Extraction Technique (REPET)" (2013): the median over all periods is the
@@ -46,7 +46,7 @@ def repet(mixture, rate_hz: int):
     return _istft(vocal_mask * X_FT, rate_hz, len(mixture))
 
 
-def repeating_period(power_FT) -> int:
+def repeating_period(power_FT: np.ndarray) -> int:
     """Return the period of a power spectrogram, frames (Rafii & Pardo 2013, section II-A).
 
     For each candidate its multiples are looked up in the beat spectrum (the mean autocorrelation of the rows); those
@@ -69,7 +69,7 @@ def repeating_period(power_FT) -> int:
     return int(np.argmax(score)) + 1
 
 
-def nearest_neighbours(mixture, rate_hz: int):
+def nearest_neighbours(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return the difference from the most similar frames: the vocal separation in librosa's documentation.
 
     REPET-SIM (Rafii & Pardo 2012) with soft masks, at the settings of librosa's gallery: windows of 2048, similar
@@ -85,7 +85,7 @@ def nearest_neighbours(mixture, rate_hz: int):
     return librosa.istft(vocal_mask * X_FT, length=len(mixture))
 
 
-def hpss(mixture, rate_hz: int):
+def hpss(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return the part that is percussive in windows of 256 ms and harmonic in windows of 32 ms.
 
     FitzGerald & Gainza, "Single channel vocal separation using median filtering and factorisation techniques" (2010):
@@ -98,14 +98,14 @@ def hpss(mixture, rate_hz: int):
     return _istft(_steady_share(np.abs(X_FT)) * X_FT, rate_hz, len(mixture), 32)
 
 
-def _steady_share(V_FT):
+def _steady_share(V_FT: np.ndarray) -> np.ndarray:
     """Return the share of each bin that is smooth along time, by medians of 31 bins (FitzGerald 2010)."""
     along_time_FT = running_median(np.ascontiguousarray(V_FT.T), 31).T
     along_frequency_FT = running_median(V_FT, 31)
     return librosa.util.softmask(along_time_FT, along_frequency_FT, power=2, split_zeros=True)
 
 
-def rpca(mixture, rate_hz: int):
+def rpca(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return the sparse part of the spectrogram, by two masks, shape (2, N), that share one decomposition.
 
     First the bins where it is above the low-rank part (Huang et al. 2012, with gain 1), then its share of each bin
@@ -117,7 +117,7 @@ def rpca(mixture, rate_hz: int):
     return np.stack([_istft(mask_FT * X_FT, rate_hz, len(mixture)) for mask_FT in masks])
 
 
-def robust_pca(M_FT, tolerance=1e-3, max_iterations=100):
+def robust_pca(M_FT: np.ndarray, tolerance: float = 1e-3, max_iterations: int = 100) -> tuple[np.ndarray, np.ndarray]:
     """Return the low-rank and the sparse part of a matrix, L and S with L + S = M.
 
     Candes et al. (2011) by the inexact augmented Lagrange multipliers of Lin, Chen & Ma (2010), their start and steps;
@@ -152,7 +152,7 @@ def robust_pca(M_FT, tolerance=1e-3, max_iterations=100):
     return L_FT, S_FT
 
 
-def _shrink_singular_values(A_FT, by):
+def _shrink_singular_values(A_FT: np.ndarray, by: float) -> np.ndarray:
     """Return A with its singular values lowered, those below to 0; only the few that remain are computed."""
     if len(A_FT) > A_FT.shape[1]:
         return _shrink_singular_values(A_FT.T, by).T
@@ -160,17 +160,17 @@ def _shrink_singular_values(A_FT, by):
     return (U * (1 - by / np.sqrt(squares))) @ (U.T @ A_FT)
 
 
-def _largest_singular_value(A_FT):
+def _largest_singular_value(A_FT: np.ndarray) -> float:
     n = len(A_FT)
     return float(np.sqrt(scipy.linalg.eigvalsh(A_FT @ A_FT.T, subset_by_index=(n - 1, n - 1))[0]))
 
 
-def _stft(samples, rate_hz, window_ms=64):
+def _stft(samples: np.ndarray, rate_hz: int, window_ms: float = 64) -> np.ndarray:
     n_fft = round(window_ms * rate_hz / 1000)
     return librosa.stft(samples, n_fft=n_fft, hop_length=n_fft // 4)
 
 
-def _istft(X_FT, rate_hz, n_samples, window_ms=64):
+def _istft(X_FT: np.ndarray, rate_hz: int, n_samples: int, window_ms: float = 64) -> np.ndarray:
     n_fft = round(window_ms * rate_hz / 1000)
     return librosa.istft(X_FT, n_fft=n_fft, hop_length=n_fft // 4, length=n_samples)
 

@@ -18,6 +18,7 @@ them, and more for the figures against a single reference. Here the factorised G
 the mixture, and energies are taken in the frequency domain; a single tap needs no transform at all.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ class Criteria:
     sar_db: np.ndarray
 
 
-def subspaces(sources, n_taps: int) -> Subspaces:
+def subspaces(sources: np.ndarray, n_taps: int) -> Subspaces:
     """Prepare the true sources for scoring.
 
     Parameters
@@ -88,7 +89,7 @@ def subspaces(sources, n_taps: int) -> Subspaces:
     return Subspaces(spectra, n_fft, n_taps, alone, together)
 
 
-def criteria(spaces: Subspaces, estimates) -> Criteria:
+def criteria(spaces: Subspaces, estimates: np.ndarray) -> Criteria:
     """Return SDR, SIR and SAR of estimates, one per source and in their order.
 
     Parameters
@@ -111,7 +112,7 @@ def criteria(spaces: Subspaces, estimates) -> Criteria:
     return Criteria(*ratios)
 
 
-def single_reference_sdr(spaces: Subspaces, estimate) -> np.ndarray:
+def single_reference_sdr(spaces: Subspaces, estimate: np.ndarray) -> np.ndarray:
     """Return the SDR of one signal against each source alone, shape (J,), dB.
 
     With the mixture as the estimate this is what NSDR subtracts: what doing nothing scores. The SDR does not depend on
@@ -131,7 +132,7 @@ def single_reference_sdr(spaces: Subspaces, estimate) -> np.ndarray:
     return sdr_db
 
 
-def usdr_db(source, estimate) -> float:
+def usdr_db(source: np.ndarray, estimate: np.ndarray) -> float:
     """Return the energy of the source over the energy of the error, all channels together, dB.
 
     NaN if the source is silent.
@@ -144,7 +145,7 @@ def usdr_db(source, estimate) -> float:
     return _decibels(energy, error) if energy > 0 else np.nan
 
 
-def _factorise(gram):
+def _factorise(gram: np.ndarray) -> tuple:
     """Return the Cholesky factor of a Gram matrix.
 
     The ridge, 1e-12 of each source's energy and so far below any figure's precision, keeps sources that depend on each
@@ -153,7 +154,7 @@ def _factorise(gram):
     return scipy.linalg.cho_factor(gram + 1e-12 * np.eye(len(gram)), lower=True, check_finite=False)
 
 
-def _project(spaces, spectrum, which, factor):
+def _project(spaces: Subspaces, spectrum: np.ndarray, which: Sequence[int], factor: tuple) -> np.ndarray:
     """Return the spectrum of the projection onto the delayed sources `which`."""
     sources = [spaces.spectra[j] for j in which]
     right = [_correlate(source, spectrum, spaces.n_fft, spaces.n_taps) for source in sources]
@@ -161,27 +162,27 @@ def _project(spaces, spectrum, which, factor):
     return sum(_transform(h, spaces.n_fft) * source for h, source in zip(taps, sources, strict=True))
 
 
-def _transform(samples, n_fft):
+def _transform(samples: np.ndarray, n_fft: int) -> np.ndarray:
     return scipy.fft.rfft(samples, n_fft) if n_fft else samples
 
 
-def _correlate(source, spectrum, n_fft, n_taps):
+def _correlate(source: np.ndarray, spectrum: np.ndarray, n_fft: int, n_taps: int) -> np.ndarray:
     """Return the inner products with the source delayed by 0 .. n_taps - 1 samples, shape (n_taps,)."""
     if not n_fft:
         return np.array([source @ spectrum])
     return scipy.fft.irfft(source.conj() * spectrum, n_fft)[:n_taps]
 
 
-def _ratio_db(numerator, denominator, n_fft):
+def _ratio_db(numerator: np.ndarray, denominator: np.ndarray, n_fft: int) -> float:
     """Return the ratio of the energies of two half spectra, dB."""
     return _decibels(_energy(numerator, n_fft), _energy(denominator, n_fft))
 
 
-def _energy(spectrum, n_fft):
+def _energy(spectrum: np.ndarray, n_fft: int) -> float:
     """Return the energy up to a factor: every bin stands for two, the first and last of an even length for one."""
     total = np.vdot(spectrum, spectrum).real
     return 2 * total - abs(spectrum[0]) ** 2 - abs(spectrum[-1]) ** 2 if n_fft else total
 
 
-def _decibels(num, den):
+def _decibels(num: float, den: float) -> float:
     return float(np.clip(10 * (np.log10(max(num, 1e-300)) - np.log10(max(den, 1e-300))), -300, 300))

@@ -61,5 +61,5 @@ def melody_figures(truth: PitchTrack, estimate: PitchTrack) -> MelodyFigures:
     )
 
 
-def _fraction(frames):
+def _fraction(frames: np.ndarray) -> float:
     return float(np.mean(frames)) if len(frames) else np.nan

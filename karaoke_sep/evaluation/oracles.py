@@ -4,6 +4,7 @@ The distance between two of them says what the part that is missing costs. Masks
 that masks in that resolution; 64 ms windows every 16 ms (1024 / 256 at 16 kHz) are those of the published bounds.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
@@ -70,13 +71,15 @@ def _labels(clip: Track) -> PitchTrack:
     return cast(PitchTrack, clip.pitch)
 
 
-def _masked(clip, window_ms, hop_ms, rule):
+def _masked(
+    clip: Track, window_ms: float, hop_ms: float, rule: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> Audio:
     voice, music, mixture = (stft(x, window_ms, hop_ms) for x in (clip.vocals, clip.accompaniment, clip.mixture))
     gain = rule(np.abs(voice.values), np.abs(music.values))
     return istft(replace(mixture, values=mixture.values * gain))
 
 
-def _wiener(V, A):
+def _wiener(V: np.ndarray, A: np.ndarray) -> np.ndarray:
     return V**2 / (V**2 + A**2 + 1e-20)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -183,13 +184,13 @@ def software() -> dict[str, str]:
     }
 
 
-def _summary(rows):
+def _summary(rows: list[dict]) -> dict[str, Any]:
     failed = [row for row in rows if "seconds" not in row]
     scored = [row for row in rows if "seconds" in row]
     figures = dict.fromkeys(key for row in scored for key in row if key.endswith("_db") or key in PITCH)
     seconds = np.array([row["seconds"] for row in scored])
     singers = np.array([row.get("singer", "") for row in scored])
-    found = {"mean": {}, "median": {}, "singers_mean": {}, "without": {}}
+    found: dict[str, dict] = {"mean": {}, "median": {}, "singers_mean": {}, "without": {}}
     for figure in figures:
         values = np.array([np.nan if row.get(figure) is None else row[figure] for row in scored], float)
         there = np.isfinite(values)
@@ -205,9 +206,9 @@ def _summary(rows):
     return {"clips": len(rows), "failed": len(failed), "seconds": float(seconds.sum()), "cpu_s_per_s": cost, **found}
 
 
-def _mean(values, weights, there):
+def _mean(values: np.ndarray, weights: np.ndarray, there: np.ndarray) -> float:
     return float(np.average(values[there], weights=weights[there]))
 
 
-def _text(value, digits):
+def _text(value: float | None, digits: int) -> str:
     return "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"

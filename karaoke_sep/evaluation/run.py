@@ -8,9 +8,10 @@ can go on and two different runs are never mixed.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -22,7 +23,7 @@ from ..errors import ConfigError, KaraokeSepError, OutputError
 from ..pipeline import separate
 from ..processes.threads import one_thread
 from ..trained import singing
-from ..types import Audio
+from ..types import Audio, PitchTrack
 from . import baselines, oracles, scoring
 from .melody import melody_figures
 from .report import METHOD
@@ -63,7 +64,9 @@ def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
         return [{**who, "method": METHOD, "problem": str(error)}]
 
 
-def hear_activity(clip: mir1k.Clip, arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def hear_activity(
+    clip: mir1k.Clip, arrays: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return features, (T, D), classes, gains of the untrained gate and log-odds of singing of the labelled frames.
 
     ``arrays`` of a model of the activity give the last.
@@ -86,7 +89,9 @@ def score_pair(pair: stems.Pair) -> list[dict]:
     return [{**who, **_figures(scoring.prepare(vocals, accompaniment), found[0], found[1], None)}]
 
 
-def stream(score: Callable, items, names, path: Path, run: dict, resume: bool, n_jobs: int) -> Iterator[list[dict]]:
+def stream(
+    score: Callable, items: Sequence, names: Sequence[str], path: Path, run: dict, resume: bool, n_jobs: int
+) -> Iterator[list[dict]]:
     """Yield the rows of each item, those of an earlier run first, then as they are finished by several processes.
 
     Parameters
@@ -129,7 +134,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _attempts(track, trial) -> Iterator[tuple[str, tuple[Audio, Audio], float, dict]]:
+def _attempts(track: mir1k.Track, trial: Trial) -> Iterator[tuple[str, tuple[Audio, Audio], float, dict]]:
     """Yield name, stems, CPU time and further figures of each method."""
     estimate = None
     if trial.config:
@@ -142,7 +147,7 @@ def _attempts(track, trial) -> Iterator[tuple[str, tuple[Audio, Audio], float, d
         yield name, (vocals, rest), cpu_s, {}
 
 
-def _others(track, trial, estimate) -> Iterator[tuple[str, Audio, float]]:
+def _others(track: mir1k.Track, trial: Trial, estimate: PitchTrack | None) -> Iterator[tuple[str, Audio, float]]:
     """Yield name, vocals and CPU time of everything that the separator is compared with."""
     if trial.ceilings:
         named: dict[str, Callable] = dict(oracles.FROM_SOURCES)
@@ -158,14 +163,14 @@ def _others(track, trial, estimate) -> Iterator[tuple[str, Audio, float]]:
                 yield name, Audio(samples[None], mixture.rate_hz), cpu_s
 
 
-def _timed(function, *arguments, **settings):
+def _timed(function: Callable, *arguments: Any, **settings: Any) -> tuple[Any, float]:
     """Return the result of a function, and its CPU time, s."""
     started = time.process_time()
     result = function(*arguments, **settings)
     return result, time.process_time() - started
 
 
-def _figures(reference, vocals, accompaniment, cpu_s) -> dict:
+def _figures(reference: scoring.Reference, vocals: Audio, accompaniment: Audio, cpu_s: float | None) -> dict:
     return {
         "seconds": reference.vocals.duration_s,
         "cpu_s": cpu_s,
@@ -174,19 +179,19 @@ def _figures(reference, vocals, accompaniment, cpu_s) -> dict:
     }
 
 
-def _on_one_thread(score, item):
+def _on_one_thread(score: Callable, item: Any) -> Any:
     with one_thread():
         return score(item)
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Return a value that JSON knows; it has no NaN."""
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
     return value
 
 
-def _earlier_rows(path, run, resume) -> dict[str, list[dict]]:
+def _earlier_rows(path: Path, run: dict, resume: bool) -> dict[str, list[dict]]:
     """Return the rows of an earlier run by clip, in the order of the file."""
     if not path.exists():
         return {}
@@ -211,7 +216,7 @@ def _earlier_rows(path, run, resume) -> dict[str, list[dict]]:
     return done if resume else {}
 
 
-def _write(path, mode, entries):
+def _write(path: Path, mode: str, entries: list) -> None:
     try:
         with path.open(mode, encoding="utf-8") as file:
             file.write("".join(json.dumps(entry) + "\n" for entry in entries))

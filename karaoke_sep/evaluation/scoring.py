@@ -74,5 +74,5 @@ def silences(reference: Reference, vocals: Audio, accompaniment: Audio) -> str:
     return ", ".join(f"{name} silent" for name, stem in named.items() if not _mono(stem).any())
 
 
-def _mono(*stems):
+def _mono(*stems: Audio) -> np.ndarray:
     return np.stack([stem.samples.mean(axis=0, dtype=np.float64) for stem in stems])

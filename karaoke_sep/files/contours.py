@@ -12,6 +12,7 @@ A file ends in one of these:
 
 import csv
 import io
+import os
 import re
 import stat
 from array import array
@@ -228,7 +229,7 @@ def _number(path: Path, line: int, text: str, low: float, high: float) -> float:
     return value
 
 
-def write(path, track: PitchTrack) -> None:
+def write(path: str | os.PathLike, track: PitchTrack) -> None:
     """Write a contour in the format of the file's suffix.
 
     The CSV keeps everything, so that reading it back separates alike; a .pv holds the frames more likely sung than not.

@@ -13,6 +13,7 @@ The Xiph.Org Foundation. Vorbis I specification, section 4.2; Terriberry et al. 
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from .libsndfile import Handle
 
@@ -52,7 +53,7 @@ class OggHandle(Handle):
         The tags, as `tags.vorbis_comment` gives them.
     """
 
-    def __init__(self, file, comment: bytes):
+    def __init__(self, file: BinaryIO, comment: bytes):
         super().__init__(file)
         self._comment = comment
         self._waiting = b""  # less than a page

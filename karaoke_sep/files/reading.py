@@ -195,7 +195,7 @@ def _piped(path: Path) -> Iterator[int]:
     """Give a file descriptor from which the bytes of ``path`` come as from a pipe."""
     read_end, write_end = os.pipe()
 
-    def feed():
+    def feed() -> None:
         with suppress(OSError), open(write_end, "wb") as sink, open(path, "rb") as source:
             shutil.copyfileobj(source, sink)
 

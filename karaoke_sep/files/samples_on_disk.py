@@ -26,10 +26,10 @@ class SampleFile:
         except OSError as err:
             raise self._failure(err) from None
 
-    def __enter__(self):
+    def __enter__(self) -> "SampleFile":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def excerpt(self, start: int, stop: int) -> Audio:

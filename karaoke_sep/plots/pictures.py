@@ -309,7 +309,7 @@ def _legend(axes: Axes) -> None:
 # ------------------------------------------------------------------------------------------------------ to few dots
 
 
-def _plane(axes: Axes, values_RK: np.ndarray, edges_s: np.ndarray, **colours) -> Axes:
+def _plane(axes: Axes, values_RK: np.ndarray, edges_s: np.ndarray, **colours: Any) -> Axes:
     axes.pcolormesh(edges_s, _row_edges_hz(), values_RK, rasterized=True, **colours)
     axes.set_facecolor(_BACKGROUND)
     return _frequency_axis(axes)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
@@ -15,7 +16,7 @@ def thread_limit(n_threads: int) -> Iterator[None]:
         yield
 
 
-def one_thread():
+def one_thread() -> Any:
     """Limit BLAS and OpenMP to one thread, as a context or as a decorator, so that results do not depend on it."""
     return thread_limit(1)
 

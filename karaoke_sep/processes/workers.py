@@ -88,11 +88,11 @@ def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
             process.start()
     theirs.close()
 
-    def begin(*args) -> Callable:
+    def begin(*args: Any) -> Callable:
         ours.send(args)
         return wait
 
-    def wait():
+    def wait() -> Any:
         result = ours.recv()
         if isinstance(result, Exception):
             raise result
@@ -106,7 +106,7 @@ def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
         process.join()
 
 
-def _serve(function: Callable, theirs, ours) -> None:
+def _serve(function: Callable, theirs: Any, ours: Any) -> None:
     ours.close()  # a copy; while it is open, the end of the other process cannot be seen
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, OSError):  # the other process needs no more, or is gone

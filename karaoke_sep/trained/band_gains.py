@@ -170,7 +170,12 @@ def band_sums(power_TF: np.ndarray, spectrum: Spectrum) -> np.ndarray:
     return power_TF @ band_weights(power_TF.shape[1], spectrum.rate_hz / spectrum.n_fft).T
 
 
-def band_features(level_6TB: np.ndarray, f0_hz: np.ndarray, offset_B=0.0, mean_2=None) -> np.ndarray:
+def band_features(
+    level_6TB: np.ndarray,
+    f0_hz: np.ndarray,
+    offset_B: np.ndarray | float = 0.0,
+    mean_2: Sequence[float] | np.ndarray | None = None,
+) -> np.ndarray:
     """Return the input features of each frame and band, shape (T, B, `N_BAND_FEATURES`), float32, about -1..1.
 
     The features are the level of the mixture relative to its mean, the levels of voice estimate and residual relative
@@ -205,8 +210,12 @@ def frame_features(inputs: NetworkInputs) -> np.ndarray:
 
 
 def network(
-    tape: Tape, weights: Mapping[str, np.ndarray], bands_TBC: np.ndarray, frames_TD: np.ndarray, dropout_C=None
-):
+    tape: Tape,
+    weights: Mapping[str, np.ndarray],
+    bands_TBC: np.ndarray,
+    frames_TD: np.ndarray,
+    dropout_C: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute the outputs of the network for a number of frames that is a multiple of 4.
 
     Parameters
@@ -227,10 +236,10 @@ def network(
         Log-odds that somebody sings, and the level of the true voice (see `training.band_gains`).
     """
 
-    def conv(name, x, from_data=False):
+    def conv(name: str, x: np.ndarray, from_data: bool = False) -> np.ndarray:
         return tape.conv(x, weights[f"{name}_kernel"], weights[f"{name}_bias"], from_data)
 
-    def residual_block(name, x):
+    def residual_block(name: str, x: np.ndarray) -> np.ndarray:
         return tape.add(x, conv(f"{name}_b", tape.relu(conv(f"{name}_a", x))))
 
     n_frames = len(bands_TBC)

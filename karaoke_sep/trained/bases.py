@@ -30,12 +30,13 @@ def bases_at(model: Model, bin_hz: float, n_bins: int) -> tuple[np.ndarray, np.n
     voice_KF, accompaniment_KF : ndarray, float32, >= 0
         Each row sums to 1. Bins above the highest frequency of the model are 0.
     """
-    return tuple(
+    voice_KF, accompaniment_KF = (
         _interpolated(model.arrays[f"{side}_KF"], model, bin_hz, n_bins) for side in ("voice", "accompaniment")
     )
+    return voice_KF, accompaniment_KF
 
 
-def _interpolated(B_KF, model, bin_hz, n_bins):
+def _interpolated(B_KF: np.ndarray, model: Model, bin_hz: float, n_bins: int) -> np.ndarray:
     model_bin_hz = model.about["rate_hz"] / 2 / (B_KF.shape[1] - 1)
     position = np.arange(n_bins) * (bin_hz / model_bin_hz)
     low = np.minimum(position.astype(int), B_KF.shape[1] - 2)
@@ -55,7 +56,7 @@ def random_bases(n_components: int, X_TF: np.ndarray, rng: np.random.Generator) 
     return normalised((rng.random((n_components, X_TF.shape[1]), np.float32) + np.float32(0.1)) * X_TF.mean(axis=0))
 
 
-def activations(X_TF, B_KF, n_iterations: int) -> np.ndarray:
+def activations(X_TF: np.ndarray, B_KF: np.ndarray, n_iterations: int) -> np.ndarray:
     """Return the activations of bases whose rows sum to 1, shape (T, K), float32, >= 0.
 
     Parameters
@@ -71,7 +72,14 @@ def activations(X_TF, B_KF, n_iterations: int) -> np.ndarray:
     return H_TK
 
 
-def fit(X_TF, voice_KF, accompaniment_KF, n_learned: int, n_iterations: int, rng: np.random.Generator):
+def fit(
+    X_TF: np.ndarray,
+    voice_KF: np.ndarray,
+    accompaniment_KF: np.ndarray,
+    n_learned: int,
+    n_iterations: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
     """Separate the magnitudes of a mixture by the bases of voice and accompaniment.
 
     Parameters

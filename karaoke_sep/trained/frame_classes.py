@@ -54,7 +54,9 @@ def features(mixture: Audio, gate_TD: np.ndarray, cepstra_TD: np.ndarray) -> np.
     return np.hstack([X_TD, gradients_TD, gate_TD[:, -N_MOTION:]])
 
 
-def gate_features(f0_hz, voicing, level_db, gains, cepstra_TD) -> np.ndarray:
+def gate_features(
+    f0_hz: np.ndarray, voicing: np.ndarray, level_db: np.ndarray, gains: np.ndarray, cepstra_TD: np.ndarray
+) -> np.ndarray:
     """Return the features that do not depend on the timbre of the training singers, shape (T, `N_GATE_FEATURES`).
 
     They are the log-odds of the voicing, the relative level, the log-odds of the untrained gate, the similarity of each
@@ -103,7 +105,7 @@ def motion(f0_hz: np.ndarray, gains: np.ndarray) -> np.ndarray:
     )
 
 
-def log_odds(p) -> np.ndarray:
+def log_odds(p: np.ndarray) -> np.ndarray:
     """Return the log-odds of probabilities, limited to +-`MAX_LOG_ODDS`."""
     return np.clip(scipy.special.logit(p), -MAX_LOG_ODDS, MAX_LOG_ODDS)
 

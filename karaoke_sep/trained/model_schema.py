@@ -6,8 +6,8 @@ references between arrays. An axis has a fixed length, or a letter; all axes wit
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -119,13 +119,13 @@ def check_values(about: dict, arrays: Mapping[str, np.ndarray]) -> None:
         raise SchemaError("its trees refer to features or nodes that do not exist")
 
 
-def _is_number(value, type_: type, low: float, high: float) -> bool:
+def _is_number(value: Any, type_: type, low: float, high: float) -> bool:
     """Return whether a value of JSON is a number of a type within limits; false for NaN and for booleans."""
     types = (int, float) if type_ is float else (int,)
     return isinstance(value, types) and not isinstance(value, bool) and low <= value <= high
 
 
-def _strings(value) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
     """Yield all strings in a value of JSON, keys included."""
     if isinstance(value, str):
         yield value
@@ -138,5 +138,5 @@ def _strings(value) -> Iterator[str]:
             yield from _strings(item)
 
 
-def _text(shape) -> str:
+def _text(shape: Sequence) -> str:
     return " x ".join(str(n) if isinstance(n, int) else "any" for n in shape)

@@ -156,7 +156,7 @@ def describe(model: Model) -> list[tuple[str, str]]:
     return rows
 
 
-def _shown(value) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {text}" for name, text in value.items())
     return ", ".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)

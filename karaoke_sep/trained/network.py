@@ -53,7 +53,7 @@ class Tape:
         y = _correlate(x, w.reshape(-1, w.shape[3]), w.shape[:2])
         y += b
 
-        def backward(gradient):
+        def backward(gradient: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
             flat = gradient.reshape(-1, gradient.shape[2])
             found = [(b, np.ones(len(flat), flat.dtype) @ flat)]  # faster than a sum along the long axis
             if from_data:
@@ -80,7 +80,7 @@ class Tape:
     def add(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the sum of two maps; a map with a single band is added to all bands."""
 
-        def backward(gradient):
+        def backward(gradient: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
             return [(z, gradient if z.shape == gradient.shape else gradient.sum(axis=1, keepdims=True)) for z in (x, y)]
 
         return self.record(x + y, backward)

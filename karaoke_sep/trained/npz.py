@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def open_npz(path: Path) -> Iterator[tuple[dict[str, Header], Callable[[str], np
         yield headers, read
 
 
-def _read_header(file) -> Header:
+def _read_header(file: IO[bytes]) -> Header:
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("its arrays are of another version of NumPy's format")
     shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)

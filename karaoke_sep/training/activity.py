@@ -234,7 +234,7 @@ def train(
     return models.Model("activity", about, arrays)
 
 
-def discriminant(X_TD, classes) -> tuple[np.ndarray, np.ndarray]:
+def discriminant(X_TD: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean (D,) and the linear discriminants (D, 2) of standardised features."""
     centre_D, spread_D = X_TD.mean(axis=0), X_TD.std(axis=0) + 1e-6
     lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.05, n_components=N_CLASSES - 1)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
@@ -104,7 +104,7 @@ class Excerpt(NamedTuple):
     dropout_C: np.ndarray
 
 
-def error(voice_TB, residual_TB, power_6TB) -> np.ndarray:
+def error(voice_TB: np.ndarray, residual_TB: np.ndarray, power_6TB: np.ndarray) -> np.ndarray:
     """Return the squared error |V - g U - h R|^2 of gains g and h in each band, shape (T, B)."""
     uu, ur, rr, vu, vr, vv = power_6TB
     cross = 2 * (voice_TB * vu + residual_TB * vr)
@@ -182,7 +182,7 @@ def _beside(function: Callable, n_jobs: int) -> Iterator[Callable[..., Callable]
         yield lambda *args: partial(_unless_dead, _unless_dead(begin, *args))
 
 
-def _unless_dead(function: Callable, *args):
+def _unless_dead(function: Callable, *args: Any) -> Any:
     try:
         return function(*args)
     except (EOFError, OSError) as err:

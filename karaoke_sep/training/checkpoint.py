@@ -84,7 +84,7 @@ def fingerprint(pieces: list[Piece], settings: Any) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def _one(pieces, side, settings, state):
+def _one(pieces: list[Piece], side: str, settings: Settings, state: State | None) -> tuple[str, State]:
     with one_thread():
         return side, advance(pieces, side, settings, state)
 

@@ -4,7 +4,7 @@ A piece of MIR-1K belongs to the singer in its name; one of a folder of stems to
 ``stems/anna/song 1/vocals.wav`` is of ``anna``, and ``stems/song 1/vocals.wav`` of a singer called ``song 1``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,9 @@ class Piece:
     clip: mir1k.Clip | None = None
 
 
-def find(folder: Path, train_singers=(), test_singers=(), only: str | None = None) -> list[Piece]:
+def find(
+    folder: Path, train_singers: Collection[str] = (), test_singers: Collection[str] = (), only: str | None = None
+) -> list[Piece]:
     """Return the pieces of a dataset to train on, in the order of their names.
 
     Parameters
@@ -107,18 +109,18 @@ def _is_mir1k(folder: Path) -> bool:
     return any(len(path.stem.split("_")) == 3 for path in folder.glob("*.wav"))
 
 
-def _read_clip(clip: mir1k.Clip):
+def _read_clip(clip: mir1k.Clip) -> tuple[Audio, Audio]:
     track = mir1k.load(clip)
     return track.vocals, track.accompaniment
 
 
-def _read_stems(files: stems.StemFiles):
+def _read_stems(files: stems.StemFiles) -> tuple[Audio, Audio]:
     voice, accompaniment = stems.read(files)
     if voice.rate_hz != accompaniment.rate_hz:
         raise InputError(f"{files.vocals[0]}: {voice.rate_hz} Hz, its accompaniment {accompaniment.rate_hz}; resample")
     return voice, accompaniment
 
 
-def _read_one(path: Path, only: str):
+def _read_one(path: Path, only: str) -> tuple[Audio | None, Audio | None]:
     audio, _ = reading.read(path)
     return (audio, None) if only == "voice" else (None, audio)

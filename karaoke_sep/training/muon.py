@@ -61,11 +61,11 @@ class Muon:
             start += w.size
         return {name: new[name] for name in weights}
 
-    def _flat(self, weights):
+    def _flat(self, weights: Weights) -> np.ndarray:
         """Return all weights that follow Adam in one row, so that a few operations update them all."""
         return np.concatenate([np.zeros(0, np.float32), *(weights[name].ravel() for name in self._others)])
 
-    def _kernel_step(self, name, w, gradient):
+    def _kernel_step(self, name: str, w: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         mean = self._mean[name] = KERNEL_MOMENTUM * self._mean[name] + gradient
         ahead_RD = (gradient + KERNEL_MOMENTUM * mean).reshape(-1, w.shape[3])  # Nesterov momentum
         n_inputs, n_outputs = ahead_RD.shape
@@ -73,7 +73,7 @@ class Muon:
         direction = size * orthogonal(ahead_RD).reshape(w.shape) + np.float32(KERNEL_DECAY) * w
         return np.float32(-KERNEL_RATE) * direction
 
-    def _adam_step(self, w, gradient):
+    def _adam_step(self, w: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         self._mean_N = BETA1 * self._mean_N + (1 - BETA1) * gradient
         self._power_N = BETA2 * self._power_N + (1 - BETA2) * gradient**2
         spread = np.sqrt(self._power_N / (1 - BETA2**self._n_steps)) + 1e-8

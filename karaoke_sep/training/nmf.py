@@ -120,7 +120,7 @@ def as_model(pieces: list[Piece], sides: dict[str, State], settings: Settings) -
     return models.Model("nmf", about, arrays)
 
 
-def _start(pieces, side, settings) -> State:
+def _start(pieces: list[Piece], side: str, settings: Settings) -> State:
     """Return bases that begin as random frames of the recordings, plus a small constant."""
     rng = _rng(settings, side, 0)
     frames, n_frames = [], 0
@@ -140,12 +140,12 @@ def _start(pieces, side, settings) -> State:
     return State(normalised(B_KF), 0, 0, [])
 
 
-def _rng(settings, side, epoch) -> np.random.Generator:
+def _rng(settings: Settings, side: str, epoch: int) -> np.random.Generator:
     """Return the random numbers of an epoch, the same whether or not training was stopped before it."""
     return np.random.default_rng([settings.seed, SIDES.index(side), epoch])
 
 
-def _minibatches(pieces, side, settings, rng) -> Iterator[np.ndarray]:
+def _minibatches(pieces: list[Piece], side: str, settings: Settings, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield the frames of all recordings, shape (n, F), at most ``batch_frames`` at a time."""
     kept = []
     for X_TF in _spectra(pieces, side, settings, rng):
@@ -158,7 +158,7 @@ def _minibatches(pieces, side, settings, rng) -> Iterator[np.ndarray]:
         yield np.vstack(kept)
 
 
-def _spectra(pieces, side, settings, rng) -> Iterator[np.ndarray]:
+def _spectra(pieces: list[Piece], side: str, settings: Settings, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield the magnitudes of the frames of each recording that are not quiet, shape (T, F), in random order."""
     for index in rng.permutation(len(pieces)):
         audio = mono_mix(pieces[index].read()[SIDES.index(side)], settings.rate_hz)

@@ -145,7 +145,7 @@ def with_formants(samples: np.ndarray, ratio: float, rate_hz: int) -> np.ndarray
     return istft(spectrum).samples[0]
 
 
-def _cosines(bins, quefrencies, n_bins: int) -> np.ndarray:
+def _cosines(bins: np.ndarray, quefrencies: np.ndarray, n_bins: int) -> np.ndarray:
     return np.cos(np.pi / (n_bins - 1) * np.outer(bins, quefrencies))
 
 
@@ -193,7 +193,7 @@ def breath_noise(n_samples: int, rate_hz: int, rng: np.random.Generator) -> np.n
     return noise / np.sqrt(np.mean(noise**2))
 
 
-def _runs(flags_T) -> tuple[np.ndarray, np.ndarray]:
+def _runs(flags_T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first index of each run of true values, and the first index after it."""
     edges = np.flatnonzero(np.diff(np.r_[False, flags_T, False]))
     return edges[::2], edges[1::2]

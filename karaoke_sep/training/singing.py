@@ -1,5 +1,7 @@
 """Training of the boosted trees in `trained.singing`."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -35,7 +37,7 @@ def train(examples: list[Example], seed: int) -> dict[str, np.ndarray]:
     return {f"{name}_MN": values for name, values in trees.items()}
 
 
-def as_arrays(boosted) -> dict[str, np.ndarray]:
+def as_arrays(boosted: Any) -> dict[str, np.ndarray]:
     """Return the nodes of all trees of a classifier or regressor.
 
     It reads private attributes, because scikit-learn has no public access to the nodes.
