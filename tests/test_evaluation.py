@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +11,7 @@ import plain_scores
 import pytest
 import soundfile
 from click.testing import CliRunner
+from sounds import nmf_model
 
 from karaoke_sep import demo_song
 from karaoke_sep.cli.evaluate import evaluate
@@ -74,7 +77,7 @@ def figures_of(path):
 
 
 def test_the_published_split_is_two_singers_and_the_others(dataset):
-    names = {split: [clip.name for clip in mir1k.find_clips(dataset, split)] for split in mir1k.SPLITS}
+    names = {split: [clip.name for clip in mir1k.find_clips(dataset, split)] for split in ("dev", "test", "all")}
     assert names == {"dev": list(NAMES[:2]), "test": list(NAMES[2:]), "all": list(NAMES)}
 
 
@@ -244,7 +247,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_figures(dataset, evaluated
     first = first.replace('"problem": ""', '"problem": "kept"')
     rows.write_text(header + first + second[:100])
     arguments = ("mir1k", dataset, "--config", "fast", "--json", tmp_path / "all.json")
-    with pytest.raises(ConfigError, match="unfinished run, 1 of 4 clips; go on with --resume"):
+    with pytest.raises(ConfigError, match="interrupted run, 1 of 4 clips; use --resume"):
         run(*arguments, cwd=tmp_path)
     run(*arguments, "--resume", cwd=tmp_path)
     resumed = figures_of(tmp_path / "all.json")
@@ -339,9 +342,48 @@ def test_a_page_puts_runs_side_by_side_by_the_names_of_their_files(dataset, eval
     assert "| loud" not in at_0_db
 
 
-def test_a_page_of_something_else_is_refused(tmp_path):
+def write_result(path, whole, **changes):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({**whole, **changes}))
+    return path
+
+
+def page_of(*paths):
+    return CliRunner().invoke(evaluate, ["page", *map(str, paths)], catch_exceptions=False).stdout
+
+
+def test_a_page_puts_runs_on_other_clips_in_a_section_of_their_own(evaluated, tmp_path):
+    whole = json.loads((evaluated[0] / "all.json").read_text())
+    paths = [write_result(tmp_path / f"{data}.json", whole, data=data) for data in ("one", "two")]
+    paths.append(write_result(tmp_path / "three.json", whole, data="one"))
+    one, two = page_of(*paths).split("## ")[1:]
+    assert "(data one)" in one
+    assert {"| one ", "| three "} <= {line[: line.index(" ", 2) + 1] for line in one.splitlines() if line[:1] == "|"}
+    assert "| one " not in two
+    assert "| two " in two
+
+
+def test_runs_of_one_file_name_are_told_apart_by_their_paths(evaluated, tmp_path):
+    whole = json.loads((evaluated[0] / "all.json").read_text())
+    paths = [write_result(tmp_path / folder / "x.json", whole) for folder in ("a", "b")]
+    assert all(f"| {path} " in page_of(*paths) for path in paths)
+
+
+def test_runs_with_other_models_on_the_same_clips_have_the_same_data(dataset, tmp_path):
+    data = []
+    for seed in (0, 1):
+        model = nmf_model(tmp_path / f"{seed}.npz", seed=seed, singers=())
+        more = ("--limit", "1", "--config", "fast", "--model", model, "--rows", tmp_path / f"{seed}.jsonl")
+        run("mir1k", dataset, *more, "--json", tmp_path / "x.json", cwd=tmp_path)
+        whole = json.loads((tmp_path / "x.json").read_text())
+        data.append((whole["data"], whole["models"]))
+    assert data[0][0] == data[1][0]
+    assert data[0][1] != data[1][1]
+
+
+def test_a_page_of_something_else_is_an_error(tmp_path):
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"x\.json: no result of karaoke-sep evaluate"):
+    with pytest.raises(ConfigError, match=r"x\.json: is no result of karaoke-sep evaluate"):
         CliRunner().invoke(evaluate, ["page", str(tmp_path / "x.json")], catch_exceptions=False)
 
 
@@ -410,6 +452,67 @@ def test_every_stem_that_does_not_fit_is_named_before_any_work(song, references,
     assert "slow/vocals.wav: 8000 Hz, but" in text
     assert "slow/accompaniment.wav: 8000 Hz, but" in text
     assert "one/vocals.wav: 1 channel(s), but the true vocals have 2" in text
+
+
+@pytest.mark.parametrize(
+    ("vocals", "accompaniment"),
+    [
+        ("song_(Vocals)", "song_(Instrumental)"),
+        ("song_(Vocals)_UVR-MDX", "song_(Instrumental)_UVR-MDX"),
+        ("song.vocals", "song.accompaniment"),
+        ("song_vocals", "song_no_vocals"),
+        ("song - Vocals", "song - Instrumental"),
+    ],
+)
+def test_flat_names_of_stems_are_read(song, references, tmp_path, vocals, accompaniment):
+    write_track(tmp_path / "flat", **{vocals: song.vocals.samples, accompaniment: song.accompaniment.samples})
+    [pair] = stems.find_pairs(tmp_path / "flat", references)
+    assert list(stems.find_tracks(tmp_path / "flat")) == ["song"]
+    assert [path.stem for path in (*pair.estimate.vocals, *pair.estimate.accompaniment)] == [vocals, accompaniment]
+    run("stems", tmp_path / "flat", references, "--json", tmp_path / "x.json", cwd=tmp_path)
+    assert figures_of(tmp_path / "x.json")[0]["vocals_usdr_db"] > 80
+
+
+def test_a_song_whose_title_ends_like_a_stem_and_the_mixture_are_no_stems(song, tmp_path):
+    samples = song.vocals.samples
+    write_track(
+        tmp_path, **{"each other": samples, "song.vocals": samples, "song.no_vocals": samples, "mixture": samples}
+    )
+    assert list(stems.find_tracks(tmp_path)) == ["song"]
+
+
+def test_two_files_for_one_stem_are_an_error(song, tmp_path):
+    samples = song.vocals.samples
+    write_track(tmp_path, **{"song_(Vocals)_a": samples, "song_(Vocals)_b": samples, "song_(Instrumental)_a": samples})
+    with pytest.raises(ConfigError, match=r"song_\(Vocals\)_b.wav: is the vocals of song, and so is song_\(Vocals\)_a"):
+        stems.find_tracks(tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+def test_the_stems_of_a_musdb_file_are_its_fifth_sound_and_the_sum_of_three(song, tmp_path):
+    voice, music = song.vocals.samples, song.accompaniment.samples
+    sounds = {"mixture": voice + music, "drums": 0.2 * music, "bass": 0.3 * music, "other": 0.5 * music, "voice": voice}
+    write_track(tmp_path / "parts", **sounds)
+    inputs = [word for name in sounds for word in ("-i", str(tmp_path / "parts" / f"{name}.wav"))]
+    streams = [word for number in range(5) for word in ("-map", f"{number}:a")]
+    (tmp_path / "musdb" / "test").mkdir(parents=True)
+    path = tmp_path / "musdb" / "test" / "A - song.stem.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, *streams, "-c:a", "alac", str(path)], check=True)
+    [(name, files)] = stems.find_tracks(tmp_path / "musdb").items()
+    assert name == "test/A - song"
+    vocals, accompaniment = stems.read(files)
+    assert usdr_db(voice, vocals.samples[:, : voice.shape[1]]) > 60
+    assert usdr_db(music, accompaniment.samples[:, : voice.shape[1]]) > 60
+
+
+def test_columns_without_any_figure_are_left_out(song, references, tmp_path):
+    write_track(tmp_path / "made" / "song", vocals=song.vocals.samples, accompaniment=song.accompaniment.samples)
+    printed = run("stems", tmp_path / "made", references, "--csv", tmp_path / "x.csv", cwd=tmp_path)
+    assert "vocals v3" in printed
+    assert "singers" not in printed
+    assert "CPU" not in printed
+    with (tmp_path / "x.csv").open(newline="") as file:
+        assert "cpu_s" not in next(csv.reader(file))
 
 
 def test_a_track_without_accompaniment_is_an_error(song, references, tmp_path):

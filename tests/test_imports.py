@@ -43,7 +43,7 @@ HOMES = {
     "soundfile": {"files"},
     "click": {"cli"},
     "tqdm": {"cli"},
-    "sklearn": {"training"},
+    "sklearn": {"training", "evaluation"},
     "matplotlib": {"plots"},
     "python_stretch": {"backing"},
 }

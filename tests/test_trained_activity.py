@@ -15,7 +15,7 @@ from karaoke_sep.cli.main import main
 from karaoke_sep.datasets import mir1k
 from karaoke_sep.errors import ConfigError, InputError
 from karaoke_sep.evaluation import activity
-from karaoke_sep.evaluation.run import hear_activity
+from karaoke_sep.evaluation.run import labelled_frames
 from karaoke_sep.trained import band_gains, frame_classes
 from karaoke_sep.trained.models import read, to_bytes
 from karaoke_sep.training import activity as training
@@ -60,7 +60,7 @@ def trained(clips):
 
 def test_a_trained_model_classifies_the_frames_of_another_singer(clips, trained):
     [clip] = mir1k.find_clips(clips, singers=("bert",))
-    X_TD, true, gains, sung = hear_activity(clip, trained().arrays)
+    X_TD, true, gains, sung = labelled_frames(clip, trained().arrays)
     p_TS, path = frame_classes.decode(X_TD, trained().arrays)
     found = activity.figures(true, path, sung, gains)
     assert np.mean(path == true) == found["A/U/V"] > 0.85
@@ -128,8 +128,10 @@ def test_the_same_seed_gives_the_same_bytes(trained):
     assert to_bytes(trained()) != to_bytes(trained(seed=1))
 
 
-def test_area_under_the_curve_counts_pairs():
-    assert activity.area_under_curve(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, True, False, True])) == 3.5 / 4
+def test_the_area_under_the_curve_is_the_share_of_ordered_pairs_and_nan_without_pairs():
+    score, positive = np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, True, False, True])
+    assert activity.area_under_curve(positive, score) == 3.5 / 4
+    assert np.isnan(activity.area_under_curve(np.ones(4, bool), score))
 
 
 def test_the_commands_train_score_and_separate(clips, tmp_path):

@@ -120,7 +120,7 @@ def test_stopped_training_goes_on_to_the_same_model(tracks, tmp_path):
 def test_singers_are_kept_apart(tracks):
     assert [piece.singer for piece in dataset.find(tracks)] == ["anna", "bert"]
     assert [piece.singer for piece in dataset.find(tracks, test_singers=["anna"])] == ["bert"]
-    with pytest.raises(ConfigError, match="anna: cannot be trained on and tested on"):
+    with pytest.raises(ConfigError, match="anna: is named for training and for tests"):
         dataset.find(tracks, ["anna"], ["anna"])
     with pytest.raises(ConfigError, match="no singer carl; here are anna, bert"):
         dataset.find(tracks, ["carl"])

@@ -2,18 +2,17 @@
 
 import fnmatch
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from ..datasets import mir1k
 from ..errors import InputError
 from ..files import sound_info
 from ..files.contours import SUFFIXES as CONTOUR_SUFFIXES
 from . import record
 from .jobs import Job
 
-_MIR1K_NAME = re.compile(r"[A-Za-z]+_\d+_\d+")  # singer_song_clip
 _MAX_ENDINGS = 5  # that a line names
 _TRANSPORT_STREAM = 0x47  # first byte of an MPEG transport stream; other files end in .ts too
 
@@ -38,13 +37,8 @@ class Found:
 
 
 def looks_like_mir1k(jobs: Iterable[Job]) -> bool:
-    """Tell whether a clip seems to hold accompaniment and voice on its two channels, as MIR-1K does."""
-    return any(
-        _MIR1K_NAME.fullmatch(job.source.stem)
-        and (job.info.rate_hz, job.info.n_channels) == (16_000, 2)
-        and (job.source.parent.name == "Wavfile" or (job.source.absolute().parent.parent / "PitchLabel").is_dir())
-        for job in jobs
-    )
+    """Whether a clip among the inputs seems to hold accompaniment and voice on its two channels, as MIR-1K does."""
+    return any(mir1k.looks_like_clip(job.source, job.info.rate_hz, job.info.n_channels) for job in jobs)
 
 
 def find_inputs(inputs: Iterable[Path], exclude: Iterable[str] = ()) -> Found:

@@ -119,9 +119,14 @@ def mir1k(
     clips = mir1k.find_clips(folder, split, singers, every, limit)
     _warn_of_known_singers(chosen.models, clips)
     paths = [path for clip in clips for path in (clip.path, clip.pitch_path) if path]
-    paths += [Path(model) for model in chosen.models]
     described = _described("mir1k", len(clips), run.fingerprint(paths))
-    described |= {"snr_db": snr_db, "ceilings": ceilings, "compare": compare, "config": config and fingerprint(config)}
+    described |= {
+        "models": run.fingerprint(map(Path, chosen.models)) if chosen.models else None,
+        "snr_db": snr_db,
+        "ceilings": ceilings,
+        "compare": compare,
+        "config": config and fingerprint(config),
+    }
     score = partial(run.score_clip, trial=run.Trial(config, snr_db, ceilings, compare))
     selection = {"split": split, "singers": ",".join(singers), "every": every, "limit": limit}
     _evaluate(score, clips, described, {**selection, "settings": config and to_dict(config)}, **outputs)
@@ -147,7 +152,7 @@ def activity(folder: Path, model: str, singers: tuple[str, ...], every: int, n_j
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
     found = []
     with progress_bar(quiet, total=len(clips), unit="clip") as bar:
-        for frames in parallel(joblib.delayed(run.hear_activity)(clip, trained.arrays) for clip in clips):
+        for frames in parallel(joblib.delayed(run.labelled_frames)(clip, trained.arrays) for clip in clips):
             found.append(frames)
             bar.update()
     rows = []
@@ -166,9 +171,9 @@ def _activity_figures(frames: list, trained: Any) -> dict[str, float]:
     from ..evaluation import activity
     from ..trained import frame_classes
 
-    true, gains, sung = (np.concatenate([clip[k] for clip in frames]) for k in (1, 2, 3))
-    path = np.concatenate([frame_classes.decode(clip[0], trained.arrays)[1] for clip in frames])
-    return activity.figures(true, path, scipy.special.expit(sung), gains)
+    _, true, gains, log_odds = (np.concatenate(values) for values in zip(*frames, strict=True))
+    classes = np.concatenate([frame_classes.decode(clip.features_TD, trained.arrays)[1] for clip in frames])
+    return activity.figures(true, classes, scipy.special.expit(log_odds), gains)
 
 
 @evaluate.command()
@@ -178,8 +183,8 @@ def _activity_figures(frames: list, trained: Any) -> dict[str, float]:
 def stems(estimates: Path, references: Path, **outputs: Any) -> None:
     """Score the stems in ESTIMATES, made by any tool, against those in REFERENCES.
 
-    Both hold folders of tracks with vocals and accompaniment (or instrumental, or bass, drums and other), in any sound
-    format, mono or stereo.
+    Both hold a folder for each track with vocals and accompaniment (or instrumental, or bass, drums and other), files
+    such as song.vocals.wav or "song_(Vocals).wav", or MUSDB's .stem.mp4 files; in any sound format, mono or stereo.
     """
     from ..datasets import stems
     from ..evaluation import run
@@ -194,7 +199,8 @@ def stems(estimates: Path, references: Path, **outputs: Any) -> None:
 def print_page(results: tuple[Path, ...]) -> None:
     """Print runs side by side, in Markdown, from the files that --json wrote.
 
-    Each run is named after its file.
+    Each run is named after its file. Runs on different clips, or at different levels of the voice, get tables of their
+    own.
     """
     from ..evaluation import report
 

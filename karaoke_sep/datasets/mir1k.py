@@ -1,12 +1,13 @@
-"""MIR-1K as it lies on a user's disk: clips, published split, mixtures and labels.
+"""Find and read MIR-1K: clips, the published split, mixtures and labels.
 
-A clip is a stereo file, accompaniment left and voice right, named ``singer_song_clip.wav`` (Hsu & Jang 2010). Pitch
-labels are semitones, one row every 20 ms. Huang et al. (2014) develop on two singers and test on the 825 clips of the
-others.
+A clip is a stereo file with the accompaniment on the left and the voice on the right, named ``singer_song_clip.wav``
+(Hsu & Jang 2010). Pitch labels are MIDI semitones, one row every 20 ms. Huang et al. (2014) develop on two singers and
+test on the 825 clips of the others.
 """
 
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +18,19 @@ from ..files import contours, reading
 from ..types import Audio, PitchTrack
 
 DEV_SINGERS = ("abjones", "amy")
-LABEL_HOP_S = 0.02  # label i is centred at (i + 1) times this
-SPLITS = ("dev", "test", "all")
+LABEL_HOP_S = contours.PV_HOP_S  # label i is centred at (i + 1) times this
+_NAME = re.compile(r"[A-Za-z]+_\d+_\d+")  # singer_song_clip
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Where a clip lies.
+    """Files of a clip.
 
     Attributes
     ----------
     path : Path
     pitch_path : Path or None
-        The label file, where there is one.
+        The pitch labels, if there are any.
     """
 
     path: Path
@@ -37,25 +38,25 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """Singer, song and clip, as in the name of the file."""
+        """Singer, song and clip, as in the file name."""
         return self.path.stem
 
     @property
     def singer(self) -> str:
-        """Who sings."""
+        """Name of the singer."""
         return self.name.split("_")[0]
 
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """A mixture of which everything is known.
+    """A mixture with its sources.
 
     Attributes
     ----------
     name, singer : str
     vocals, accompaniment, mixture : Audio, (C, N)
     pitch : PitchTrack or None
-        What is sung, where labels exist.
+        The sung pitch, if there are labels.
     """
 
     name: str
@@ -66,31 +67,41 @@ class Track:
     pitch: PitchTrack | None
 
 
+def is_dataset(folder: Path) -> bool:
+    """Return whether a folder is MIR-1K as distributed, or a folder of its clips."""
+    return (folder / "Wavfile").is_dir() or any(_NAME.fullmatch(path.stem) for path in folder.glob("*.wav"))
+
+
+def looks_like_clip(path: Path, rate_hz: int, n_channels: int) -> bool:
+    """Return whether a sound seems to be a clip of MIR-1K, by its format, its name and its place."""
+    return (
+        (rate_hz, n_channels) == (16_000, 2)
+        and _NAME.fullmatch(path.stem) is not None
+        and (path.parent.name == "Wavfile" or (path.absolute().parent.parent / "PitchLabel").is_dir())
+    )
+
+
 def find_clips(
-    folder: str | os.PathLike,
-    split: str = "all",
-    singers: Collection[str] = (),
-    every: int = 1,
-    limit: int | None = None,
+    folder: str | os.PathLike, split: str = "all", singers: Sequence[str] = (), every: int = 1, limit: int | None = None
 ) -> list[Clip]:
     """Return the clips of a dataset, in the order of their names.
 
     Parameters
     ----------
     folder : path
-        The folder as distributed, with ``Wavfile/`` and perhaps ``PitchLabel/`` in it, or a folder of clips.
+        The folder as distributed, with ``Wavfile/`` and possibly ``PitchLabel/``, or a folder of clips.
     split : {"dev", "test", "all"}
     singers : sequence of str
-        Only these; all if empty.
+        Use only these; all if empty.
     every : int
-        Take every so-manieth clip.
+        Use every n-th clip.
     limit : int, optional
-        Take at most so many.
+        Use at most this many.
 
     Raises
     ------
     ConfigError
-        If no clip is left; the text says which singers there are.
+        If no clip is left; the text names the singers.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -123,7 +134,7 @@ def load(clip: Clip, snr_db: float = 0.0) -> Track:
     Raises
     ------
     InputError
-        If the file has not two channels.
+        If the file does not have two channels.
     """
     audio, _ = reading.read(clip.path)
     if audio.n_channels != 2:
@@ -142,7 +153,7 @@ def load(clip: Clip, snr_db: float = 0.0) -> Track:
 
 
 def read_classes(clip: Clip) -> np.ndarray:
-    """Class of each labelled frame, (T,): 0 nobody sings, 1 sung without a pitch, 2 with one.
+    """Return the class of each labelled frame, shape (T,): 0 nobody sings, 1 unvoiced singing, 2 voiced singing.
 
     Frame i is centred at (i + 1) x `LABEL_HOP_S`.
 
@@ -167,7 +178,7 @@ def read_classes(clip: Clip) -> np.ndarray:
 
 
 def labelled_rows(n_labels: int, n_frames: int) -> np.ndarray:
-    """Return the frames, centred at multiples of `LABEL_HOP_S`, that have a label, in the order of the labels."""
+    """Return the indices of the frames that have a label, for frames centred at multiples of `LABEL_HOP_S`."""
     return np.arange(1, 1 + min(n_labels, n_frames - 1))
 
 

@@ -1,38 +1,35 @@
-"""How well accompaniment, unvoiced and voiced singing are told apart, frame by frame, against labels."""
+"""Score the frame classes of a trained model, and the vocal activity, against labels."""
 
 import numpy as np
-import scipy.stats
+from sklearn.metrics import roc_auc_score
+
+from ..trained.frame_classes import CLASSES
 
 
-def figures(true: np.ndarray, found: np.ndarray, p_sung: np.ndarray, gains: np.ndarray) -> dict[str, float]:
-    """Return fractions of frames, 0..1; all arrays are of shape (T,).
+def figures(true: np.ndarray, classes: np.ndarray, p_sung: np.ndarray, gains: np.ndarray) -> dict[str, float]:
+    """Return fractions of frames, 0..1, and areas under the curve.
 
     Parameters
     ----------
-    true, found : ndarray of int
-        0 accompaniment, 1 unvoiced, 2 voiced.
-    p_sung, gains : ndarray, 0..1
-        Probability that somebody sings, by the trained model and by the gate that knows only the song.
+    true, classes : ndarray of int, shape (T,)
+        Labelled and predicted class of each frame: 0 accompaniment, 1 unvoiced, 2 voiced.
+    p_sung, gains : ndarray, shape (T,), 0..1
+        Probability that somebody sings, by the trained model and by the untrained gate.
     """
-    names = ("accompaniment", "unvoiced", "voiced")
     sung = true > 0
-    found_by_class = {
-        f"{n} found": float(np.mean(found[true == s] == s)) for s, n in enumerate(names) if (true == s).any()
+    recall = {
+        f"{name} found": float(np.mean(classes[true == s] == s)) for s, name in enumerate(CLASSES) if (true == s).any()
     }
     return {
-        "A/U/V": float(np.mean(found == true)),
-        **found_by_class,
+        "A/U/V": float(np.mean(classes == true)),
+        **recall,
         "vocal": float(np.mean((p_sung >= 0.5) == sung)),
         "vocal, gate": float(np.mean((gains >= 0.5) == sung)),
-        "AUC": area_under_curve(p_sung, sung),
-        "AUC, gate": area_under_curve(gains, sung),
+        "AUC": area_under_curve(sung, p_sung),
+        "AUC, gate": area_under_curve(sung, gains),
     }
 
 
-def area_under_curve(score: np.ndarray, positive: np.ndarray) -> float:
-    """Return the share of pairs of a positive and a negative frame where the positive scores higher; ties are half."""
-    n_positive, n_negative = np.sum(positive), np.sum(~positive)
-    if min(n_positive, n_negative) == 0:
-        return float("nan")
-    ranks = scipy.stats.rankdata(score)
-    return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+def area_under_curve(positive: np.ndarray, score: np.ndarray) -> float:
+    """Return the area under the ROC curve, NaN if all frames are of one class."""
+    return float(roc_auc_score(positive, score)) if 0 < np.sum(positive) < len(positive) else float("nan")

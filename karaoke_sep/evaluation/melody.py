@@ -1,8 +1,9 @@
-"""The pitch figures of the literature: how well a melody is followed.
+"""Score a pitch contour by the figures of the literature.
 
-The definitions of Poliner et al., "Melody transcription from music audio" (2007), as mir_eval has them: a pitch is
-right within 50 cents, and counts whether or not its frame is called sung; the octave is ignored for chroma. The
-estimate is read at the frames of the truth. A figure over no frames is NaN.
+The definitions are those of Poliner et al., "Melody transcription from music audio" (2007), as in mir_eval. A pitch is
+correct within 50 cents, whether or not its frame is estimated as sung; chroma ignores the octave. The estimate is read
+at the frames of the reference. A figure over no frames is NaN. They are computed here because mir_eval would be a
+dependency for five lines.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from ..dsp.scales import cents
 from ..types import PitchTrack
 
 TOLERANCE_CENTS = 50.0
-SUNG = 0.5  # a frame with at least this voicing is called sung
+SUNG = 0.5  # a frame with at least this voicing is estimated as sung
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,11 @@ class MelodyFigures:
     Attributes
     ----------
     raw_pitch_accuracy, raw_chroma_accuracy : float
-        Right pitches (but for the octave) among the frames that are sung.
+        Share of correct pitches (for chroma, in any octave) among the sung frames.
     voicing_recall, voicing_false_alarm : float
-        Frames called sung, among those that are and those that are not.
+        Share of frames estimated as sung, among the sung frames and among the others.
     overall_accuracy : float
-        Frames whose pitch and voicing, or lack of it, are right.
+        Share of frames with correct pitch and voicing, or correctly without.
     """
 
     raw_pitch_accuracy: float
@@ -43,8 +44,9 @@ def melody_figures(truth: PitchTrack, estimate: PitchTrack) -> MelodyFigures:
     Parameters
     ----------
     truth : PitchTrack, (T,)
-        Its frames are those that count; sung where ``f0_hz`` is not NaN.
-    estimate : PitchTrack, of any times
+        The reference, whose frames are scored; sung where ``f0_hz`` is not NaN.
+    estimate : PitchTrack
+        At any times.
     """
     estimate = estimate.at(truth.times_s)
     distance_cents = cents(estimate.f0_hz, truth.f0_hz)

@@ -1,13 +1,14 @@
-"""Rows of figures, put together: means, tables, files.
+"""Summarise rows of figures: means, tables, files.
 
-GNSDR, GSIR and GSAR are means over clips weighted by their length, as in the papers. The mean of the singers weighs
-each singer alike and so predicts other singers better. A clip without a figure (silence) is left out of that mean, and
-counted.
+GNSDR, GSIR and GSAR are means over clips weighted by their length, as in the papers. The mean of the singers gives each
+singer the same weight, and therefore predicts other singers better. A clip without a figure (silence) is left out of
+that mean, and counted.
 """
 
 import csv
 import json
 import platform
+from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import version
 from itertools import product
@@ -21,7 +22,7 @@ from .scoring import STEMS
 
 VERSIONS = ("v2", "v3")
 LEGEND = (
-    "v2: BSS Eval 2.1, gain only. v3: BSS Eval 3, 512 taps. NSDR: SDR less that of the mixture. "
+    "v2: BSS Eval 2.1, gain only. v3: BSS Eval 3, 512 taps. NSDR: SDR minus that of the mixture. "
     "G: mean over clips, weighted by length."
 )
 METHOD = "karaoke-sep"
@@ -42,7 +43,7 @@ def summarise(rows: Iterable[dict]) -> dict[str, dict]:
     -------
     dict of dict
         By method: ``clips``, ``failed``, ``seconds``, ``cpu_s_per_s``, and by figure ``mean``, ``median``,
-        ``singers_mean``, and ``without``, the number of clips that have none (where there are any).
+        ``singers_mean``, and ``without``, the number of clips without this figure (if there are any).
     """
     by_method: dict[str, list[dict]] = {}
     for row in rows:
@@ -51,7 +52,7 @@ def summarise(rows: Iterable[dict]) -> dict[str, dict]:
 
 
 def details(methods: dict[str, dict]) -> str:
-    """Return all figures of the literature as a table, method below method for each stem and version."""
+    """Return a table of all figures that the papers state, with a row for each stem, version and method."""
     header = ["dB", "method", "GNSDR", "GSIR", "GSAR", "median NSDR", "singers' mean NSDR"]
     rows = []
     for stem, v in product(STEMS, VERSIONS):
@@ -64,7 +65,7 @@ def details(methods: dict[str, dict]) -> str:
 
 
 def overview(methods: dict[str, dict]) -> str:
-    """Return a table with a line a method: GNSDR of both stems in both versions, the singers' mean, uSDR and cost."""
+    """Return a table with one row a method: GNSDR of both stems in both versions, the singers' mean, uSDR, cost."""
     keys = [(f"{v}_{stem}_nsdr_db", f"{stem} {v}") for stem, v in product(STEMS, VERSIONS)]
     header = ["GNSDR, dB", *(title for _, title in keys), "vocals v3, singers' mean", "uSDR vocals", "CPU-s per s"]
     rows = []
@@ -77,7 +78,7 @@ def overview(methods: dict[str, dict]) -> str:
 
 
 def pitch(methods: dict[str, dict]) -> str:
-    """Return the pitch figures of the methods that have them, as a table; empty if none has."""
+    """Return a table of the pitch figures of the methods that have them; empty if none has."""
     rows = [
         [name, *(_text(found["mean"].get(key), 3) for key in PITCH)]
         for name, found in methods.items()
@@ -87,49 +88,65 @@ def pitch(methods: dict[str, dict]) -> str:
 
 
 def page(results: dict[str, dict]) -> str:
-    """Return several runs side by side, for each voice level: overview and pitch, in Markdown.
+    """Return several runs side by side in Markdown: overview and pitch.
+
+    Runs get one section if they have the same clips and the same level of the voice.
 
     Parameters
     ----------
     results : dict of dict
-        By path, what `write_json` wrote. The separator is called by the name of the file.
+        By path, the contents of a file that `write_json` wrote. The separator is named after the file.
     """
-    levels: dict[float | None, dict[str, dict]] = {}
+    labels = _labels(results)
+    groups: dict[tuple, dict[str, dict]] = {}
     for path, result in results.items():
-        levels.setdefault(result.get("snr_db"), {})[Path(path).stem] = result
-    sections = []
-    for snr_db, runs in levels.items():
+        key = result.get("evaluation"), result.get("snr_db"), result["data"]
+        groups.setdefault(key, {})[labels[path]] = result
+    sections = [LEGEND]
+    for (_, snr_db, data), runs in groups.items():
         variants = {label: result["methods"][METHOD] for label, result in runs.items() if METHOD in result["methods"]}
         others = {name: found for run in runs.values() for name, found in run["methods"].items() if name != METHOD}
         methods = {**variants, **others}
         first = next(iter(methods.values()))
         title = "Stems" if snr_db is None else f"Voice at {snr_db:+g} dB"
-        sections.append(f"## {title}: {first['clips']} clips, {first['seconds'] / 60:.0f} min")
+        sections.append(f"## {title}: {first['clips']} clips, {first['seconds'] / 60:.0f} min (data {data})")
         sections += filter(None, [overview(methods), pitch(methods), *remarks(methods)])
-    last = next(reversed(results.values()))
-    made_with = ", ".join(f"{name} {number}" for name, number in last["software"].items())
-    return "\n\n".join([LEGEND, *sections, f"Made with {made_with}; data {last['data']}."])
+    made_with = dict.fromkeys(
+        ", ".join(f"{name} {number}" for name, number in result["software"].items()) for result in results.values()
+    )
+    return "\n\n".join([*sections, *(f"Made with {software}." for software in made_with)])
+
+
+def _labels(results: Iterable[str]) -> dict[str, str]:
+    """Return a name for each path: that of the file, or the whole path where two files have the same name."""
+    names = Counter(Path(path).stem for path in results)
+    return {path: Path(path).stem if names[Path(path).stem] == 1 else path for path in results}
 
 
 def read_json(path: Path) -> dict:
-    """Read the file of `write_json`.
+    """Return the contents of a file that `write_json` wrote.
 
     Raises
     ------
     ConfigError
-        If it is something else.
+        If the file holds something else.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         result = None
-    if not (isinstance(result, dict) and {"methods", "software", "data"} <= result.keys()):
-        raise ConfigError(f"{path}: no result of karaoke-sep evaluate; give files that --json wrote")
+    if not (isinstance(result, dict) and {"methods", "software", "data"} <= result.keys() and result["methods"]):
+        raise ConfigError(f"{path}: is no result of karaoke-sep evaluate; give files that --json wrote")
     return result
 
 
 def table(header: list[str], rows: list[list[str]], n_left: int = 1) -> str:
-    """Return a Markdown table that reads well on a terminal; the first ``n_left`` columns are aligned to the left."""
+    """Return a Markdown table that is legible on a terminal.
+
+    The first ``n_left`` columns are aligned to the left. Columns without any entry are left out.
+    """
+    used = [i for i in range(len(header)) if i < n_left or any(row[i] for row in rows)]
+    header, rows = [header[i] for i in used], [[row[i] for i in used] for row in rows]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     rule = ["-" * width if i < n_left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     lines = []
@@ -144,19 +161,19 @@ def remarks(methods: dict[str, dict]) -> list[str]:
     lines = []
     for name, found in methods.items():
         if found["failed"]:
-            lines.append(f"{name}: {found['failed']} of {found['clips']} clips failed and are in no mean")
+            lines.append(f"{name}: {found['failed']} of {found['clips']} clips failed and are left out of the means")
         if found["without"]:
             n = max(found["without"].values())
-            lines.append(f"{name}: {n} of {found['clips']} clips have a silent stem and so not every figure")
+            lines.append(f"{name}: {n} of {found['clips']} clips have a silent stem, and lack some figures")
     return lines
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
-    """Write one row a clip and method; empty where there is no figure."""
-    columns = dict.fromkeys(key for row in rows for key in row)
+    """Write one row for each clip and method; a cell is empty if there is no figure."""
+    columns = dict.fromkeys(key for row in rows for key, value in row.items() if value is not None)
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="")
+            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
     except OSError as error:
@@ -164,7 +181,7 @@ def write_csv(path: Path, rows: list[dict]) -> None:
 
 
 def write_json(path: Path, what: dict, methods: dict[str, dict], rows: list[dict]) -> None:
-    """Write everything that is needed to repeat the figures, and the figures."""
+    """Write the figures, and all that is needed to repeat them."""
     whole = {**what, "software": software(), "methods": methods, "rows": rows}
     try:
         path.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -173,7 +190,7 @@ def write_json(path: Path, what: dict, methods: dict[str, dict], rows: list[dict
 
 
 def software() -> dict[str, str]:
-    """Return the versions of everything that the figures depend on."""
+    """Return the versions of all software that the figures depend on."""
     from .. import __version__
 
     return {

@@ -1,8 +1,8 @@
-"""Separating and scoring, one clip after the other, on several processes.
+"""Separate and score clips, on several processes.
 
-A row is a dict of one clip and one method: who and what, the figures, and ``problem``, empty as a rule. As each clip is
-finished its rows go to a file of JSON lines, a list a line. The first line says what the run is, so that a stopped run
-can go on and two different runs are never mixed.
+A row is a dict for one clip and one method: clip, singer and method, the figures, and ``problem``, which is empty if
+all went well. When a clip is finished, its rows are written to a file of JSON lines, one list a line. The first line
+describes the run, so that an interrupted run can be resumed and two different runs are never mixed.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -32,16 +32,16 @@ from .trained_inputs import trained_inputs
 
 @dataclass(frozen=True)
 class Trial:
-    """What is done with each clip.
+    """Settings of the evaluation of each clip.
 
     Attributes
     ----------
     config : Config or None
-        Of the separator. None leaves it out, and with it every ceiling that it has a part in.
+        Config of the separator. None leaves it out, and with it every ceiling that uses it.
     snr_db : float
-        Energy of the voice over that of the accompaniment.
+        Energy of the voice relative to that of the accompaniment.
     ceilings, compare : bool
-        Also score the ceilings; the baselines.
+        Score the ceilings, and the baselines, as well.
     """
 
     config: Config | None
@@ -51,7 +51,7 @@ class Trial:
 
 
 def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
-    """Return the rows of a MIR-1K clip: that of the method first, then those of ceilings and baselines."""
+    """Return the rows of a MIR-1K clip: the separator first, then ceilings and baselines."""
     who = {"clip": clip.name, "singer": clip.singer}
     try:
         track = mir1k.load(clip, trial.snr_db)
@@ -64,23 +64,39 @@ def score_clip(clip: mir1k.Clip, trial: Trial) -> list[dict]:
         return [{**who, "method": METHOD, "problem": str(error)}]
 
 
-def hear_activity(
-    clip: mir1k.Clip, arrays: Mapping[str, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return features, (T, D), classes, gains of the untrained gate and log-odds of singing of the labelled frames.
+class LabelledFrames(NamedTuple):
+    """Labelled frames of a clip.
 
-    ``arrays`` of a model of the activity give the last.
+    Attributes
+    ----------
+    features_TD : ndarray, shape (T, D)
+        Input features of the frame classes.
+    classes : ndarray of int, shape (T,)
+        From the labels.
+    gains : ndarray, shape (T,), 0..1
+        Gains of the untrained gate.
+    log_odds : ndarray, shape (T,)
+        Log-odds that somebody sings, from the trained model.
     """
+
+    features_TD: np.ndarray
+    classes: np.ndarray
+    gains: np.ndarray
+    log_odds: np.ndarray
+
+
+def labelled_frames(clip: mir1k.Clip, arrays: Mapping[str, np.ndarray]) -> LabelledFrames:
+    """Return the labelled frames of a clip; ``arrays`` are those of a model of kind "activity"."""
     classes = mir1k.read_classes(clip)
     with one_thread():
         X_TD, inputs, _ = trained_inputs(mir1k.load(clip).mixture, Config())
-        sung_T = singing.log_odds(arrays, inputs)
+        log_odds = singing.log_odds(arrays, inputs)
     rows = mir1k.labelled_rows(len(classes), len(X_TD))
-    return X_TD[rows], classes[: len(rows)], inputs.gate_T[rows], sung_T[rows]
+    return LabelledFrames(X_TD[rows], classes[: len(rows)], inputs.gate_T[rows], log_odds[rows])
 
 
 def score_pair(pair: stems.Pair) -> list[dict]:
-    """Return the row of a track whose stems exist already."""
+    """Return the row of a track with estimated stems."""
     who = {"clip": pair.name, "method": "stems"}
     try:
         vocals, accompaniment, *found = stems.load(pair)
@@ -92,25 +108,25 @@ def score_pair(pair: stems.Pair) -> list[dict]:
 def stream(
     score: Callable, items: Sequence, names: Sequence[str], path: Path, run: dict, resume: bool, n_jobs: int
 ) -> Iterator[list[dict]]:
-    """Yield the rows of each item, those of an earlier run first, then as they are finished by several processes.
+    """Yield the rows of each item: those of an earlier run first, then each as soon as it is finished.
 
     Parameters
     ----------
     score : callable
-        From an item to its rows, each with the item's name as ``clip``.
+        Returns the rows of an item, each with the item's name as ``clip``.
     items, names : sequence
     path : Path
-        File of JSON lines that takes the rows.
+        File of JSON lines to which the rows are written.
     run : dict
-        What this run is; ``clips`` is their number.
+        Description of this run; ``clips`` is the number of clips.
     resume : bool
-        Go on with the rows in ``path``; else it begins anew.
+        Keep the rows in ``path`` and compute the others; by default begin anew.
     n_jobs : int
 
     Raises
     ------
     ConfigError
-        If ``path`` holds rows of another run, rows of an unfinished one that would be lost, or something else.
+        If ``path`` holds rows of another run, rows of an interrupted run that would be lost, or something else.
     OutputError
         If it cannot be written.
     """
@@ -126,7 +142,7 @@ def stream(
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
-    """Return a hash of files, names and contents: figures with the same one are of the same data."""
+    """Return a hash of the names and contents of files: figures with the same hash are of the same data."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -148,7 +164,7 @@ def _attempts(track: mir1k.Track, trial: Trial) -> Iterator[tuple[str, tuple[Aud
 
 
 def _others(track: mir1k.Track, trial: Trial, estimate: PitchTrack | None) -> Iterator[tuple[str, Audio, float]]:
-    """Yield name, vocals and CPU time of everything that the separator is compared with."""
+    """Yield name, vocals and CPU time of each method that the separator is compared with."""
     if trial.ceilings:
         named: dict[str, Callable] = dict(oracles.FROM_SOURCES)
         if estimate:
@@ -164,7 +180,7 @@ def _others(track: mir1k.Track, trial: Trial, estimate: PitchTrack | None) -> It
 
 
 def _timed(function: Callable, *arguments: Any, **settings: Any) -> tuple[Any, float]:
-    """Return the result of a function, and its CPU time, s."""
+    """Return the result of a function, and its CPU time in s."""
     started = time.process_time()
     result = function(*arguments, **settings)
     return result, time.process_time() - started
@@ -185,7 +201,7 @@ def _on_one_thread(score: Callable, item: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON knows; it has no NaN."""
+    """Return a value that JSON can hold: NaN and infinity become None."""
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
     return value
@@ -200,18 +216,18 @@ def _earlier_rows(path: Path, run: dict, resume: bool) -> dict[str, list[dict]]:
         try:
             entries.append(json.loads(line))
         except ValueError:
-            break  # the run was stopped while it wrote this line
+            break  # the run was interrupted while it wrote this line
     header = entries[0] if entries else None
     if not (isinstance(header, dict) and header.keys() == run.keys()):
-        raise ConfigError(f"{path}: exists and holds no rows of this evaluation; give another --rows, or remove it")
+        raise ConfigError(f"{path}: holds no rows of this evaluation; give another --rows, or remove the file")
     done = {rows[0]["clip"]: rows for rows in entries[1:]}
     if resume and header != run:
         changed = ", ".join(f"{key} {header[key]}, not {run[key]}" for key in run if header[key] != run[key])
         raise ConfigError(f"{path}: rows of another run ({changed}); give another --rows, or leave out --resume")
     if not resume and len(done) < header["clips"]:
         raise ConfigError(
-            f"{path}: rows of an unfinished run, {len(done)} of {header['clips']} clips; "
-            "go on with --resume, give another --rows, or remove it"
+            f"{path}: rows of an interrupted run, {len(done)} of {header['clips']} clips; "
+            "use --resume, give another --rows, or remove the file"
         )
     return done if resume else {}
 

@@ -1,7 +1,7 @@
-"""All separation figures of a pair of stems, by name.
+"""Compute all separation figures of a pair of stems, by name.
 
-``v2_vocals_nsdr_db`` is the normalised SDR of the vocals by BSS Eval 2.1: the SDR less that of the untouched mixture,
-measured against that one source. uSDR counts all channels; BSS Eval gets their mean, for it is a mono measure.
+``v2_vocals_nsdr_db`` is the normalised SDR of the vocals by BSS Eval 2.1: the SDR minus that of the unprocessed mixture
+against the same source. uSDR uses all channels. BSS Eval is a mono measure, and uses the mean of the channels.
 """
 
 from collections.abc import Iterable
@@ -17,14 +17,14 @@ STEMS = ("vocals", "accompaniment")
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The true stems, prepared once for any number of estimates.
+    """Reference stems, prepared once for any number of estimates.
 
     Attributes
     ----------
     vocals, accompaniment : Audio, (C, N)
     spaces : dict, from version to Subspaces
     mixture_sdr_db : dict, from version to ndarray of shape (2,)
-        What the untouched mixture scores against vocals and accompaniment.
+        SDR of the unprocessed mixture against vocals and accompaniment.
     """
 
     vocals: Audio
@@ -34,7 +34,7 @@ class Reference:
 
 
 def prepare(vocals: Audio, accompaniment: Audio, versions: Iterable[str] = tuple(N_TAPS)) -> Reference:
-    """Prepare the scoring of estimates of these stems, both (C, N), in some versions of BSS Eval."""
+    """Return the reference for scoring estimates of these stems, both (C, N), in some versions of BSS Eval."""
     sources = _mono(vocals, accompaniment)
     spaces = {version: subspaces(sources, N_TAPS[version]) for version in versions}
     mixture_sdr_db = {version: single_reference_sdr(space, sources.sum(axis=0)) for version, space in spaces.items()}
@@ -42,9 +42,9 @@ def prepare(vocals: Audio, accompaniment: Audio, versions: Iterable[str] = tuple
 
 
 def figures(reference: Reference, vocals: Audio, accompaniment: Audio) -> dict[str, float]:
-    """Return SDR, NSDR, SIR, SAR in both versions, and uSDR, of estimated stems of the same shape; all in dB.
+    """Return SDR, NSDR, SIR, SAR in each version, and uSDR, of estimated stems of the same shape, all in dB.
 
-    ``sum_error_db`` is how far the stems are from adding up to the mixture; -300 if they do.
+    ``sum_error_db`` is the error of the sum of the stems relative to the mixture; -300 if they add up to it.
     """
     estimates = _mono(vocals, accompaniment)
     found = {}
@@ -64,7 +64,7 @@ def figures(reference: Reference, vocals: Audio, accompaniment: Audio) -> dict[s
 
 
 def silences(reference: Reference, vocals: Audio, accompaniment: Audio) -> str:
-    """Name the stems that are silent and so have no BSS Eval figures; empty as a rule."""
+    """Return a text that names the silent stems, which have no BSS Eval figures; empty if there are none."""
     named = {
         "true vocals": reference.vocals,
         "true accompaniment": reference.accompaniment,

@@ -1,10 +1,10 @@
-"""Recordings to train on: MIR-1K, a folder of stems, or recordings of one side alone.
+"""Find recordings to train on: MIR-1K, a folder of stems, or recordings of one side alone.
 
-A piece of MIR-1K belongs to the singer in its name; one of a folder of stems to the first folder on the way to it, so
-``stems/anna/song 1/vocals.wav`` is of ``anna``, and ``stems/song 1/vocals.wav`` of a singer called ``song 1``.
+The singer of a clip of MIR-1K is in its name. The singer of a track in a folder of stems is the first folder of its
+path: ``stems/anna/song 1/vocals.wav`` is sung by ``anna``, ``stems/song 1/vocals.wav`` by a singer called ``song 1``.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,17 +19,17 @@ SIDES = ("voice", "accompaniment")
 
 @dataclass(frozen=True)
 class Piece:
-    """One recording to learn from.
+    """One recording to train on.
 
     Attributes
     ----------
     name : str
     singer : str
-        Empty if nobody is known to sing.
+        Empty if the singer is unknown.
     paths : tuple of Path
-        The files that it is made of.
+        Its files.
     read : callable
-        Gives both sides, ``(voice, accompaniment)``; one of them may be None.
+        Return both sides, ``(voice, accompaniment)``; one of them may be None.
     clip : mir1k.Clip or None
     """
 
@@ -41,72 +41,67 @@ class Piece:
 
 
 def find(
-    folder: Path, train_singers: Collection[str] = (), test_singers: Collection[str] = (), only: str | None = None
+    folder: Path, train_singers: Sequence[str] = (), test_singers: Sequence[str] = (), only: str | None = None
 ) -> list[Piece]:
-    """Return the pieces of a dataset to train on, in the order of their names.
+    """Return the recordings of a dataset to train on, in the order of their names.
 
     Parameters
     ----------
     folder : Path
         MIR-1K, a folder of stems, or with ``only`` also a sound file or a folder of them.
     train_singers : sequence of str
-        Only these; all that are not tested on if empty.
+        Use only these; if empty, all that are not test singers.
     test_singers : sequence of str
-        Not these.
+        Leave these out.
     only : {"voice", "accompaniment"}, optional
-        The one side that is learned.
+        Train this side alone.
 
     Raises
     ------
     ConfigError
-        If nothing is found, a singer is not there, or one is to be trained and tested on.
+        If there is no recording, a singer is missing, or a singer is named for training and for tests.
     """
     both = sorted(set(train_singers) & set(test_singers))
     if both:
-        raise ConfigError(f"{', '.join(both)}: cannot be trained on and tested on; name each singer once")
+        raise ConfigError(f"{', '.join(both)}: is named for training and for tests; name each singer once")
     pieces = _pieces(Path(folder), only)
     there = sorted({piece.singer for piece in pieces})
     absent = sorted({*train_singers, *test_singers} - set(there))
     if absent:
         raise ConfigError(
-            f"{folder}: no singer {', '.join(absent)}; here are {', '.join(filter(None, there)) or 'none'}"
+            f"{folder}: no singer {', '.join(absent)}; the singers are {', '.join(filter(None, there)) or 'none'}"
         )
     chosen = [p for p in pieces if p.singer not in test_singers and (not train_singers or p.singer in train_singers)]
     if not chosen:
-        raise ConfigError(f"{folder}: nothing is left to train on; leave out some of --test-singers")
+        raise ConfigError(f"{folder}: no recording is left to train on; name fewer singers in --test-singers")
     return chosen
 
 
 def singers_of(pieces: Iterable[Piece]) -> list[str]:
-    """Return the singers of the pieces, as far as they are known."""
+    """Return the names of the singers, as far as they are known."""
     return sorted({piece.singer for piece in pieces} - {""})
 
 
 def _pieces(folder: Path, only: str | None) -> list[Piece]:
     if not folder.exists():
         raise ConfigError(f"{folder}: no such file or folder")
-    if folder.is_dir() and ((folder / "Wavfile").is_dir() or _is_mir1k(folder)):
+    if folder.is_dir() and mir1k.is_dataset(folder):
         return [Piece(c.name, c.singer, (c.path,), partial(_read_clip, c), c) for c in mir1k.find_clips(folder)]
     paths = stems.sound_files(folder) if folder.is_dir() else [folder]
-    parts = {path.stem for path in paths}
-    if folder.is_dir() and "vocals" in parts and not (only == "voice" and parts == {"vocals"}):
+    stem_names = {path.stem for path in paths}
+    if folder.is_dir() and "vocals" in stem_names and not (only == "voice" and stem_names == {"vocals"}):
         return [
             Piece(name, name.split("/")[0], (*files.vocals, *files.accompaniment), partial(_read_stems, files))
             for name, files in stems.find_tracks(folder).items()
         ]
     if only is None:
         raise ConfigError(
-            f"{folder}: neither MIR-1K nor folders with vocals.* and accompaniment.*; recordings of one side are taken "
-            "with --only voice or --only accompaniment"
+            f"{folder}: neither MIR-1K nor folders with vocals.* and accompaniment.*; for recordings of one side use "
+            "--only voice or --only accompaniment"
         )
     if not paths:
         raise ConfigError(f"{folder}: there is no sound file in this folder")
     return [Piece(path.stem, "", (path,), partial(_read_one, path, only)) for path in paths]
-
-
-def _is_mir1k(folder: Path) -> bool:
-    """Tell whether a folder holds clips named singer_song_clip."""
-    return any(len(path.stem.split("_")) == 3 for path in folder.glob("*.wav"))
 
 
 def _read_clip(clip: mir1k.Clip) -> tuple[Audio, Audio]:
@@ -117,7 +112,9 @@ def _read_clip(clip: mir1k.Clip) -> tuple[Audio, Audio]:
 def _read_stems(files: stems.StemFiles) -> tuple[Audio, Audio]:
     voice, accompaniment = stems.read(files)
     if voice.rate_hz != accompaniment.rate_hz:
-        raise InputError(f"{files.vocals[0]}: {voice.rate_hz} Hz, its accompaniment {accompaniment.rate_hz}; resample")
+        raise InputError(
+            f"{files.vocals[0]}: {voice.rate_hz} Hz, but its accompaniment has {accompaniment.rate_hz}; resample it"
+        )
     return voice, accompaniment
 
 
