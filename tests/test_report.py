@@ -149,6 +149,14 @@ def test_a_clip_with_the_voice_in_one_ear_is_not_played_as_the_mixture(tmp_path,
     assert "MIR-1K layout" in report.text
 
 
+def test_an_excerpt_is_not_played_beside_the_whole_song(made, tmp_path):
+    part = ["--start", "2", "--duration", "4", "--config", "fast"]
+    assert call("separate", made / "in" / "a song.flac", "-o", tmp_path, *part)[0] == 0
+    report = page_of(tmp_path)
+    assert [list(sounds) for sounds in report.sounds()] == [["vocals", "accompaniment"]]
+    assert float(report.all("article")[0]["data-seconds"]) == 4
+
+
 def test_tracks_of_one_name_show_their_folders_and_suffixes(made, tmp_path):
     [result, _] = batch.results(made / "out")[0]
     tracks = [("a", "song.mp3"), ("b", "song.mp3"), ("b", "song.flac"), ("", "song.mp3")]

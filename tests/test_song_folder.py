@@ -121,3 +121,10 @@ def test_a_video_gives_a_video_unless_a_format_of_sound_is_asked_for(source, tmp
         for path in (clip, tmp_path / "out" / f"clip (karaoke){suffix}")
     ]
     assert (sums[0] == sums[1]) == (suffix == ".mp4")
+
+
+def test_a_song_folder_of_an_excerpt_is_an_error_that_says_why(source, tmp_path):
+    code, out, err = call("karaoke", source, "-o", tmp_path / "out", "--save-ultrastar", "--duration", "3")
+    assert (code, out) == (2, [])
+    assert "leave out --start and --duration" in err[-1]
+    assert not (tmp_path / "out").exists()
