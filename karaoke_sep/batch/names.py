@@ -189,7 +189,7 @@ def collisions(named: Mapping[Path, Names], parents: Mapping[Path, PurePath], or
             other = owners.get(same(str(target)), source)
             if other != source:
                 hint = _hint(other, source, parents, order)
-                lines[source] = f"{source}: {other} is already written to {target}; {hint}"
+                lines[source] = f"{source}: would be written to {target}, as {other} is; {hint}"
         if source not in lines:
             owners |= dict.fromkeys((same(str(target)) for target in names.targets.values()), source)
     return lines

@@ -78,7 +78,13 @@ def _all_outcomes(
             open_workers = partial(workers.open_workers, engine, n_jobs, scheduler)
             # The longest first: begun last, one would keep the others waiting.
             longest_first = sorted(plan.todo, key=lambda job: job.info.duration_s or math.inf, reverse=True)
-            yield from _in_parallel(longest_first, order, config, open_workers, n_jobs)
+            try:
+                yield from _in_parallel(longest_first, order, config, open_workers, n_jobs)
+            except workers.NoProcessesError as err:
+                line = f"--jobs {n_jobs}: no other process can be started here ({err}); one process does all the work"
+                for job in plan.todo:
+                    outcome = do(job, order, config)
+                    yield replace(outcome, warnings=(*([line] if job is plan.todo[0] else []), *outcome.warnings))
     except BaseException:
         # Workers that were stopped could not tidy up.
         for job in plan.todo:

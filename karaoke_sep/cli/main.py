@@ -1,8 +1,8 @@
 """The command line: a thin shell over functions that a notebook can call as well.
 
 Results go to stdout, messages and progress to stderr. Exit code 0: all done; 1: some inputs failed; 2: wrong use or
-config, nothing was started; 130: interrupted with Ctrl-C. The numerical libraries are imported inside the commands, so
-that ``--help`` does not wait for them.
+config, nothing was started; 130: interrupted with Ctrl-C; 143 or 129: ended by SIGTERM or SIGHUP. The numerical
+libraries are imported inside the commands, so that ``--help`` does not wait for them.
 """
 
 import errno
@@ -13,6 +13,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigError, KaraokeSepError
+from ..processes.signals import stop_in_order
 from .config import config
 from .demo import demo
 from .evaluate import evaluate
@@ -29,12 +30,20 @@ class _ConfigFailure(click.ClickException):
     exit_code = 2
 
 
+def _check_current_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as err:
+        raise ConfigError(f"the current folder is gone ({(err.strerror or '').lower()}); change to another") from None
+
+
 class _Group(click.Group):
     """Turns expected failures into lines and an exit code, in one place."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program, also where the standard streams are closed."""
         open_standard_streams()
+        stop_in_order()
         return super().main(*args, **kwargs)
 
     def resolve_command(
@@ -50,6 +59,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; its expected failures end in one line each."""
         try:
+            _check_current_folder()
             return super().invoke(ctx)
         except KaraokeSepError as err:
             failure = _ConfigFailure if isinstance(err, ConfigError) else click.ClickException
@@ -65,7 +75,7 @@ class _Group(click.Group):
             raise click.ClickException(f"{where}{(err.strerror or str(err)).lower()}") from None
         except KeyboardInterrupt as stop:
             log(str(stop) or "Interrupted. Finished files are kept; run the same command again to resume.")
-            ctx.exit(130)
+            ctx.exit(getattr(stop, "exit_code", 130))
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -45,7 +47,7 @@ def run_jobs(
         ctx.exit(1 if plan.faults else 0)
     reported = {line for _, line in plan.faults}
     counts = {"done": 0, "skipped": 0, "failed": 0}
-    with SongBars(plan.todo, n_jobs, quiet) as bars, _Report(report, config) as note:
+    with _overwriting(overwrite), SongBars(plan.todo, n_jobs, quiet) as bars, _Report(report, config) as note:
         for outcome in batch.run(plan, order, config, n_jobs=n_jobs, progress=bars.show_stage, **how):
             counts[outcome.status] += 1
             note(outcome)
@@ -55,6 +57,17 @@ def run_jobs(
     if not quiet and sum(counts.values()) > 1:
         log(_summary(counts))
     ctx.exit(1 if counts["failed"] else 0)
+
+
+@contextmanager
+def _overwriting(overwrite: bool) -> Iterator[None]:
+    """Say what an interruption means with --overwrite, with which the same command does not resume."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if overwrite:
+            stop.args = ("Interrupted. Finished files are kept; the same command, with --overwrite, makes them again.",)
+        raise
 
 
 def _check_inputs(inputs: tuple[Path, ...]) -> None:

@@ -5,13 +5,13 @@ shape (masks, N); the accompaniment is the rest.
 Masks act on a spectrogram of 64 ms windows every 16 ms (1024 / 256 at 16 kHz), the resolution of the published figures.
 """
 
-import librosa
 import numpy as np
 import scipy.fft
 import scipy.linalg
 import scipy.signal
 
 from ..dsp.running_median import running_median
+from ..processes.numba_cache import librosa
 
 VOICE_FLOOR_HZ = 100.0  # nobody sings below this in MIR-1K; Rafii & Pardo (2013) give it all to the accompaniment
 

@@ -57,7 +57,7 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     -------
     PitchTrack, one frame a hop
     """
-    import librosa  # heavy, and needed by this method only
+    from ..processes.numba_cache import librosa  # heavy, and needed by this method only
 
     n_window = 2 * round(params.window_ms * audio.rate_hz / 2000)
     n_window = max(n_window, 2 * int(audio.rate_hz / params.min_hz) + 2)  # more than two periods, whatever the rounding

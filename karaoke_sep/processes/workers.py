@@ -17,9 +17,14 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from ..errors import ConfigError, how_to_install
+from .signals import leave_stopping_to_the_parent
 
 _IDLE_S = 30  # a process without work ends after at most twice that, or it would outlive a parent that was killed
 Workers = tuple[Callable[..., Future], type[Exception] | tuple[type[Exception], ...]]
+
+
+class NoProcessesError(Exception):
+    """This system lets no process be started beside this one, as where there is no /dev/shm."""
 
 
 def open_workers(engine: str, n_jobs: int = 1, scheduler: str | None = None) -> AbstractContextManager[Workers]:
@@ -43,6 +48,8 @@ def open_workers(engine: str, n_jobs: int = 1, scheduler: str | None = None) -> 
     ------
     ConfigError
         On entering: when the cluster cannot be reached, or its library is not installed.
+    NoProcessesError
+        On entering: when no process can be started on this machine.
     """
     if engine == "local":
         return _local(n_jobs)
@@ -54,8 +61,10 @@ def _local(n_jobs: int) -> Iterator[Workers]:
     # Loky, unlike the standard library's pool, does not run the caller's main module again.
     from joblib.externals.loky import ProcessPoolExecutor
 
-    with _silent_tracker(), _ctrl_c_ignored():
-        executor = ProcessPoolExecutor(n_jobs, timeout=_IDLE_S, context=_start_method())
+    with _silent_tracker(), _ctrl_c_ignored(), _start_reported():
+        executor = ProcessPoolExecutor(
+            n_jobs, timeout=_IDLE_S, context=_start_method(), initializer=leave_stopping_to_the_parent
+        )
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # threads of BLAS, which it joins
             executor.submit(int)  # the processes start here, and inherit this; we end them ourselves
     try:
@@ -108,7 +117,7 @@ def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
 
 def _serve(function: Callable, theirs: Any, ours: Any) -> None:
     ours.close()  # a copy; while it is open, the end of the other process cannot be seen
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_stopping_to_the_parent()
     with suppress(EOFError, OSError):  # the other process needs no more, or is gone
         while True:
             args = theirs.recv()
@@ -127,6 +136,14 @@ def _start_method() -> multiprocessing.context.BaseContext | None:
     """
     alone = threading.active_count() == 1 and threading.current_thread() is threading.main_thread()
     return multiprocessing.get_context("fork") if sys.platform == "linux" and alone else None
+
+
+@contextmanager
+def _start_reported() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ImportError) as err:  # of semaphores, which need shared memory
+        raise NoProcessesError(str(getattr(err, "strerror", None) or err).lower()) from None
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-import librosa
 import numpy as np
 import scipy.ndimage
 import scipy.signal
@@ -19,6 +18,7 @@ import soxr
 
 from ..datasets.mir1k import LABEL_HOP_S
 from ..dsp.stft import istft, stft
+from ..processes.numba_cache import librosa
 from ..types import Audio
 
 PITCH_HZ = (100.0, 480.0)  # range of the median pitch of the new voice

@@ -1,0 +1,46 @@
+"""Stop in order at the signals that ask a program to end, as at Ctrl-C: workers are stopped and parts removed."""
+
+import signal
+import threading
+from types import FrameType
+
+# A supervisor, `kill` and a shutdown send the first, a terminal that is closed the second.
+_STOPS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asks the program to end.
+
+    Attributes
+    ----------
+    exit_code : int
+        128 and the number of the signal, as shells have it.
+    """
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.exit_code = 128 + number
+
+
+def stop_in_order() -> None:
+    """Have the signals that end this process raise `Stopped` in its main thread.
+
+    A signal that is ignored, as under nohup, stays so.
+    """
+    if threading.current_thread() is threading.main_thread():  # where alone signals can be handled
+        for number in _STOPS:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    for each in _STOPS:
+        signal.signal(each, signal.SIG_IGN)  # once is enough; a second would disturb the tidying up
+    raise Stopped(number)
+
+
+def leave_stopping_to_the_parent() -> None:
+    """Have a worker end at once when its parent ends it, and ignore Ctrl-C, which the parent handles for both."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_DFL)
