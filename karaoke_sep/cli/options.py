@@ -128,7 +128,7 @@ def choice_option(name: str, choices: Iterable[str], default: str, help: str, **
     return click.option(*name.split(), type=kind, default=default, show_default=True, help=help, **more)
 
 
-inputs_argument = click.argument("inputs", nargs=-1, required=True, type=PATH, metavar="INPUT...")
+inputs_argument = click.argument("inputs", nargs=-1, type=PATH, metavar="INPUT...")
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only; results still go to stdout.")
 
@@ -217,6 +217,20 @@ format_options = together(
 )
 
 running_options = together(
+    click.option(
+        "--from-file",
+        "lists",
+        multiple=True,
+        type=PATH,
+        metavar="FILE",
+        help="Read inputs from a list, one on each line (repeatable); INPUT or FILE - is a list on stdin.",
+    ),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="PATTERN",
+        help="Leave out files and folders whose name, or path below INPUT, matches, such as '*live*' (repeatable).",
+    ),
     jobs_option,
     click.option(
         "--shard",

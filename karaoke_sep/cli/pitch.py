@@ -33,6 +33,9 @@ from .running import run_jobs
     "csv",
     "Set the file format. csv: time, frequency and voicing. pv: MIR-1K, one semitone number every 20 ms.",
 )
+@click.option(
+    "--name", default="{parent}/{track}", show_default=True, help="Name the contours by this template; see separate."
+)
 @stream_option
 @running_options
 def pitch(
@@ -42,6 +45,7 @@ def pitch(
     layout: str,
     span: Any,
     suffix: str,
+    name: str,
     stream: int | None,
     **run: Any,
 ) -> None:
@@ -53,6 +57,6 @@ def pitch(
     from ..batch import Order
 
     config, _ = chosen.load()
-    name = "{parent}/{track}" + (span.label and f" {span.label}")
+    name += span.label and f" {span.label}"
     order = Order(output, ("pitch",), name, layout=layout, contour_suffix=f".{suffix}", stream=stream, span=span)
     run_jobs(inputs, order, config, **run)

@@ -12,6 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigError
+from .input_lists import all_inputs
 from .messages import SongBars, counted, log, result_line
 from .options import is_given
 
@@ -28,14 +29,17 @@ def run_jobs(
     quiet: bool,
     verbose: bool,
     n_jobs: int,
+    lists: tuple[Path, ...],
+    exclude: tuple[str, ...],
     **how: Any,
 ) -> None:
     """Plan the work, report errors, do the rest, and end with the exit code."""
     from .. import batch
 
+    inputs = all_inputs(inputs, lists)
     _check_inputs(inputs)
     _check_effects(quiet, verbose, dry_run, report, how["engine"], how["scheduler"])
-    plan = batch.plan(inputs, order, config, shard=shard, overwrite=overwrite)
+    plan = batch.plan(inputs, order, config, shard=shard, overwrite=overwrite, exclude=exclude)
     for line in [*(line for _, line in plan.faults), *([] if quiet else plan.notes)]:
         log(line)
     if not quiet:

@@ -39,7 +39,8 @@ from .running import run_jobs
     "--name",
     default="{parent}/{track}/{stem}",
     show_default=True,
-    help="Name the outputs by this template; {file} is the name of the input with its suffix.",
+    help="Name the outputs by this template. Fields: {parent}, the sub-folders below INPUT; {folder}, the folder of "
+    "the file; {track}, its name without suffix; {file}, with suffix; {stem}; and the tags {artist}, {album} and {title}.",
 )
 @stream_option
 @format_options

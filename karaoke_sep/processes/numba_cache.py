@@ -53,7 +53,7 @@ def _can_be_written(folder: Path) -> bool:
 
 
 def _private_folder() -> Path:
-    """A folder of this user alone: numba runs what it finds there."""
+    """Return a folder of this user alone: numba runs what it finds there."""
     try:
         user = os.getuid() if hasattr(os, "getuid") else os.getlogin()
         folder = Path(tempfile.gettempdir(), f"karaoke-sep-numba-{user}")

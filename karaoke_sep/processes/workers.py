@@ -24,7 +24,7 @@ Workers = tuple[Callable[..., Future], type[Exception] | tuple[type[Exception], 
 
 
 class NoProcessesError(Exception):
-    """This system lets no process be started beside this one, as where there is no /dev/shm."""
+    """No process can be started beside this one, as where there is no /dev/shm."""
 
 
 def open_workers(engine: str, n_jobs: int = 1, scheduler: str | None = None) -> AbstractContextManager[Workers]:
