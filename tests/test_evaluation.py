@@ -247,19 +247,36 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_figures(dataset, evaluated
     first = first.replace('"problem": ""', '"problem": "kept"')
     rows.write_text(header + first + second[:100])
     arguments = ("mir1k", dataset, "--config", "fast", "--json", tmp_path / "all.json")
-    with pytest.raises(ConfigError, match="interrupted run, 1 of 4 clips; use --resume"):
-        run(*arguments, cwd=tmp_path)
-    run(*arguments, "--resume", cwd=tmp_path)
+    run(*arguments, cwd=tmp_path)
     resumed = figures_of(tmp_path / "all.json")
     assert [row["problem"] for row in resumed] == ["kept", "", "", ""]
     assert [{**row, "problem": ""} for row in resumed] == figures_of(folder / "all.json")
+
+
+def test_rows_of_a_finished_run_are_kept_unless_they_are_to_be_overwritten(dataset, evaluated, tmp_path):
+    lines = (evaluated[0] / "rows.jsonl").read_text().splitlines(keepends=True)
+    marked = [line.replace('"problem": ""', '"problem": "kept"') for line in lines]
+    (tmp_path / "rows.jsonl").write_text("".join(marked))
+    before = (tmp_path / "rows.jsonl").read_bytes()
+    arguments = ("mir1k", dataset, "--config", "fast", "--rows", tmp_path / "rows.jsonl")
+    run(*arguments, cwd=tmp_path)
+    assert (tmp_path / "rows.jsonl").read_bytes() == before
+    run(*arguments, "--overwrite", cwd=tmp_path)
+    assert (tmp_path / "rows.jsonl").read_bytes() != before
+
+
+def test_each_kind_of_evaluation_has_rows_of_its_own():
+    defaults = [
+        option.default for command in evaluate.commands.values() for option in command.params if option.name == "rows"
+    ]
+    assert len(set(defaults)) == len(defaults) == 2
 
 
 def test_rows_of_another_run_and_other_files_are_left_alone(dataset, evaluated, tmp_path):
     folder, _ = evaluated
     before = (folder / "rows.jsonl").read_bytes()
     with pytest.raises(ConfigError, match=r"rows of another run \(snr_db 0\.0, not 5\.0\)"):
-        run("mir1k", dataset, "--config", "fast", "--snr", "5", "--resume", cwd=folder)
+        run("mir1k", dataset, "--config", "fast", "--snr", "5", cwd=folder)
     assert (folder / "rows.jsonl").read_bytes() == before
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ConfigError, match="holds no rows of this evaluation"):

@@ -134,6 +134,10 @@ def test_the_command_trains_prints_and_separates(tracks, tmp_path):
     assert (code, out) == (0, f"{path}\n")
     assert "voice: epoch 1, divergence " in err
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".training")] == []
+    trained = path.read_bytes()
+    assert call("train", "nmf", tracks, *options, "--seed", 1)[0] == 2
+    assert path.read_bytes() == trained
+    assert call("train", "nmf", tracks, *options, "--overwrite")[0] == 0
     _, out, _ = call("info", path)
     assert {"kind": "nmf", "singers": "anna"}.items() <= dict(line.split(None, 1) for line in out.splitlines()).items()
     for folder, more in (("alone", ["--config", "trained"]), ("pitch", ["--config", "fast"])):

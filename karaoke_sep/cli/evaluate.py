@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..errors import ConfigError
-from .messages import log, progress_bar, result_line
+from .messages import counted, log, progress_bar, result_line
 from .options import (
     FILE,
     PATH,
@@ -30,6 +30,10 @@ _selection_options = together(
     ),
 )
 
+_overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Score all clips again, and replace the rows of an earlier run."
+)
+
 _output_options = together(
     jobs_option,
     click.option("--csv", "csv_path", type=FILE, metavar="FILE", help="Write one row for each clip and method."),
@@ -40,17 +44,21 @@ _output_options = together(
         metavar="FILE",
         help="Write all figures, with versions, config and a hash of the data.",
     ),
-    click.option(
+    _overwrite_option,
+    quiet_option,
+)
+
+
+def _rows_option(default: str) -> Callable:
+    """Return the option of the file of rows; each kind of evaluation has a file of its own."""
+    return click.option(
         "--rows",
-        default="evaluation.jsonl",
+        default=default,
         show_default=True,
         type=FILE,
         metavar="FILE",
-        help="Add the figures of each clip to this file as soon as it is finished.",
-    ),
-    click.option("--resume", is_flag=True, help="Keep the rows of an interrupted run and score the other clips."),
-    quiet_option,
-)
+        help="Add the figures of each clip to this file as soon as it is finished. The same command resumes from it.",
+    )
 
 
 @click.group()
@@ -89,6 +97,7 @@ def evaluate() -> None:
     is_flag=True,
     help="Leave out the method itself, and score only the results of --ceilings and --compare that no setting changes.",
 )
+@_rows_option("evaluation-mir1k.jsonl")
 @_output_options
 def mir1k(
     folder: Path,
@@ -179,6 +188,7 @@ def _activity_figures(frames: list, trained: Any) -> dict[str, float]:
 @evaluate.command()
 @click.argument("estimates", type=PATH)
 @click.argument("references", type=PATH)
+@_rows_option("evaluation-stems.jsonl")
 @_output_options
 def stems(estimates: Path, references: Path, **outputs: Any) -> None:
     """Score the stems in ESTIMATES, made by any tool, against those in REFERENCES.
@@ -243,7 +253,7 @@ def _evaluate(
     rows: Path,
     csv_path: Path | None,
     json_path: Path | None,
-    resume: bool,
+    overwrite: bool,
     n_jobs: int,
     quiet: bool,
 ) -> None:
@@ -252,16 +262,20 @@ def _evaluate(
 
     names = [item.name for item in items]
     finished: dict[str, list[dict]] = {}
+    n_earlier = 0 if overwrite else run.n_earlier(rows, described)
+    if n_earlier and not quiet:
+        log(f"{rows}: keeps the figures of {counted(n_earlier, 'clip')}; --overwrite scores them again")
     try:
         with progress_bar(quiet, total=len(items), unit="clip") as bar:
-            for found in run.stream(score, items, names, rows, described, resume, n_jobs):
+            for found in run.stream(score, items, names, rows, described, overwrite, n_jobs):
                 finished[found[0]["clip"]] = found
                 bar.set_postfix_str(_running_mean(report, finished), refresh=False)
                 bar.update()
-    except KeyboardInterrupt:
-        done = len(finished)
-        message = f"Interrupted. {rows} keeps the figures of {done} clips; run the same command with --resume to go on."
-        raise KeyboardInterrupt(message) from None
+    except KeyboardInterrupt as stop:
+        again = "without --overwrite " if overwrite else ""
+        kept = f"{rows} keeps the figures of {counted(len(finished), 'clip')}"
+        stop.args = (f"Interrupted. {kept}; run the same command again {again}to resume.",)
+        raise
     in_order = [row for name in names for row in finished[name]]
     methods = report.summarise(in_order)
     if csv_path:

@@ -40,7 +40,7 @@ from .running import run_jobs
     default="{parent}/{track}/{stem}",
     show_default=True,
     help="Name the outputs by this template. Fields: {parent}, the sub-folders below INPUT; {folder}, the folder of "
-    "the file; {track}, its name without suffix; {file}, with suffix; {stem}; and the tags {artist}, {album} and {title}.",
+    "the file; {track}, its name without suffix; {file}, with suffix; {stem}; and the tags {artist}, {album}, {title}.",
 )
 @stream_option
 @format_options

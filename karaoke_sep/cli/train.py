@@ -13,16 +13,28 @@ from .options import PATH, Number, jobs_option, parse_names, quiet_option, toget
 if TYPE_CHECKING:
     from ..training import band_gains
 
+_OVERWRITE = f"{__name__}.overwrite"
+
 
 def _check_place(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
     if path.suffix != ".npz":
         raise ConfigError(f"--model {path}: the name of a model ends in .npz; add the suffix")
     if path.is_dir():
         raise ConfigError(f"--model {path}: is a folder; give the name of a file")
+    if path.exists() and not ctx.meta[_OVERWRITE]:
+        raise ConfigError(f"--model {path}: exists already; give another name, or replace it with --overwrite")
     return path
 
 
 _training_options = together(
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        is_eager=True,  # the check of --model needs it
+        expose_value=False,
+        callback=lambda ctx, _, overwrite: ctx.meta.update({_OVERWRITE: overwrite}),
+        help="Replace the model if there is one of this name.",
+    ),
     click.option(
         "--model", "path", required=True, type=PATH, callback=_check_place, metavar="FILE", help="Write the model here."
     ),

@@ -20,6 +20,7 @@ from ..accompaniment import needs_pitch
 from ..config import Config
 from ..datasets import mir1k, stems
 from ..errors import ConfigError, KaraokeSepError, OutputError
+from ..files import atomic
 from ..pipeline import separate
 from ..processes.threads import one_thread
 from ..trained import singing
@@ -106,7 +107,7 @@ def score_pair(pair: stems.Pair) -> list[dict]:
 
 
 def stream(
-    score: Callable, items: Sequence, names: Sequence[str], path: Path, run: dict, resume: bool, n_jobs: int
+    score: Callable, items: Sequence, names: Sequence[str], path: Path, run: dict, overwrite: bool, n_jobs: int
 ) -> Iterator[list[dict]]:
     """Yield the rows of each item: those of an earlier run first, then each as soon as it is finished.
 
@@ -119,19 +120,20 @@ def stream(
         File of JSON lines to which the rows are written.
     run : dict
         Description of this run; ``clips`` is the number of clips.
-    resume : bool
-        Keep the rows in ``path`` and compute the others; by default begin anew.
+    overwrite : bool
+        Begin anew; by default keep the rows in ``path`` and compute the others.
     n_jobs : int
 
     Raises
     ------
     ConfigError
-        If ``path`` holds rows of another run, rows of an interrupted run that would be lost, or something else.
+        If ``path`` holds rows of another run, or something else, and would be overwritten.
     OutputError
         If it cannot be written.
     """
-    done = _earlier_rows(path, run, resume)
-    _write(path, "w", [run, *done.values()])
+    done = {} if overwrite else _earlier_rows(path, run)
+    with atomic.whole_file(path) as part:  # without the line that an interruption may have cut off
+        _write(part, "w", [run, *done.values()])
     yield from done.values()
     todo = [item for item, name in zip(items, names, strict=True) if name not in done]
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
@@ -207,7 +209,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _earlier_rows(path: Path, run: dict, resume: bool) -> dict[str, list[dict]]:
+def n_earlier(path: Path, run: dict) -> int:
+    """Return the number of clips that an earlier run has scored; raise ConfigError if it was another run."""
+    return len(_earlier_rows(path, run))
+
+
+def _earlier_rows(path: Path, run: dict) -> dict[str, list[dict]]:
     """Return the rows of an earlier run by clip, in the order of the file."""
     if not path.exists():
         return {}
@@ -215,21 +222,18 @@ def _earlier_rows(path: Path, run: dict, resume: bool) -> dict[str, list[dict]]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entries.append(json.loads(line))
-        except ValueError:
-            break  # the run was interrupted while it wrote this line
+        except (ValueError, RecursionError):
+            break  # the run was stopped while it wrote this line
     header = entries[0] if entries else None
     if not (isinstance(header, dict) and header.keys() == run.keys()):
-        raise ConfigError(f"{path}: holds no rows of this evaluation; give another --rows, or remove the file")
-    done = {rows[0]["clip"]: rows for rows in entries[1:]}
-    if resume and header != run:
+        raise ConfigError(f"{path}: exists and holds no rows of this evaluation; give another --rows, or remove it")
+    if header != run:
         changed = ", ".join(f"{key} {header[key]}, not {run[key]}" for key in run if header[key] != run[key])
-        raise ConfigError(f"{path}: rows of another run ({changed}); give another --rows, or leave out --resume")
-    if not resume and len(done) < header["clips"]:
-        raise ConfigError(
-            f"{path}: rows of an interrupted run, {len(done)} of {header['clips']} clips; "
-            "use --resume, give another --rows, or remove the file"
-        )
-    return done if resume else {}
+        raise ConfigError(f"{path}: rows of another run ({changed}); give another --rows, or --overwrite")
+    try:
+        return {rows[0]["clip"]: rows for rows in entries[1:]}
+    except (TypeError, KeyError, IndexError):
+        raise ConfigError(f"{path}: a line holds no rows of a clip; give another --rows, or --overwrite") from None
 
 
 def _write(path: Path, mode: str, entries: list) -> None:

@@ -34,8 +34,7 @@ def stop_in_order() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    for each in _STOPS:
-        signal.signal(each, signal.SIG_IGN)  # once is enough; a second would disturb the tidying up
+    # A second signal raises again: an exception that is raised within a callback from C is lost.
     raise Stopped(number)
 
 
