@@ -132,5 +132,5 @@ def test_every_stage_of_the_benchmark_takes_time():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_short_soak_finds_every_stem_complete():
-    done = run(sys.executable, SCRIPTS / "soak", "--files", 3, "--kills", 1)
+    done = run(sys.executable, SCRIPTS / "soak", "--files", 3, "--stops", 1)
     assert done.returncode == 0, done.stdout + done.stderr
