@@ -166,6 +166,31 @@ def test_zeros_before_an_mp3_do_not_shorten_it(tmp_path):
     assert not any("ends early" in warning or "of 3" in warning for warning in warnings)
 
 
+APE_TAG = (
+    b"Lyrics\0"
+    + bytes(b"la" * 10_000)
+    + b"APETAGEX"
+    + bytes.fromhex("d00700004050000001000000000000000000000000000000")
+)
+TAGS_BEHIND = {
+    "ID3v1": b"TAG" + bytes(125),
+    "APE": APE_TAG,
+    "Lyrics3": b"LYRICSBEGIN" + b"LYR05000" + b"l" * 5000 + b"005013LYRICS200" + b"TAG" + bytes(125),
+    "zeros": bytes(50_000),
+}
+
+
+@pytest.mark.parametrize("kind", TAGS_BEHIND)
+@pytest.mark.parametrize("has_ffmpeg", [True, False])
+def test_tags_behind_an_mp3_are_no_damage(tmp_path, monkeypatch, kind, has_ffmpeg):
+    path = make(tmp_path / "song.mp3")
+    path.write_bytes(path.read_bytes() + TAGS_BEHIND[kind])
+    monkeypatch.setenv("PATH", os.environ["PATH"] if has_ffmpeg else str(tmp_path))
+    audio, warnings = reading.read(path)
+    assert audio.duration_s == pytest.approx(3, abs=0.03)  # s, a frame
+    assert warnings == ()
+
+
 def test_an_mp3_behind_other_data_is_read(tmp_path):
     path = make(tmp_path / "song.mp3")
     path.write_bytes(bytes(range(200)) * 20 + path.read_bytes())

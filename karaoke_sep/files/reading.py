@@ -36,6 +36,7 @@ from .sound_info import SoundInfo, probe
 # libmpg123 and container headers are off by up to a few codec frames; that is no loss.
 _LENGTH_SLACK_S = 0.1
 _TAG_BYTES = 1 << 14  # tags may follow the sound
+_APE_FOOTER_BYTES = 32 + 128  # with an older tag behind it
 
 
 def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None) -> tuple[Audio, tuple[str, ...]]:
@@ -94,6 +95,8 @@ def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, 
                     f"{path}: is longer than the {max_samples / info.rate_hz:.0f} s that there is room for"
                 )
             take(block)
+    except OSError as err:
+        raise InputError(f"{path}: cannot be read any more ({(err.strerror or str(err)).lower()})") from None
     except BrokenOffError as err:
         cure = "repair or cut the file" if ffmpeg.is_there() else "install ffmpeg, which decodes on after damage"
         raise InputError(f"{path}: cannot be read beyond {_clock(n_samples / info.rate_hz)} ({err}); {cure}") from None
@@ -102,7 +105,9 @@ def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, 
     if is_flac and info.claimed_samples and seconds - claimed_s > _LENGTH_SLACK_S:  # ffmpeg loses frames at the joins
         raise InputError(f"{path}: holds several sounds, one after the other; save each in a file of its own")
     warnings = [f"{path}: {note}" for note in info.notes]
-    if complaints:
+    # Tags behind an MP3 file look like a frame without a header.
+    is_tag = set(complaints) == {"Header missing"} and 0 <= seconds - claimed_s <= _LENGTH_SLACK_S
+    if complaints and not is_tag:
         warnings.append(
             f"{path}: is damaged, or joined from several files ({complaints[0]}); ffmpeg decoded on after that, and "
             f"{seconds:.2f} s in all are used"
@@ -172,22 +177,28 @@ def _blocks_from_pipe(path: Path, dtype: str) -> Iterator[np.ndarray]:
     libsndfile guesses the length of one without a header from its first frame. Where the bit rate falls later on it
     would stop far too soon, without a word; from a pipe, where it has no size to guess from, it reads to the end.
     """
+    reason, n_blocks = "", 0
     with libsndfile.quiet_decoder(), _piped(path) as end:
         try:
             with libsndfile.SequentialFile(end, closefd=False) as file:
-                yield from libsndfile.read_blocks(file, BLOCK_FRAMES, dtype)
+                for block in libsndfile.read_blocks(file, BLOCK_FRAMES, dtype):
+                    n_blocks += 1
+                    yield block
         except soundfile.LibsndfileError as err:
-            raise BrokenOffError(libsndfile.reason_of(err)) from None
-        n_left = 0
+            reason = libsndfile.reason_of(err)
+        rest = b""
         while data := os.read(end, 1 << 16):
-            n_left += len(data)
-        _check_rest(n_left)
+            rest = rest[-_TAG_BYTES:] + data.strip(b"\0")
+    if reason and (not n_blocks or rest):
+        raise BrokenOffError(reason)
+    if b"APETAGEX" not in rest[-_APE_FOOTER_BYTES:]:
+        _check_rest(len(rest))
 
 
 def _check_rest(n_bytes: int) -> None:
     """Refuse a sound after which much of its file was not decoded."""
     if n_bytes > _TAG_BYTES:
-        raise BrokenOffError(f"damage, or another sound: {n_bytes} bytes follow that libsndfile does not decode")
+        raise BrokenOffError("damage, or another sound: libsndfile does not decode what follows")
 
 
 @contextmanager

@@ -99,6 +99,8 @@ def probe(path: Path, stream: int | None = None) -> SoundInfo:
         return _probe_with_libsndfile(path)
     except soundfile.LibsndfileError as err:
         return _probe_with_ffmpeg(path, None, libsndfile.reason_of(err))
+    except OSError as err:  # it was there a moment ago
+        raise InputError(f"{path}: cannot be read any more ({(err.strerror or str(err)).lower()})") from None
 
 
 def codecs() -> dict[str, str]:
