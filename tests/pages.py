@@ -1,7 +1,7 @@
 """Commands and claims of the pages for people, README.md and docs/*.md, and short inputs to run them on.
 
 A page can be followed from top to bottom in one folder. Its ``sh`` blocks are command lines. A comment
-``# -> FILE, FILE`` after a command claims that the command writes these files.
+``# -> FILE and FILE`` after a command claims that the command writes these files.
 """
 
 import os
@@ -69,7 +69,7 @@ def command_lines(block: str) -> list[Line]:
         command, _, comment = text.partition(" #")
         if command.strip() and not command.startswith("#"):
             _, arrow, files = comment.partition("-> ")
-            lines.append(Line(command.strip(), tuple(files.split(", ")) if arrow else ()))
+            lines.append(Line(command.strip(), tuple(files.split(" and ")) if arrow else ()))
     return lines
 
 
@@ -147,6 +147,7 @@ def make_inputs(folder: Path) -> None:
         write(folder / "Music" / name, demo_song.make(RATE_HZ, SECONDS, seed).mixture)
     for seed, singer in enumerate(("abjones", "amy", "khair")):
         make_clip(folder / "MIR-1K", f"{singer}_1_01", demo_song.make(16000, SECONDS, seed))
+    shutil.copytree(folder / "MIR-1K", folder / "MIR-1K-dev")
 
 
 def make_clip(dataset: Path, name: str, song) -> None:
