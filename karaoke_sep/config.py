@@ -33,6 +33,7 @@ from .steps.harmonic_mask import Params as HarmonicMask
 from .steps.joint_model import Params as JointModel
 from .steps.melody_enhancement import Params as MelodyEnhancement
 from .steps.pitch_refinement import Params as PitchRefinement
+from .steps.singing_presence import Params as SingingPresence
 from .steps.whitening import Params as Whitening
 from .steps.wiener import Params as Wiener
 
@@ -86,6 +87,7 @@ class Config:
     wiener: Wiener = field(default_factory=Wiener)
     consonants: Consonants = field(default_factory=Consonants)
     activity: Activity = field(default_factory=Activity)
+    singing_presence: SingingPresence = field(default_factory=SingingPresence)
     parts: Parts = field(default_factory=Parts)
 
 

@@ -1,11 +1,11 @@
 """The method, from top to bottom.
 
 For the whole song
-    song -> mono mix at 8 kHz -> melody enhancement -> pitch -> whitening -> refined pitch,
+    song -> mono mix at 8 kHz -> melody enhancement -> pitch -> whitening -> refined pitch -> evidence of singing,
 for each segment
     spectrum -> harmonic mask -> accompaniment -> joint model -> gain -> voice estimate  (`segment`),
 and for the whole song again
-    voice estimate -> vocal activity -> vocals; accompaniment = mixture - vocals.
+    voice estimate -> vocal activity, presence of singing -> vocals; accompaniment = mixture - vocals.
 
 A song is anything with `recording.Samples`: an array in memory, or a file on the disk. It is read in parts and segments
 (`parts`), so that memory does not grow with its length.
@@ -13,18 +13,19 @@ A song is anything with `recording.Samples`: an array in memory, or a file on th
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soxr
 
 from . import accompaniment, parts, pitch
-from .activity import FrameFeatures, Gate, GateInputs, on_grid
+from .activity import FrameFeatures, Gate, GateInputs, LimitedGate, on_grid
 from .config import Config, load_config
 from .processes.threads import one_thread
 from .recording import Buffer, Samples, Storage, as_recording, blocks, peak_of, shifted
 from .segment import separate_segment
-from .steps import melody_enhancement, pitch_refinement, whitening
+from .steps import melody_enhancement, pitch_refinement, singing_presence, whitening
 from .types import Audio, PitchTrack, Separation
 
 ANALYSIS_RATE_HZ = 8_000  # the pitch is better found below 4 kHz than below 8 kHz: vocals +0.05 dB, songs +0.15 dB
@@ -124,7 +125,10 @@ def pitch_of_part(mono: Audio, melody: Audio, config: Config) -> PitchTrack:
     """Estimate the sung melody of a part from its mono mix and its enhanced melody, times from its start."""
     track = config.pitch.method.track(melody, config.pitch.params)
     white = whitening.whiten(mono, track, config.harmonic_mask, config.whitening)
-    return pitch_refinement.refine(track, white, melody, config.pitch_refinement)
+    track = pitch_refinement.refine(track, white, melody, config.pitch_refinement)
+    if not config.pitch_refinement.enabled:  # on the grid of a backend the pitch moves in steps
+        return track
+    return replace(track, evidence_T=singing_presence.evidence(track, mono, config.singing_presence))
 
 
 def estimate_voice(
@@ -147,7 +151,9 @@ def estimate_voice(
 
 def gate_of(inputs: GateInputs, config: Config, span_s: tuple[float, float] = (0, np.inf)) -> Gate:
     """Return the gate of a song, of which only the gains within a span of time are needed."""
-    return config.activity.method.gate(inputs, config.activity, span_s)
+    gate = config.activity.method.gate(inputs, config.activity, span_s)
+    presence_T = singing_presence.presence(inputs.track, config.singing_presence)
+    return gate if presence_T.min() == 1 else LimitedGate(gate, inputs.track.times_s, presence_T)
 
 
 def write_gated(song: Samples, voice: Samples, vocals: Storage, gate: Gate) -> None:

@@ -110,18 +110,22 @@ class PitchTrack:
         Probability that the pitch is sung; 0 where ``f0_hz`` is NaN.
     salience : Salience, optional
         What the voicing is judged from; tracks read from a file have none.
+    evidence_T : ndarray, shape (T,), optional
+        Evidence of singing, from `steps.singing_presence`; tracks read from a file have none.
     """
 
     times_s: np.ndarray
     f0_hz: np.ndarray
     voicing: np.ndarray
     salience: Salience | None = None
+    evidence_T: np.ndarray | None = None
 
     def between(self, begin_s: float, end_s: float) -> "PitchTrack":
         """Return the frames from one time to before another."""
         inside = (self.times_s >= begin_s) & (self.times_s < end_s)
         salience = self.salience and Salience(*(values[inside] for values in self.salience))
-        return PitchTrack(self.times_s[inside], self.f0_hz[inside], self.voicing[inside], salience)
+        evidence_T = None if self.evidence_T is None else self.evidence_T[inside]
+        return PitchTrack(self.times_s[inside], self.f0_hz[inside], self.voicing[inside], salience, evidence_T)
 
     def at(self, times_s: np.ndarray) -> "PitchTrack":
         """Return the track at other times: pitch interpolated on a log scale, unvoiced where the nearest frame is."""

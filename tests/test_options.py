@@ -112,6 +112,15 @@ ALTERNATIVES = {
         "section_s": "1",
         "floor_db": "-20",
     },
+    "singing_presence": {
+        "enabled": "false",
+        "window_ms": "300",
+        "midpoint": "0",
+        "credit_s": "1000",
+        "passage_midpoint": "10",
+        "passage_weight": "0.1",
+        "passage_s": "1",
+    },
 }
 
 # Values that are not negative and still make no sense.
@@ -157,6 +166,7 @@ NONSENSE = [
     ("wiener.exponent", ["0", "10.1"]),
     ("wiener.voice_db", ["-41", "41"]),
     ("activity.song.floor_db", ["1"]),
+    ("singing_presence.window_ms", ["19", "501"]),
     ("parts.part_s", ["15"]),
 ]
 
@@ -234,6 +244,10 @@ def test_a_setting_changes_the_stems(stems, key, value):
     base = (f"pitch.backend={backend}",)
     if key == "activity.song.section_leniency":  # a section is longer than this song, unless frames vote strongly
         base += ("activity.song.section_weight=20",)
+    if key.startswith("singing_presence."):  # somebody sings in this song, so that passages must decide or none be open
+        base += ("singing_presence.midpoint=100",)
+    if key in ("singing_presence.enabled", "singing_presence.midpoint", "singing_presence.credit_s"):
+        base += ("singing_presence.passage_midpoint=100",)
     if key == "activity.trained.model":
         base += ("activity.backend=trained",)
     if key.startswith("accompaniment.trained_nmf"):

@@ -66,6 +66,7 @@ def test_parts_have_the_pitch_of_the_whole(demo, config):
     np.testing.assert_allclose(cut.times_s, whole.times_s, atol=1e-9)
     assert np.mean(np.abs(cents(cut.f0_hz, whole.f0_hz)) < 1) > 0.995
     np.testing.assert_allclose(cut.voicing, whole.voicing, atol=1e-3)
+    assert np.mean(np.abs(cut.evidence_T - whole.evidence_T) < 0.01) > 0.99
 
 
 @pytest.mark.parametrize("hop_ms", [4, 12, 16, 20, 24, 32, 40, 64, 96])

@@ -75,6 +75,33 @@ class Gate(Protocol):
         """Return the vocals, shape (C, n), float32, of an excerpt that begins at sample ``start``."""
 
 
+class LimitedGate(NamedTuple):
+    """A gate that closes in passages where nobody sings at all.
+
+    Attributes
+    ----------
+    gate : Gate
+        What decides elsewhere.
+    times_s, presence_T : ndarray, shape (T,)
+        Gain, 0..1.
+    """
+
+    gate: Gate
+    times_s: np.ndarray
+    presence_T: np.ndarray
+
+    @property
+    def context_s(self) -> float:
+        """What the gate inside needs on both sides, s."""
+        return self.gate.context_s
+
+    def apply(self, mixture: Audio, voice: Audio, start: int) -> np.ndarray:
+        """Return the vocals, shape (C, n), float32, of an excerpt that begins at sample ``start``."""
+        times_s = np.arange(start, start + voice.n_samples) / voice.rate_hz
+        gain = np.interp(times_s, self.times_s, self.presence_T).astype(np.float32)
+        return self.gate.apply(mixture, voice, start) * gain
+
+
 def on_grid(features: FrameFeatures, duration_s: float, hop_ms: float) -> FrameFeatures:
     """Return the nearest frame at each multiple of the hop; frames of neighbouring segments overlap."""
     hop_s = hop_ms / 1000

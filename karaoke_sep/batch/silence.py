@@ -29,7 +29,7 @@ class VocalsCheck:
                 "invert one channel first"
             )
         if self._vocals < 10 ** (_SILENT_DB / 10) * self._mixture:
-            return "the vocals are silent: no voice was found in this song"
+            return "no singing found; the vocals are silent"
         return ""
 
 

@@ -12,6 +12,7 @@ A method is a module of this folder with
 - if it can fail before any work, ``check(params, config)``: raise ConfigError.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,9 @@ def joined(tracks: list[PitchTrack], hop_ms: float | None) -> PitchTrack:
         np.concatenate([getattr(track, name) for track in tracks]) for name in ("times_s", "f0_hz", "voicing")
     )
     saliences = [track.salience for track in tracks if track.salience]
+    evidences = [track.evidence_T for track in tracks if track.evidence_T is not None]
+    evidence_T = np.concatenate(evidences) if len(evidences) == len(tracks) else None
     if len(saliences) < len(tracks) or hop_ms is None:
-        return PitchTrack(times_s, f0_hz, voicing)
-    return judged(times_s, f0_hz, Salience(*map(np.concatenate, zip(*saliences, strict=True))), hop_ms)
+        return PitchTrack(times_s, f0_hz, voicing, evidence_T=evidence_T)
+    track = judged(times_s, f0_hz, Salience(*map(np.concatenate, zip(*saliences, strict=True))), hop_ms)
+    return replace(track, evidence_T=evidence_T)
