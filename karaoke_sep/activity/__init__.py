@@ -61,15 +61,11 @@ class GateInputs(NamedTuple):
 
 
 class Gate(Protocol):
-    """Decides how much of the voice estimate the vocals keep.
+    """Decides how much of the voice estimate the vocals keep."""
 
-    Attributes
-    ----------
-    context_s : float, s
-        What `apply` needs on both sides of the samples that are kept.
-    """
-
-    context_s: float
+    @property
+    def context_s(self) -> float:
+        """What `apply` needs on both sides of the samples that are kept, s."""
 
     def apply(self, mixture: Audio, voice: Audio, start: int) -> np.ndarray:
         """Return the vocals, shape (C, n), float32, of an excerpt that begins at sample ``start``."""

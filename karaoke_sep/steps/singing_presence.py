@@ -107,7 +107,9 @@ def line_fit(values: np.ndarray, n_side: int) -> tuple[np.ndarray, np.ndarray]:
     return slope, np.sqrt(np.mean((around - slope[:, None] * k) ** 2, axis=1))
 
 
-def chirp_agreement(mixture: Audio, times_s, f0_hz, speed, window_ms: float) -> np.ndarray:
+def chirp_agreement(
+    mixture: Audio, times_s: np.ndarray, f0_hz: np.ndarray, speed: np.ndarray, window_ms: float
+) -> np.ndarray:
     """Return how much more the partials move with the pitch than against it.
 
     Parameters

@@ -220,18 +220,22 @@ def train(
         "trust_2": np.array(TRUST_OF_MORE if len(singers_of(pieces)) > 1 else TRUST_OF_ONE_SINGER),
         **band_gains.train(examples, settings.n_steps, seed, n_jobs, on_step, state),
     }
-    about = {
+    return models.Model("activity", _about(pieces, settings, len(examples)), arrays)
+
+
+def _about(pieces: list[Piece], settings: Settings, n_examples: int) -> dict:
+    """Return what the file of the model tells about its training."""
+    return {
         "rate_hz": frame_classes.RATE_HZ,
         "window_ms": frame_classes.WINDOW_MS,
         "hop_ms": frame_classes.HOP_MS,
-        "seed": seed,
+        "seed": settings.seed,
         "singers": singers_of(pieces),
         "n_clips": len(pieces),
         "n_steps": settings.n_steps,
-        "n_lessons": len(examples),
+        "n_lessons": n_examples,
         "versions": models.versions(),
     }
-    return models.Model("activity", about, arrays)
 
 
 def discriminant(X_TD: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
