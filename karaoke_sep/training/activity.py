@@ -205,16 +205,13 @@ def train(
     examples = [example for clip in clips for example in clip.examples]
     with thread_limit(min(n_jobs, joblib.cpu_count())):  # the trees do not depend on the number of threads
         trees = singing.train(examples, seed)
-    transitions_SS = np.ones((N_CLASSES, N_CLASSES))  # add-one smoothing: unseen transitions stay possible
-    for clip in clips:
-        np.add.at(transitions_SS, (clip.classes[:-1], clip.classes[1:]), 1)
     arrays = {
         "centre_D": centre_D,
         "projection_DE": projection_DE,
         "weights_SK": np.stack([m.weights_ for m in mixtures]),
         "means_SKE": np.stack([m.means_ for m in mixtures]),
         "precisions_SKEE": np.stack([m.precisions_ for m in mixtures]),
-        "transitions_SS": transitions_SS / transitions_SS.sum(axis=1, keepdims=True),
+        "transitions_SS": transitions(clips),
         "start_S": counts / counts.sum(),
         **trees,
         "trust_2": np.array(TRUST_OF_MORE if len(singers_of(pieces)) > 1 else TRUST_OF_ONE_SINGER),
@@ -236,6 +233,14 @@ def _about(pieces: list[Piece], settings: Settings, n_examples: int) -> dict:
         "n_lessons": n_examples,
         "versions": models.versions(),
     }
+
+
+def transitions(clips: list[TrainingClip]) -> np.ndarray:
+    """Return the probability of each class after each class, shape (S, S)."""
+    counts_SS = np.ones((N_CLASSES, N_CLASSES))  # add-one smoothing: unseen transitions stay possible
+    for clip in clips:
+        np.add.at(counts_SS, (clip.classes[:-1], clip.classes[1:]), 1)
+    return counts_SS / counts_SS.sum(axis=1, keepdims=True)
 
 
 def discriminant(X_TD: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
