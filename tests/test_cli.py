@@ -55,8 +55,8 @@ def commands(command=main, path=()):
 COMMANDS = dict(commands())
 IMPERATIVES = {
     *("Add", "Augment", "Begin", "Change", "Check", "Choose", "Compare", "Connect", "Draw", "Handle", "Keep", "Leave"),
-    *("Make", "Mix", "Name", "Pass", "Play", "Print", "Process", "Put", "Read", "Resample", "Resume", "Run", "Score"),
-    *("Seed", "Separate", "Set", "Show", "Stop", "Synthesise", "Train", "Transpose", "Use", "Write"),
+    *("Make", "Mix", "Name", "Pass", "Play", "Print", "Process", "Put", "Read", "Replace", "Resample", "Resume", "Run"),
+    *("Score", "Seed", "Separate", "Set", "Show", "Stop", "Synthesise", "Train", "Transpose", "Use", "Write"),
 }
 
 
