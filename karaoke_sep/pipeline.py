@@ -151,7 +151,7 @@ def estimate_voice(
 
 def gate_of(inputs: GateInputs, config: Config, span_s: tuple[float, float] = (0, np.inf)) -> Gate:
     """Return the gate of a song, of which only the gains within a span of time are needed."""
-    gate = config.activity.method.gate(inputs, config.activity, span_s)
+    gate: Gate = config.activity.method.gate(inputs, config.activity, span_s)
     presence_T = singing_presence.presence(inputs.track, config.singing_presence)
     return gate if presence_T.min() == 1 else LimitedGate(gate, inputs.track.times_s, presence_T)
 

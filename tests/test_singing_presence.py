@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from batches import do, make_song
 from sounds import energy_db, noise, partials_of, voice
 
-from karaoke_sep import separate
+from karaoke_sep import load_config, separate
+from karaoke_sep.batch import Order
 from karaoke_sep.steps.singing_presence import Params, chirp_agreement, evidence, line_fit, presence
 from karaoke_sep.types import Audio, PitchTrack, Salience
 
@@ -143,3 +145,12 @@ def test_an_accompaniment_alone_leaves_silent_vocals_and_a_sung_line_in_it_survi
     line[:, start : start + 4 * 8000] = sung[:, start : start + 4 * 8000]
     found = separate(Audio(song.accompaniment.samples + line, 8000)).vocals.samples
     assert energy_db(found - line) < energy_db(line) - 3
+
+
+@pytest.mark.parametrize("products", [("vocals", "accompaniment"), ("accompaniment",)])
+def test_the_user_is_told_that_nobody_sings(tmp_path, products):
+    song = make_song(tmp_path / "tone.wav", seconds=8)
+    [quiet] = do([song], Order(tmp_path / "out", products), load_config())
+    assert [note for note in quiet.warnings if "tone.wav: no singing found" in note]
+    [told] = do([song], Order(tmp_path / "kept", products), load_config(overrides=["singing_presence.enabled=false"]))
+    assert not [note for note in told.warnings if "no singing found" in note]

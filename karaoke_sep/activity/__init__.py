@@ -71,25 +71,19 @@ class Gate(Protocol):
         """Return the vocals, shape (C, n), float32, of an excerpt that begins at sample ``start``."""
 
 
-class LimitedGate(NamedTuple):
-    """A gate that closes in passages where nobody sings at all.
+class LimitedGate:
+    """Close a gate in passages where nobody sings at all.
 
-    Attributes
+    Parameters
     ----------
     gate : Gate
         What decides elsewhere.
     times_s, presence_T : ndarray, shape (T,)
-        Gain, 0..1.
+        Further gain, 0..1.
     """
 
-    gate: Gate
-    times_s: np.ndarray
-    presence_T: np.ndarray
-
-    @property
-    def context_s(self) -> float:
-        """What the gate inside needs on both sides, s."""
-        return self.gate.context_s
+    def __init__(self, gate: Gate, times_s: np.ndarray, presence_T: np.ndarray):
+        self.gate, self.times_s, self.presence_T, self.context_s = gate, times_s, presence_T, gate.context_s
 
     def apply(self, mixture: Audio, voice: Audio, start: int) -> np.ndarray:
         """Return the vocals, shape (C, n), float32, of an excerpt that begins at sample ``start``."""

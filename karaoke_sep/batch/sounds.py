@@ -32,7 +32,7 @@ def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float
             continue
         fit = stem_rounding.fit_for(pairs(), subtype, order.clip)
         for name in asked:
-            source = partial(_checked, pairs, check) if name == "vocals" else pairs
+            source = partial(_checked, pairs, check) if name == asked[0] in STEMS else pairs
             levels_db[name] = _write_one(job, order, name, source, fit, separated, about)
         written = adaptation(song.rate_hz, song.n_channels, order.container, fit.subtype)
         told |= dict.fromkeys((fit.note, written.note))
