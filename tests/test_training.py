@@ -122,7 +122,7 @@ def test_singers_are_kept_apart(tracks):
     assert [piece.singer for piece in dataset.find(tracks, test_singers=["anna"])] == ["bert"]
     with pytest.raises(ConfigError, match="anna: is named for training and for tests"):
         dataset.find(tracks, ["anna"], ["anna"])
-    with pytest.raises(ConfigError, match="no singer carl; here are anna, bert"):
+    with pytest.raises(ConfigError, match="no singer carl; the singers are anna, bert"):
         dataset.find(tracks, ["carl"])
 
 
