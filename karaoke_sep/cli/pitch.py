@@ -57,6 +57,5 @@ def pitch(
     from ..batch import Order
 
     config, _ = chosen.load()
-    name += span.label and f" {span.label}"
     order = Order(output, ("pitch",), name, layout=layout, contour_suffix=f".{suffix}", stream=stream, span=span)
     run_jobs(inputs, order, config, **run)
