@@ -36,11 +36,11 @@ def test_arrays_say_what_the_library_says(n_frames):
 
 
 @pytest.mark.parametrize(("name", "value"), [("feature", 2), ("left", 5), ("right", -1)])
-def test_what_points_outside_is_not_sound(name, value):
-    assert boosted_trees.are_sound(STUMPS, 2)
+def test_a_tree_that_points_outside_is_not_valid(name, value):
+    assert boosted_trees.are_valid(STUMPS, 2)
     changed = STUMPS | {name: STUMPS[name].copy()}
     changed[name][0, 0] = value
-    assert not boosted_trees.are_sound(changed, 2)
+    assert not boosted_trees.are_valid(changed, 2)
 
 
 def test_trees_that_lead_in_a_circle_come_to_an_end():

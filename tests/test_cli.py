@@ -124,7 +124,7 @@ def test_names_come_out_byte_for_byte_and_are_escaped_in_logs(song, tmp_path):
     soundfile.write(song.parent / "\x1b\n.flac", np.zeros(8000), 16000)
     lines = subprocess.run(command, capture_output=True).stderr.splitlines()
     assert len(lines) == 3
-    assert b"\\x1b\\n.flac: would be written to" in lines[0]
+    assert b"\\x1b\\n.wav: would be written to" in lines[0]
 
 
 def test_the_default_output_is_separated(song, tmp_path, monkeypatch):

@@ -66,6 +66,11 @@ def test_parts_have_the_pitch_of_the_whole(demo, config):
     np.testing.assert_allclose(cut.times_s, whole.times_s, atol=1e-9)
     assert np.mean(np.abs(cents(cut.f0_hz, whole.f0_hz)) < 1) > 0.995
     np.testing.assert_allclose(cut.voicing, whole.voicing, atol=1e-3)
+
+
+def test_parts_have_the_evidence_of_singing_of_the_whole(demo):
+    mixture = demo(8000, 80.0).mixture
+    whole, cut = (find_pitch(mixture, config=load_config(None, [f"parts.part_s={s}"])) for s in (200, 27))
     assert np.mean(np.abs(cut.evidence_T - whole.evidence_T) < 0.01) > 0.99
 
 
@@ -87,7 +92,7 @@ def test_nothing_is_left_on_the_disk_but_the_outputs(song, tmp_path):
     assert {path.name for path in (tmp_path / "song").iterdir()} == {
         "vocals.wav",
         "accompaniment.wav",
-        "karaoke-sep.json",
+        ".karaoke-sep",
     }
 
 

@@ -16,7 +16,7 @@ SCRIPTS = ROOT / "scripts"
 pytestmark = pytest.mark.skipif(not SCRIPTS.exists(), reason="the scripts are in a checkout only")
 
 BASH = ("demo", "results", "setup", "test")
-WITH_OPTIONS = ("benchmark", "fuzz", "evening", "package", "picture", "soak")  # Python, with --help
+WITH_OPTIONS = ("benchmark", "fuzz", "evening", "package", "picture", "shipped_model", "soak")  # Python, with --help
 PLAIN = ("settings",)  # Python, without options
 
 RECORDER = """#!/usr/bin/env bash
