@@ -173,6 +173,11 @@ def read(path: Path) -> tuple[str, Record] | None:
         return None
 
 
+def is_record(name: str) -> bool:
+    """Return whether a file of the hidden folder has the name of a record; parts of records are hidden once more."""
+    return name.endswith(".json") and not name.startswith(".")
+
+
 def files_in(folder: Path) -> Iterator[tuple[Path, Made]]:
     """Yield each file that the records in ``folder`` name, there or not."""
     try:
@@ -180,7 +185,7 @@ def files_in(folder: Path) -> Iterator[tuple[Path, Made]]:
     except OSError:
         return
     for name in names:
-        found = read(folder / FOLDER / name) if name.endswith(".json") else None
+        found = read(folder / FOLDER / name) if is_record(name) else None
         for below, made in (found[1] if found else {}).items():
             yield folder / below, made
 

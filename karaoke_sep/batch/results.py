@@ -77,7 +77,7 @@ def results(folder: Path) -> tuple[list[Result], list[str]]:
 
 def _records(folder: Path) -> list[Path]:
     hidden = (Path(here) for here, _, _ in os.walk(folder) if os.path.basename(here) == record.FOLDER)
-    return sorted(path for here in hidden for path in here.iterdir() if path.suffix == ".json")
+    return sorted(path for here in hidden for path in here.iterdir() if record.is_record(path.name))
 
 
 def _results(place: record.Place, made: record.Record) -> Iterator[Result]:

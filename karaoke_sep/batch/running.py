@@ -70,6 +70,7 @@ def _all_outcomes(
     yield from (Outcome(source, "failed", line) for source, line in plan.faults)
     for job in plan.jobs:
         if job.state == "done":
+            clear_after(job)  # of a process that was killed when all was made
             yield Outcome(job.source, "skipped", job.reason, paths=tuple(job.targets.values()))
     try:
         if engine == "local" and n_jobs == 1:
