@@ -149,7 +149,7 @@ def test_what_was_changed_by_hand_is_kept_with_a_line_and_the_rest_is_made(tmp_p
     order, config = change(song, order, CONFIG)
     [outcome] = do([song], order, config)
     assert "vocals.wav" in "".join((outcome.message, *outcome.warnings))
-    assert "kept" in "".join((outcome.message, *outcome.warnings))
+    assert "changed" in "".join((outcome.message, *outcome.warnings))
     assert vocals.is_dir() or vocals.read_bytes() == before
     whole = replace(order, output=tmp_path / "whole", products=tuple(p for p in order.products if p != "vocals"))
     do([song], whole, config)

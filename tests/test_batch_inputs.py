@@ -144,7 +144,7 @@ def test_a_video_beside_a_sound_of_its_name_is_passed_over_with_a_line(tmp_path)
         make_song(tmp_path / "in" / name)
     plan = batch.plan([tmp_path / "in"], Order(tmp_path / "out"), CONFIG)
     assert [job.source.name for job in plan.jobs] == ["other.mp4", "song.mp3"]
-    assert plan.notes == [f"{tmp_path}/in/song.MP4: passed over, for song.mp3 is beside it"]
+    assert plan.notes == [f"{tmp_path}/in/song.MP4: skipped because song.mp3 is beside it"]
 
 
 @pytest.mark.parametrize("suffix", ["avi", "mpg", "vob", "flv", "wmv", "m4v", "3gp", "snd", "dts", "MKV"])

@@ -78,7 +78,7 @@ def _pass_over_own_outputs(found: Found, ours: "_Ours") -> None:
     for path in list(found.parents):
         if ours.source_of(path) in sources - {os.path.realpath(path)}:
             del found.parents[path]
-            found.notes.append(f"{path}: passed over, for it was made of another input")
+            found.notes.append(f"{path}: skipped because it was made from another input")
 
 
 class _Ours:
@@ -155,7 +155,7 @@ def _without_videos_of_songs(paths: list[Path], found: Found) -> list[Path]:
     for path in paths:
         sound = sounds.get(path.stem.casefold(), path)
         if path.suffix.lower() in sound_info.VIDEO_SUFFIXES and sound != path:
-            found.notes.append(f"{path}: passed over, for {sound.name} is beside it")
+            found.notes.append(f"{path}: skipped because {sound.name} is beside it")
         else:
             kept.append(path)
     return kept

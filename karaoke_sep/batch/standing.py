@@ -68,7 +68,7 @@ def standing(job: Job) -> Standing:
         reason = "made elsewhere; --overwrite replaces it"
     elif not todo and kept:
         names = " and ".join(path.name for path in kept)
-        reason = f"changed since made, and kept: {names}; --overwrite makes everything again"
+        reason = f"{names} changed after the separation; --overwrite makes everything again"
     return Standing(tuple(todo), reason, tuple(kept), known)
 
 
