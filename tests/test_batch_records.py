@@ -1,14 +1,15 @@
-"""Records that are damaged on purpose: ignored, as if they were not there."""
+"""Records that are damaged or left unfinished: ignored, as if they were not there."""
 
 import json
 import os
 from pathlib import Path
 
 import pytest
-from batches import CONFIG, do, files_below, make_song, record_of
+from batches import CONFIG, do, files_below, hidden_below, make_song, record_of, statuses
 
 from karaoke_sep import batch
 from karaoke_sep.batch import Order
+from karaoke_sep.files import atomic
 
 
 def nested(depth):
@@ -64,3 +65,18 @@ def test_what_is_no_file_in_the_place_of_a_record_is_not_waited_for(tmp_path, pu
     put(path)
     assert [job.state for job in batch.plan([song], order, CONFIG).jobs] == ["done"]
     assert batch.results(tmp_path / "out")[0] == []
+
+
+def test_what_a_process_left_that_was_killed_at_its_last_step_is_removed_and_is_no_record(tmp_path):
+    song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
+    do([song], order)
+    path, _ = record_of(tmp_path / "out")
+    with atomic.whole_file(path) as part:
+        part.write_text("half")
+        left, half = part.name, part.read_bytes()
+        part.write_bytes(path.read_bytes())
+    (path.parent / left).write_bytes(half)
+    path.with_suffix(".lock").touch()
+    assert batch.results(tmp_path / "out")[1] == []
+    assert statuses(do([song], order)) == {"song.wav": "skipped"}
+    assert hidden_below(tmp_path / "out") == [path]
