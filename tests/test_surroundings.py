@@ -40,7 +40,13 @@ def test_a_signal_stops_the_workers_too_and_leaves_nothing_half_made(tmp_path, n
     for i in range(60):
         make_song(tmp_path / "in" / f"{i:02d}.wav", seconds=2)
     command = [*COMMAND, "separate", tmp_path / "in", "-o", tmp_path / "out", "--jobs", str(n_jobs), "--config", "fast"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # under nohup the signal is ignored
+    )
     process.stdout.readline()
     workers_of_it = children_of(process.pid)
     process.send_signal(number)
