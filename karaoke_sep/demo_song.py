@@ -1,4 +1,4 @@
-"""A made song with known stems, for the demo and the tests.
+"""A synthetic song with known stems, for the demo and the tests.
 
 Somebody sings over keys, a guitar, bass and drums; words and tune are our own. All that the players decide (when,
 which note, how loud, which vowel) is written first, on a grid of 5 ms that knows nothing of the sample rate, so that

@@ -391,18 +391,3 @@ def test_the_record_tells_what_the_stems_are_made_of_and_what_they_hold(tmp_path
         data = (tmp_path / "out" / "song" / f"{stem}.wav").read_bytes()
         assert made["identity"]["bytes"] == song.stat().st_size
         assert made["contents"] == [{"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}]
-
-
-def test_what_a_process_left_that_was_killed_at_its_last_step_is_removed_and_is_no_record(tmp_path):
-    song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
-    do([song], order)
-    path, _ = record_of(tmp_path / "out")
-    with atomic.whole_file(path) as part:
-        part.write_text("half")
-        left, half = part.name, part.read_bytes()
-        part.write_bytes(path.read_bytes())
-    (path.parent / left).write_bytes(half)
-    path.with_suffix(".lock").touch()
-    assert batch.results(tmp_path / "out")[1] == []
-    assert statuses(do([song], order)) == {"song.wav": "skipped"}
-    assert hidden_below(tmp_path / "out") == [path]

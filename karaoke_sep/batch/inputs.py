@@ -28,7 +28,7 @@ class Found:
     faults : list of (Path, str)
         A line for each input, or folder below one, that cannot be used.
     notes : list of str
-        A line for each file that is passed over.
+        A line for each file that is skipped.
     """
 
     parents: dict[Path, PurePath] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class _Ours:
 
 
 def _search(folder: Path, patterns: tuple[str, ...], ours: _Ours, found: Found) -> list[Path]:
-    """Return the songs below a folder in order, with lines about what cannot be read or is passed over."""
+    """Return the songs below a folder in order, with a line for each file that cannot be read or is skipped."""
     n_faults, songs, others, n_ours = len(found.faults), [], set(), 0
 
     def cannot(err: OSError) -> None:

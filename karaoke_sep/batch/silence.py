@@ -25,7 +25,7 @@ class VocalsCheck:
             return ""
         if self._mono < 10 ** (_OPPOSITE_DB / 10) * self._mixture:
             return (
-                "the channels have opposite polarity, so that their mono mix, in which the voice is sought, is silent; "
+                "the channels have opposite polarity, so the mono mix, from which the pitch is estimated, is silent; "
                 "invert one channel first"
             )
         if self._vocals < 10 ** (_SILENT_DB / 10) * self._mixture:

@@ -73,7 +73,7 @@ def standing(job: Job) -> Standing:
 
 
 def line_for_kept(job: Job, path: Path) -> str:
-    """Return what is said about a file that was changed by hand."""
+    """Return the message for a file that was changed by hand."""
     return f"{job.source}: {path} was changed since it was made and is kept; --overwrite replaces it"
 
 

@@ -120,11 +120,11 @@ def judged(times_s: np.ndarray, f0_hz: np.ndarray, salience: Salience, hop_ms: f
     hop_ms : float
     """
     on_track_T, mean_T = salience
-    heard = (on_track_T > 0) & np.isfinite(f0_hz)
-    if not heard.any():
+    pitched = (on_track_T > 0) & np.isfinite(f0_hz)
+    if not pitched.any():
         return PitchTrack(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)), salience)
     q = smooth(np.log(on_track_T + 1e-6 * on_track_T.max()), 64 / hop_ms)
-    q -= np.percentile(q[heard], 95)
+    q -= np.percentile(q[pitched], 95)
     contrast_db = 10 * np.log10(smooth(on_track_T**2, 500 / hop_ms) / (smooth(mean_T**2, 500 / hop_ms) + 1e-12) + 1e-12)
     voicing = scipy.special.expit(1.5 * (q + 0.9) - np.logaddexp(0, -2 * (contrast_db - 8.5)))
-    return PitchTrack(times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0), salience)
+    return PitchTrack(times_s, np.where(pitched, f0_hz, np.nan), np.where(pitched, voicing, 0.0), salience)

@@ -157,8 +157,8 @@ def compare_masks(stems: tuple[Audio, Audio], true_stems: tuple[Audio, Audio], a
     (V, edges_s), A, true_V, true_A = _power(stems[0]), *(_power(x)[0] for x in (stems[1], *true_stems))
     share, true_share = (np.sqrt(v) / (np.sqrt(v) + np.sqrt(a) + 1e-9) for v, a in ((V, A), (true_V, true_A)))
     total = true_V + true_A
-    heard = total > total.max() * 10 ** (-SILENT_DB / 10)
-    return _plane(axes, (share - true_share) * heard, edges_s, cmap=_TOO_LITTLE_TOO_MUCH, vmin=-1, vmax=1)
+    audible = total > total.max() * 10 ** (-SILENT_DB / 10)
+    return _plane(axes, (share - true_share) * audible, edges_s, cmap=_TOO_LITTLE_TOO_MUCH, vmin=-1, vmax=1)
 
 
 def compare_timbre(vocals: Audio, true_vocals: Audio, axes: Axes) -> Axes:
@@ -166,14 +166,14 @@ def compare_timbre(vocals: Audio, true_vocals: Audio, axes: Axes) -> Axes:
 
     The first coefficient is the level; the second is the tilt of the spectrum, higher ones are finer shapes.
     """
-    cepstra, heard_T = [], np.zeros(1, bool)
+    cepstra, audible_T = [], np.zeros(1, bool)
     for sound in (vocals, true_vocals):
         spectrum = stft(_resampled(sound), _WINDOW_MS, _HOP_MS)
         S_TF = np.ascontiguousarray(spectrum.magnitude.T)
         power_T = np.sum(S_TF**2, axis=1)
-        heard_T = heard_T | (power_T > power_T.max() * 10 ** (-SILENT_DB / 10))
+        audible_T = audible_T | (power_T > power_T.max() * 10 ** (-SILENT_DB / 10))
         cepstra.append(timbre.cepstra(S_TF, spectrum.rate_hz / spectrum.n_fft))
-    difference_DT = ((cepstra[0] - cepstra[1]) * heard_T[:, None])[:, 1:].T
+    difference_DT = ((cepstra[0] - cepstra[1]) * audible_T[:, None])[:, 1:].T
     per_column = max(1, -(-difference_DT.shape[1] // _N_COLUMNS))
     starts = np.arange(0, difference_DT.shape[1], per_column)
     mean_DK = np.add.reduceat(difference_DT, starts, axis=1) / np.diff([*starts, difference_DT.shape[1]])

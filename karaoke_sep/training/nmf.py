@@ -59,7 +59,7 @@ class State:
     statistic_KF : ndarray, shape (K, F), float32
         Expected counts; its normalised rows are the bases.
     n_epochs, n_frames : int
-        What has been heard.
+        Epochs and frames processed so far.
     divergences : list of float
         Generalised Kullback-Leibler divergence of each epoch over the sum of the magnitudes.
     """
