@@ -47,7 +47,7 @@ def decoded_s(path, rate_hz=44100, n_channels=2):
 def test_of_an_mp3_that_is_damaged_anywhere_all_the_rest_is_read(tmp_path, xing, damage):
     whole = make(tmp_path / "song.mp3", "-b:a", 128, "-write_xing", xing).read_bytes()
     rng = np.random.default_rng(xing)
-    for place in rng.integers(5000, len(whole) - 3000, 8):
+    for place in rng.integers(5000, len(whole) - 3000, 3):
         n_bytes = int(rng.integers(200, 1200))
         patch = {"zeros": bytes(n_bytes), "cut": b"", "random": rng.bytes(n_bytes)}[damage]
         path = tmp_path / "damaged.mp3"
@@ -126,8 +126,8 @@ def test_a_flac_whose_frames_change_their_rate_is_brought_to_one(tmp_path, rate_
 
 @pytest.mark.parametrize("level", [0, 5, 8, 12])
 def test_valid_flacs_are_read_to_the_sample_at_every_compression_level(tmp_path, level):
-    for seed in range(5):
-        sound = noise(2, 16000, 1 + seed % 2, seed)
+    for seed in range(2):
+        sound = noise(2, 16000, 1 + seed, seed)
         path = make(tmp_path / "song.flac", "-compression_level", level, sound=sound, rate_hz=16000)
         audio, warnings = reading.read(path)
         expected, _ = soundfile.read(tmp_path / "source.wav", always_2d=True)
@@ -377,7 +377,7 @@ def test_ffmpeg_ends_with_its_parent(stuck_ffmpeg):
 
 
 def test_a_reader_that_is_stopped_early_leaves_no_ffmpeg(tmp_path):
-    path = make(tmp_path / "song.m4a", sound=noise(60))
+    path = make(tmp_path / "song.m4a", sound=noise(10))
     blocks = ffmpeg.decode(path, "a:0", 44100, 2, "float32", [])
     next(blocks)
     blocks.close()

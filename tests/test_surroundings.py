@@ -86,6 +86,26 @@ print("goes on")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "goes on\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there workers are forked")
+@pytest.mark.parametrize(
+    "start", ["workers.open_helper(abs)", "workers.open_workers('local', 1)"], ids=["helper", "workers"]
+)
+def test_a_signal_right_after_a_fork_ends_the_worker_and_does_not_run_the_handler_of_its_parent(start):
+    code = f"""
+import os, signal
+from karaoke_sep.processes import signals, workers
+signals.stop_in_order()
+os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+with {start} as opened:
+    try:
+        opened(-1)() if callable(opened) else opened[0](abs, -1).result()
+    except (EOFError, OSError, *(() if callable(opened) else [opened[1]])):
+        print("gone")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (run.stdout, run.stderr) == ("gone\n", "")
+
+
 def test_one_process_does_the_work_where_no_other_can_be_started(tmp_path, monkeypatch):
     from joblib.externals.loky import process_executor
 

@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 # A supervisor, `kill` and a shutdown send the first, a terminal that is closed the second.
@@ -38,8 +40,27 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped(number)
 
 
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Delay the signals that end this process while it starts another one, which delays them as well.
+
+    Otherwise a signal that comes right after a fork would run the handlers of this process in the new one.
+    `leave_stopping_to_the_parent` ends the delay there.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, which does not fork
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, *_STOPS])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def leave_stopping_to_the_parent() -> None:
     """Have a worker end at once when its parent ends it, and ignore Ctrl-C, which the parent handles for both."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in _STOPS:
         signal.signal(number, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, *_STOPS])

@@ -6,7 +6,6 @@ before all are there.
 """
 
 import multiprocessing
-import signal
 import sys
 import threading
 import warnings
@@ -17,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from ..errors import ConfigError, how_to_install
-from .signals import leave_stopping_to_the_parent
+from .signals import held_back, leave_stopping_to_the_parent
 
 _IDLE_S = 30  # a process without work ends after at most twice that, or it would outlive a parent that was killed
 Workers = tuple[Callable[..., Future], type[Exception] | tuple[type[Exception], ...]]
@@ -61,14 +60,18 @@ def _local(n_jobs: int) -> Iterator[Workers]:
     # Loky, unlike the standard library's pool, does not run the caller's main module again.
     from joblib.externals.loky import ProcessPoolExecutor
 
-    with _silent_tracker(), _ctrl_c_ignored(), _start_reported():
+    def submit(*args: Any) -> Future:
+        with held_back():  # a process that has died, or ended because it was idle, starts again here
+            return executor.submit(*args)
+
+    with _silent_tracker(), _start_reported():
         executor = ProcessPoolExecutor(
             n_jobs, timeout=_IDLE_S, context=_start_method(), initializer=leave_stopping_to_the_parent
         )
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # threads of BLAS, which it joins
-            executor.submit(int)  # the processes start here, and inherit this; we end them ourselves
+            submit(int)  # the processes start here
     try:
-        yield executor.submit, BrokenProcessPool
+        yield submit, BrokenProcessPool
     finally:
         with _silent_threads():
             executor.shutdown(kill_workers=True)
@@ -91,7 +94,7 @@ def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
 
     context: Any = _start_method() or get_context("loky")
     ours, theirs = context.Pipe()
-    with _silent_tracker(), _ctrl_c_ignored():
+    with _silent_tracker(), held_back():
         process = context.Process(target=_serve, args=(function, theirs, ours), daemon=True)
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # threads of BLAS, which it joins
             process.start()
@@ -144,18 +147,6 @@ def _start_reported() -> Iterator[None]:
         yield
     except (OSError, ImportError) as err:  # of semaphores, which need shared memory
         raise NoProcessesError(str(getattr(err, "strerror", None) or err).lower()) from None
-
-
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # where alone signals can be handled
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
