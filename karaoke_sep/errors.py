@@ -12,6 +12,10 @@ class InputError(KaraokeSepError):
     """A sound or contour file that cannot be used. The other inputs go on."""
 
 
+class NoSoundError(InputError):
+    """A file without any sound, such as a silent film."""
+
+
 class OutputError(KaraokeSepError):
     """A stem that cannot be written."""
 

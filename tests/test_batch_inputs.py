@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,20 @@ def test_a_folder_is_searched_and_its_sub_folders_are_kept(tmp_path):
     assert statuses(do([tmp_path / "in"], order)) == {"a.wav": "done", "b.WAV": "done"}
     assert (tmp_path / "out" / "a" / "vocals.wav").exists()
     assert (tmp_path / "out" / "disc 1" / "b" / "accompaniment.wav").exists()
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg on the PATH")
+def test_a_silent_film_in_a_folder_is_skipped_and_one_that_is_named_is_a_fault(tmp_path):
+    make_song(tmp_path / "in" / "a.wav")
+    film = tmp_path / "in" / "film.mp4"
+    picture = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1"]
+    subprocess.run(["ffmpeg", "-v", "error", *picture, "-c:v", "mpeg4", str(film)], check=True)
+    for inputs, notes, faults in (
+        ([tmp_path / "in"], [f"{film}: skipped because there is no sound in it"], []),
+        ([film], [], [(film, f"{film}: there is no sound in this file")]),
+    ):
+        plan = batch.plan(inputs, Order(tmp_path / "out"), CONFIG)
+        assert (plan.notes, plan.faults) == (notes, faults)
 
 
 @pytest.mark.parametrize("output", ["separated", "."])

@@ -57,7 +57,7 @@ def decoded(path):
 @pytest.mark.parametrize("source_suffix", [".mp4", ".mkv"])
 def test_picture_and_subtitles_are_copied_and_the_sound_is_replaced(tmp_path, suffix, source_suffix, codec):
     clip, sound = make_video(tmp_path / f"clip{source_suffix}"), make_sound(tmp_path / "sound.wav")
-    video.replace_sound(clip, sound, tmp_path / f"new{suffix}", suffix[1:], "A title")
+    video.replace_sound(clip, "a:0", sound, tmp_path / f"new{suffix}", suffix[1:], "A title")
     found = streams(tmp_path / f"new{suffix}")
     kinds = {stream["codec_type"]: stream["codec_name"] for stream in found["streams"]}
     assert len(found["streams"]) == 3
@@ -71,17 +71,21 @@ def test_picture_and_subtitles_are_copied_and_the_sound_is_replaced(tmp_path, su
 
 
 def test_a_sound_that_begins_after_the_picture_does_so_in_the_new_video(tmp_path):
-    clip = make_video(tmp_path / "clip.mkv", sound_delay_s=1.0)
-    video.replace_sound(clip, make_sound(tmp_path / "sound.wav", 2), tmp_path / "new.mkv", "mkv", "t")
+    clip, sound = make_video(tmp_path / "late.mkv", sound_delay_s=1.0), make_sound(tmp_path / "sound.wav", 2)
+    both = ("-map", "0:v", "-map", "1:a", "-map", "0:a", "-c", "copy")
+    run("ffmpeg", "-v", "error", "-i", clip, "-i", sound, *both, tmp_path / "two.mkv")
     fields = ("-select_streams", "a:0", "-show_entries", "stream=start_time", "-of", "csv=p=0")
-    assert float(run("ffprobe", "-v", "error", *fields, tmp_path / "new.mkv")) == pytest.approx(1.0, abs=0.03)
+    for name, stream, begin_s in (("late.mkv", "a:0", 1.0), ("two.mkv", "1", 0.0), ("two.mkv", "2", 1.0)):
+        video.replace_sound(tmp_path / name, stream, sound, tmp_path / "new.mkv", "mkv", "t")
+        found_s = float(run("ffprobe", "-v", "error", *fields, tmp_path / "new.mkv"))
+        assert found_s == pytest.approx(begin_s, abs=0.03)
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     clip, sound = make_video(tmp_path / "clip.mp4"), make_sound(tmp_path / "sound.wav")
     for suffix in (".mp4", ".mkv"):
         for name in ("one", "two"):
-            video.replace_sound(clip, sound, tmp_path / f"{name}{suffix}", suffix[1:], "t")
+            video.replace_sound(clip, "a:0", sound, tmp_path / f"{name}{suffix}", suffix[1:], "t")
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
 
 
@@ -100,4 +104,4 @@ def test_what_ffmpeg_cannot_read_or_write_is_one_line(tmp_path):
         video.has_picture(tmp_path / "clip.mp4")
     clip, sound = make_video(tmp_path / "real.mp4"), make_sound(tmp_path / "sound.wav")
     with pytest.raises(OutputError, match="--format wav writes the sound alone"):
-        video.replace_sound(clip, sound, tmp_path / "absent" / "new.mp4", "mp4", "t")
+        video.replace_sound(clip, "a:0", sound, tmp_path / "absent" / "new.mp4", "mp4", "t")

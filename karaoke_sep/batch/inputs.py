@@ -25,6 +25,8 @@ class Found:
     ----------
     parents : dict
         For each file its sub-folder below the input that led to it.
+    searched : set of Path
+        Those that were found in a folder; the user named the others.
     faults : list of (Path, str)
         A line for each input, or folder below one, that cannot be used.
     notes : list of str
@@ -32,6 +34,7 @@ class Found:
     """
 
     parents: dict[Path, PurePath] = field(default_factory=dict)
+    searched: set[Path] = field(default_factory=set)
     faults: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -69,6 +72,7 @@ def find_inputs(inputs: Iterable[Path], exclude: Iterable[str] = ()) -> Found:
         for path in files:
             if paths.setdefault(os.path.realpath(path), path) == path:
                 found.parents[path] = path.parent.relative_to(given)
+                found.searched.add(path)
     return found
 
 

@@ -11,10 +11,10 @@ from pathlib import Path, PurePath
 from .. import backing, pipeline
 from ..accompaniment import needs_pitch
 from ..config import Config, fingerprint
-from ..errors import ConfigError, InputError, how_to_install, unexpected
+from ..errors import ConfigError, InputError, NoSoundError, how_to_install, unexpected
 from ..files import contours, lyrics, sound_info, writing
 from ..recording import check_form
-from .inputs import contour_of, find_inputs
+from .inputs import Found, contour_of, find_inputs
 from .jobs import SOUNDS, STEMS, Job, Order, Plan
 from .names import Names, check_name, collisions, names_of, song_files, uses_tags
 from .space import check_room, is_long, max_samples, n_values, scratch_bytes, stem_bytes
@@ -59,43 +59,47 @@ def plan(
             f"{order.contours}: one contour cannot be that of {len(found.parents)} inputs; give a folder of them"
         )
     named: dict[Path, Names] = {}
-    faults = list(found.faults)
     for source, parent in found.parents.items():
-        with _faults_of(source, faults):
+        with _lines_about(source, found):
             tags = sound_info.probe(source, order.stream).tags if uses_tags(order.name) else {}
             named[source] = names_of(source, parent, order, tags)
     collided = collisions(named, found.parents, order)
     jobs = []
     for source in list(named)[shard[0] - 1 :: shard[1]]:
         if source in collided:
-            faults.append((source, collided[source]))
+            found.faults.append((source, collided[source]))
             continue
-        with _faults_of(source, faults):
+        with _lines_about(source, found):
             job = _job(source, named[source], found.parents[source], order, config)
             jobs.append(_checked(replace(job, overwrite=overwrite), order, config))
-    checked = Plan(jobs, faults, found.notes)
+    checked = Plan(jobs, found.faults, found.notes)
     stems = sum(n_values(job.info) * stem_bytes(job, order) for job in checked.todo)
     long = [job.info for job in checked.todo if is_long(job, config)]
     scratch = max((n_values(info) * scratch_bytes(info, order) for info in long), default=0)
     try:
         check_room(order.output, stems + scratch)
     except ConfigError as err:
-        lines = [*(line for _, line in faults), str(err)]
+        lines = [*(line for _, line in found.faults), str(err)]
         raise ConfigError("\n".join(line.replace("\n", "\\n") for line in lines)) from None  # names may hold anything
     return checked
 
 
 @contextmanager
-def _faults_of(source: Path, faults: list[tuple[Path, str]]) -> Iterator[None]:
+def _lines_about(source: Path, found: Found) -> Iterator[None]:
     """Make a line of whatever is wrong with one input, so that the others go on."""
     try:
         yield
+    except NoSoundError as err:
+        if source in found.searched:
+            found.notes.append(f"{source}: skipped because there is no sound in it")
+        else:
+            found.faults.append((source, str(err)))
     except InputError as err:
-        faults.append((source, str(err)))
+        found.faults.append((source, str(err)))
     except ConfigError:
         raise
     except Exception as err:
-        faults.append((source, unexpected(source, err)))
+        found.faults.append((source, unexpected(source, err)))
 
 
 def _check_order(order: Order, config: Config) -> None:

@@ -36,7 +36,7 @@ def info(model: Path | None) -> None:
             rows[library] = version(library)
         except PackageNotFoundError:
             rows[library] = f"not installed (extra [{extra}])"
-    rows |= {"processors": str(os.cpu_count()), "threads": "1 in each process", "cache": "none"}
+    rows |= {"processors": str(os.cpu_count()), "threads": "1 in each process"}
     _print_rows([*rows.items(), ("configs", ", ".join(configs())), ("models", ", ".join(shipped_names()) or "none")])
 
 

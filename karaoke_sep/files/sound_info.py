@@ -15,7 +15,7 @@ from typing import Any
 
 import soundfile
 
-from ..errors import InputError
+from ..errors import InputError, NoSoundError
 from . import ffmpeg, libsndfile
 from .sample_formats import EVEN, sample_bytes
 
@@ -206,7 +206,7 @@ def _probe_with_ffmpeg(path: Path, number: int | None, reason: str) -> SoundInfo
         raise InputError(f"{path}: not a sound file, or a broken one ({reason}; ffmpeg: {err})") from None
     sounds = [stream for stream in answer.get("streams", ()) if stream.get("codec_type") == "audio"]
     if not sounds:
-        raise InputError(f"{path}: there is no sound in this file")
+        raise NoSoundError(f"{path}: there is no sound in this file")
     chosen, notes = _choice(path, sounds, number)
     rate_hz, n_channels = int(chosen.get("sample_rate", 0)), int(chosen.get("channels", 0))
     if not (chosen.get("codec_name") and rate_hz > 0 and n_channels > 0):

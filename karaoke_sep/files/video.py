@@ -34,13 +34,14 @@ def has_picture(path: Path) -> bool:
     return bool(_pictures(_probe(path)))
 
 
-def replace_sound(video: Path, sound: Path, target: Path, container: str, title: str) -> None:
+def replace_sound(video: Path, stream: str, sound: Path, target: Path, container: str, title: str) -> None:
     """Write a video with the picture and subtitles of one file and the sound of another.
 
     Parameters
     ----------
     video : Path
-        Its first sound is replaced at its place: a sound that begins after the picture does so in the target too.
+    stream : str
+        Its sound, as in `SoundInfo`. If it begins after the picture, so does the sound of the target.
     sound : Path
     target : Path
     container : {"mp4", "mov", "mkv"}
@@ -56,15 +57,17 @@ def replace_sound(video: Path, sound: Path, target: Path, container: str, title:
     """
     found = _probe(video)
     streams = found["streams"]
-    subtitles = [stream for stream in streams if _fits_as_subtitle(stream, container)]
-    begins_s = next((_seconds(stream) for stream in streams if stream.get("codec_type") == "audio"), 0.0)
+    subtitles = [entry for entry in streams if _fits_as_subtitle(entry, container)]
+    replaced = [entry for entry in streams if str(entry["index"]) == stream]
+    replaced += [entry for entry in streams if entry.get("codec_type") == "audio"]
+    begins_s = _seconds(replaced[0]) if replaced else 0.0
     delay_s = max(begins_s - _seconds(found["format"]), 0.0)
-    sources = [f"0:{stream['index']}" for stream in _pictures(found)] + ["1:a:0"]
-    sources += [f"0:{stream['index']}" for stream in subtitles]
+    sources = [f"0:{entry['index']}" for entry in _pictures(found)] + ["1:a:0"]
+    sources += [f"0:{entry['index']}" for entry in subtitles]
     options = [part for source in sources for part in ("-map", source)]
     options += ["-map_metadata", "0", "-metadata", f"title={title}", "-c", "copy", *_SOUND[container]]
-    for number, stream in enumerate(subtitles):
-        options += [f"-c:s:{number}", _subtitle_codec(stream, container)]
+    for number, subtitle in enumerate(subtitles):
+        options += [f"-c:s:{number}", _subtitle_codec(subtitle, container)]
     inputs = {video: [], sound: ["-itsoffset", f"{delay_s:.6f}"]}
     try:
         ffmpeg.write(inputs, [*options, "-f", _MUXERS[container]], target)
