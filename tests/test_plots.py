@@ -18,7 +18,7 @@ pytest.importorskip("matplotlib", reason="needs the extra [plots]")
 import PIL.Image
 from matplotlib.figure import Figure
 
-from karaoke_sep.plots import pictures as plots
+from karaoke_sep import plots
 
 RATE_HZ = 16000
 
@@ -182,8 +182,9 @@ def test_plots_writes_a_picture_that_settings_change_and_a_second_run_keeps(song
 
 
 def test_plots_without_matplotlib_says_what_to_install_before_any_work(song, monkeypatch):
-    monkeypatch.delitem(sys.modules, "karaoke_sep.plots.pictures")
-    monkeypatch.delattr("karaoke_sep.plots.pictures")
+    for name in [name for name in sys.modules if name.startswith("karaoke_sep.plots")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("karaoke_sep.plots")
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
     result = separate(song)

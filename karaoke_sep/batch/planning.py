@@ -126,7 +126,7 @@ def _check_order(order: Order, config: Config) -> None:
         backing.check(order.karaoke)
     if "picture" in order.products:
         try:
-            from ..plots import pictures as plots  # noqa: F401
+            from .. import plots  # noqa: F401
         except ImportError:
             raise ConfigError(f"--plots: matplotlib is missing; {how_to_install('plots')}") from None
 

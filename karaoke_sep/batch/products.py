@@ -55,10 +55,10 @@ def _write_notes(job: Job, order: Order, separated: Separated) -> None:
 
 
 def _write_picture(path: Path, separated: Separated, config: Config) -> None:
-    from ..plots import pictures  # matplotlib takes a second, and is an extra
+    from .. import plots  # matplotlib takes a second to import, and is an extra
 
     vocals = separated.voice
     accompaniment = Combination(separated.song, vocals, -1)
-    figure = pictures.separation(vocals, accompaniment, separated.track, config.harmonic_mask, config.stft)
+    figure = plots.separation(vocals, accompaniment, separated.track, config.harmonic_mask, config.stft)
     with atomic.whole_file(path) as part:
-        part.write_bytes(pictures.png(figure))
+        part.write_bytes(plots.png(figure))

@@ -88,11 +88,11 @@ def compare(result: Result, reference: Reference) -> tuple[dict[str, float | Non
     if track and pitch:
         figures |= asdict(melody_figures(pitch, track))
     try:
-        from ..plots import pictures
+        from .. import plots
     except ImportError:
         return figures, None
-    drawing = pictures.comparison((estimates[0], estimates[1]), (true_vocals, true_rest), track, pitch)
-    return figures, pictures.png(drawing)
+    drawing = plots.comparison((estimates[0], estimates[1]), (true_vocals, true_rest), track, pitch)
+    return figures, plots.png(drawing)
 
 
 def comparison_path(result: Result) -> Path:

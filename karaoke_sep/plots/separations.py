@@ -1,0 +1,124 @@
+"""Pictures of a separation: spectrograms, pitch, harmonic mask and voicing."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..dsp.stft import Params as StftParams
+from ..dsp.stft import fast_even_length
+from ..recording import Combination, Samples
+from ..steps import harmonic_mask
+from ..types import PitchTrack, Spectrum
+from . import raster
+from .panels import SMALL, VOICE, legend, panels, plane
+from .raster import RATE_HZ
+
+RANGE_DB = 70.0
+SUNG_FROM = 0.5  # voicing
+
+
+def spectrogram(audio: Samples, axes: Axes, *, loudest_db: float | None = None) -> Axes:
+    """Draw the level of a sound over time and frequency.
+
+    Parameters
+    ----------
+    audio : Audio, (C, N)
+    axes : Axes
+    loudest_db : float, optional
+        Level of the brightest colour, from `loudest_db`, if several sounds share one scale. The default is the highest
+        level of this sound. The darkest colour is 70 dB below.
+    """
+    power_RK, edges_s = raster.power(audio)
+    level_RK = 10 * np.log10(power_RK + 1e-18)
+    top_db = level_RK.max() if loudest_db is None else loudest_db
+    return plane(axes, level_RK - top_db, edges_s, cmap="magma", vmin=-RANGE_DB, vmax=0)
+
+
+def loudest_db(*sounds: Samples) -> float:
+    """Return the highest level in the spectrograms of some sounds, dB."""
+    return max(10 * np.log10(raster.power(sound)[0].max() + 1e-18) for sound in sounds)
+
+
+def contour(track: PitchTrack, axes: Axes, *, color: str = VOICE, label: str = "pitch") -> Axes:
+    """Draw a pitch: a line where the voicing is at least 0.5, thin and dim elsewhere."""
+    sung = track.voicing >= SUNG_FROM
+    dim: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.5, "label": f"{label}, voicing under {SUNG_FROM:g}"}
+    axes.plot(track.times_s, np.where(sung, np.nan, track.f0_hz), color=color, **dim)
+    axes.plot(track.times_s, np.where(sung, track.f0_hz, np.nan), color=color, linewidth=1.3, label=label)
+    return axes
+
+
+def voicing(track: PitchTrack, axes: Axes) -> Axes:
+    """Draw the voicing over time, 0 to 1."""
+    axes.fill_between(track.times_s, track.voicing, color=VOICE, linewidth=0, alpha=0.8)
+    axes.set(ylim=(0, 1), yticks=(0, 1))
+    return axes
+
+
+def mask(
+    track: PitchTrack,
+    seconds: float,
+    axes: Axes,
+    params: harmonic_mask.Params | None = None,
+    resolution: StftParams | None = None,
+) -> Axes:
+    """Draw the harmonic mask of a pitch: the bins that may hold the voice.
+
+    Parameters
+    ----------
+    track : PitchTrack
+    seconds : float
+        Length of the song.
+    axes : Axes
+    params : harmonic_mask.Params, optional
+    resolution : stft.Params, optional
+        Frames and bins of the mask, as in the config.
+    """
+    params, resolution = params or harmonic_mask.Params(), resolution or StftParams()
+    n_fft, hop = fast_even_length(resolution.window_ms * RATE_HZ / 1000), round(resolution.hop_ms * RATE_HZ / 1000)
+    n_bins = n_fft // 2 + 1
+
+    def weights(start: int, stop: int) -> np.ndarray:
+        empty = np.broadcast_to(np.complex64(0), (1, n_bins, stop - start))
+        local = replace(track, times_s=track.times_s - start * hop / RATE_HZ)
+        found = harmonic_mask.harmonic_mask(local, Spectrum(empty, RATE_HZ, n_fft, hop, 0), n_bins, params)
+        return found.spread(found.weights).T
+
+    n_frames = 1 + round(seconds * RATE_HZ) // hop
+    weight_RK, edges_s = raster.reduced(weights, n_frames, hop / RATE_HZ, RATE_HZ / n_fft, np.add)
+    return plane(axes, weight_RK, edges_s, cmap="magma", vmin=0, vmax=1)
+
+
+def separation(
+    vocals: Samples,
+    accompaniment: Samples,
+    track: PitchTrack,
+    mask_params: harmonic_mask.Params | None = None,
+    resolution: StftParams | None = None,
+) -> Figure:
+    """Draw mixture, vocals with the pitch, and accompaniment on one scale, then the harmonic mask and the voicing.
+
+    Parameters
+    ----------
+    vocals, accompaniment : Samples, (C, N)
+    track : PitchTrack
+    mask_params, resolution : Params, optional
+        As for `mask`.
+    """
+    mixture, seconds = Combination(vocals, accompaniment, 1), vocals.n_samples / vocals.rate_hz
+    sounds = {"mixture": mixture, "vocals": vocals, "accompaniment": accompaniment}
+    heights_in = {**dict.fromkeys(sounds, 1.9), "harmonic mask": 1.9, "voicing": 0.5}
+    figure, axes = panels(heights_in, seconds)
+    top_db = loudest_db(*sounds.values())
+    for name, sound in sounds.items():
+        spectrogram(sound, axes[name], loudest_db=top_db)
+    axes["mixture"].set_title(f"in all three, black is {RANGE_DB:.0f} dB under the brightest", loc="right", **SMALL)
+    contour(track, axes["vocals"])
+    legend(axes["vocals"])
+    mask(track, seconds, axes["harmonic mask"], mask_params, resolution)
+    voicing(track, axes["voicing"])
+    axes["voicing"].set_title("probability that somebody sings this pitch", loc="right", **SMALL)
+    return figure
