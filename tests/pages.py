@@ -10,7 +10,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import click
@@ -135,8 +137,19 @@ def follow(page: Path, folder: Path) -> None:
             exec(compile(block, page.name, "exec"), {"__name__": "__main__"})
 
 
+@cache
+def _inputs() -> tempfile.TemporaryDirectory:
+    folder = tempfile.TemporaryDirectory(prefix="karaoke-sep-pages-")
+    _write_inputs(Path(folder.name))
+    return folder
+
+
 def make_inputs(folder: Path) -> None:
     """Write the inputs that the pages name: songs, a folder of songs, true stems, and a small MIR-1K."""
+    shutil.copytree(_inputs().name, folder, dirs_exist_ok=True)
+
+
+def _write_inputs(folder: Path) -> None:
     song = demo_song.make(RATE_HZ, SECONDS)
     for name in ("song.mp3", "song.wav", "karaoke version.wav"):
         sound = song.accompaniment if name.startswith("karaoke") else song.mixture

@@ -82,7 +82,7 @@ def test_a_file_that_was_cut_off_is_read_with_a_warning(tmp_path, name):
 
 
 @pytest.mark.parametrize("extension", ["mp3", "ogg", "aac", "mp2"])
-@pytest.mark.parametrize(("rate_hz", "n_channels"), [(44100, 2), (48000, 2), (44100, 1), (32000, 1)])
+@pytest.mark.parametrize(("rate_hz", "n_channels"), [(44100, 2), (48000, 2), (32000, 1)])
 def test_sounds_joined_in_one_file_are_read_whole_whatever_changes(tmp_path, extension, rate_hz, n_channels):
     codec = ["-c:a", "libvorbis"] if extension == "ogg" else []
     first = make(tmp_path / f"first.{extension}", *codec)
@@ -281,7 +281,7 @@ def test_a_sound_that_is_not_there_cannot_be_chosen(two_sounds):
 def test_the_sample_format_is_that_of_the_sound(tmp_path, codec, container, subtype):
     more = ["-sample_fmt", "s16p"] if codec in ("alac", "wavpack") else []
     more = ["-sample_fmt", "s16"] if codec == "flac" else more
-    path = make(tmp_path / f"song.{container}", "-c:a", codec, *more)
+    path = make(tmp_path / f"song.{container}", "-c:a", codec, *more, sound=noise(0.3))
     assert sound_info.probe(path).subtype == subtype
 
 
@@ -310,10 +310,16 @@ PLAYLISTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def secret(tmp_path_factory):
+    """A sound that no playlist may lead to."""
+    return make(tmp_path_factory.mktemp("secret") / "secret.ts", "-c:a", "aac")
+
+
 @pytest.mark.parametrize("kind", PLAYLISTS)
 @pytest.mark.parametrize("name", ["song.mp3", "song.m4a", "song.m3u8"])
-def test_playlists_and_scripts_are_refused_at_once_under_any_name(tmp_path, kind, name):
-    make(tmp_path / "secret.ts", "-c:a", "aac")
+def test_playlists_and_scripts_are_refused_at_once_under_any_name(secret, tmp_path, kind, name):
+    shutil.copy(secret, tmp_path)
     path = tmp_path / name
     path.write_text(PLAYLISTS[kind].format(secret=tmp_path / "secret.ts", self=path))
     start_s = time.monotonic()
