@@ -1,10 +1,11 @@
-"""A backing track to sing to: the song with its voice turned down, in another key or tempo if wanted.
+"""A backing track to sing to: the song with its voice turned down, optionally in another key or tempo.
 
-Key and tempo are changed by Signalsmith Stretch (Luff 2023, "The design of Signalsmith Stretch"; MIT licence) by way of
-the package python-stretch, the extra [stretch]. It keeps the stereo image (side of the demo song's band 10.3 dB
-under mid before, 10.4 after) and leaves clicks where they are. librosa's phase vocoder, which would need no extra,
-treats the channels apart: the side rises to 1 dB under mid, 3 dB of level are lost, and clicks move by some 10 ms.
-libtsm loses the stereo image too; Rubber Band, and what is built on it, is GPL.
+Key and tempo are changed by Signalsmith Stretch (Luff 2023, "The design of Signalsmith Stretch"; MIT licence) through
+the package python-stretch, the extra [stretch]. It keeps the stereo image (the side signal of the demo song's band is
+10.3 dB below the mono mix before, 10.4 dB after) and does not move clicks. librosa's phase vocoder, which needs no
+extra, processes each channel by itself: the side signal rises to 1 dB below the mono mix, the level falls by 3 dB, and
+clicks move by about 10 ms. libtsm loses the stereo image, too. Rubber Band and the packages built on it are under the
+GPL.
 """
 
 from dataclasses import dataclass
@@ -21,16 +22,16 @@ _BLOCK_S, _INTERVAL_S = 0.2, 0.025
 
 @dataclass(frozen=True)
 class Params:
-    """What becomes of the voice, and of the music.
+    """Settings of a backing track.
 
     Attributes
     ----------
     vocals_db : float or None
-        Gain of the voice that is kept to guide the singer; None takes it out.
+        Level of the voice that is kept as a guide for the singer; None removes the voice.
     key_semitones : float
-        How much higher the music is played.
+        Transposition, up if positive.
     tempo_ratio : float
-        How many times as fast.
+        Speed relative to the song.
     """
 
     vocals_db: float | None = None
@@ -39,17 +40,17 @@ class Params:
 
     @property
     def stretches(self) -> bool:
-        """Whether key or tempo are other than those of the song."""
+        """Whether the key or the tempo differs from that of the song."""
         return self.key_semitones != 0 or self.tempo_ratio != 1
 
 
 def check(params: Params) -> None:
-    """Check that a track can be made so here.
+    """Check that the library for key and tempo is installed if it is needed.
 
     Raises
     ------
     ConfigError
-        When key or tempo are to change and the library for it is not installed.
+        If the key or the tempo changes and the library is not installed.
     """
     if params.stretches:
         _stretch_library()

@@ -37,8 +37,8 @@ from .steps.singing_presence import Params as SingingPresence
 from .steps.whitening import Params as Whitening
 from .steps.wiener import Params as Wiener
 
-_MAX_BYTES = 100_000  # ten times a file of every setting; takes PyYAML under 2 s whatever it holds
-_MAX_ERRORS = 20  # lines that a person reads
+_MAX_BYTES = 100_000  # ten times the size of a complete config; PyYAML reads any file of this size in less than 2 s
+_MAX_ERRORS = 20  # in one message
 _UNITS = {"hz": "Hz", "s": "s", "ms": "ms", "db": "dB", "cents": "cents", "bins": "bins", "frames": "frames"}
 
 
@@ -51,7 +51,7 @@ def backend_section(name: str, package: types.ModuleType, default: str) -> type:
     names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
     params = {n: import_module(f"{package.__name__}.{n}").Params for n in names}
     namespace = {
-        "__module__": __name__,  # where pickle looks for it
+        "__module__": __name__,  # so that pickle finds the class
         "method": property(lambda self: import_module(f"{package.__name__}.{self.backend}")),
         "params": property(lambda self: getattr(self, self.backend)),
     }
@@ -203,7 +203,7 @@ def setting_choices(schema: type = Config, prefix: str = "") -> dict[str, tuple[
 
 def fingerprint(config: Any) -> str:
     """Return 16 hexadecimal digits that are the same for equal configs."""
-    settings = json.loads(json.dumps(dict(_leaves(config))), parse_int=float)  # equal configs may hold 50 and 50.0
+    settings = json.loads(json.dumps(dict(_leaves(config))), parse_int=float)  # 50 and 50.0 are equal settings
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -220,7 +220,7 @@ def _leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 class _Place(NamedTuple):
-    """Name of a source in messages; a file has lines, an option has none."""
+    """Name of a source in messages, with line numbers if it is a file."""
 
     name: str
     has_lines: bool
@@ -244,7 +244,7 @@ def _find(source: str | os.PathLike) -> tuple[Path, str]:
     path = Path(source)
     try:
         mode = os.stat(path).st_mode
-    except PermissionError:  # on the way there is a folder that may not be entered
+    except PermissionError:  # a parent folder is not accessible
         raise ConfigError(f"{path}: cannot be read (permission denied); change its permissions") from None
     except (OSError, ValueError):  # also a name that the system rejects
         raise ConfigError(f"{path}: no such config file; shipped configs are {', '.join(names)}") from None
@@ -292,7 +292,7 @@ class _Reading(NamedTuple):
         From dotted key to value and origin.
     errors : list of str
     faulty : set of str
-        Prefixes of the sections that hold an error. Their other settings are not checked against each other.
+        Prefixes of the sections that contain an error. Their other settings are not checked against each other.
     """
 
     settings: dict[str, tuple[Any, str]]
@@ -374,6 +374,6 @@ def _build(defaults: Any, prefix: str, reading: _Reading) -> Any:
 
 
 def _at_most(count: int, lines: list[str]) -> list[str]:
-    """Return the first lines, and one that says how many there are more."""
+    """Return the first lines, and a last line with the number of further errors."""
     n_more = len(lines) - count
     return lines if n_more <= 0 else [*lines[:count], f"and {n_more} more {'error' if n_more == 1 else 'errors'}"]

@@ -1,10 +1,10 @@
-"""Separate again along a contour that somebody corrected, so that only the corrected frames sound different.
+"""Separate again along a corrected contour, so that only the corrected frames sound different.
 
-The models of a segment learn from all of its frames, and the gate from the whole song: with two seconds of another
-pitch the stems of the demo song change by -28 to -48 dB everywhere else (against the mixture). Whoever corrects a song
-by ear would hear places that were right change with every correction. So the song is separated along the pitch that is
-found in it, each corrected place along its correction, with 10 s of what surrounds it, and the places are faded in.
-What a place sounds like depends on no other place.
+The models of a segment are fitted to all of its frames, and the gate uses the whole song. If two seconds have another
+pitch, the stems of the demo song change by -28 to -48 dB everywhere else (relative to the mixture). A user who corrects
+a song by ear would then hear correct places change with every correction. Therefore the whole song is separated along
+the estimated pitch. Each corrected place is separated along its corrected pitch, together with 10 s around it, and is
+faded in. The sound of a place does not depend on other places.
 """
 
 from itertools import pairwise
@@ -20,10 +20,10 @@ from .recording import Buffer, Samples, Storage, as_recording, shifted
 from .segment import separate_segment
 from .types import Audio, PitchTrack, Separation
 
-SAME_CENTS, SAME_VOICING = 0.1, 1e-4  # a contour file rounds to less
-MOSTLY = 0.5  # a contour of which more differs was not corrected but comes from elsewhere, and is followed as it is
-TOGETHER_S = 1.0  # places that are closer are separated as one
-AROUND_S = 10.0  # of the song that is separated with a place; models of less are worse
+SAME_CENTS, SAME_VOICING = 0.1, 1e-4  # contour files are rounded more finely
+MOSTLY = 0.5  # a contour that differs in more frames is from another source, and is used as it is
+TOGETHER_S = 1.0  # closer places are separated together
+AROUND_S = 10.0  # around a place, separated with it; shorter contexts give worse models
 FADE_S = 0.05
 
 
@@ -47,7 +47,7 @@ def separate_corrected(
     Returns
     -------
     Separation
-        Outside of these places the stems are those of `separate` without a track, to the last bit.
+        Outside the corrected places the stems are exactly those of `separate` without a track.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def separate_corrected_to(
     Returns
     -------
     float
-        Share of the frames that were corrected, 0..1. Above `MOSTLY` the whole contour is followed as it is.
+        Share of the frames that were corrected, 0..1. Above `MOSTLY` the whole contour is used as it is.
     """
     found = find_pitch(song, config=config, progress=progress)
     local = track.at(found.times_s)
@@ -130,7 +130,7 @@ def together(places: list[tuple[int, int]], times_s: np.ndarray) -> list[list[tu
 
 
 class Patched:
-    """A recording with other samples in one place."""
+    """A recording in which the samples of one place are replaced."""
 
     def __init__(self, song: Samples, start: int, samples: np.ndarray):
         self.song, self.start, self.samples = song, start, samples
@@ -146,12 +146,12 @@ class Patched:
 
 
 def separate_place(inputs: GateInputs, inside: np.ndarray, config: Config) -> tuple[int, np.ndarray]:
-    """Separate a corrected place with what surrounds it.
+    """Separate a corrected place together with its context.
 
     Parameters
     ----------
     inputs : GateInputs
-        Of the song along the estimated pitch; its track, (T,), is corrected in this place only.
+        Inputs for the song along the estimated pitch. The track, (T,), is corrected in this place only.
     inside : ndarray, shape (T,), bool
         Frames of the track that belong to the place.
     config : Config

@@ -1,11 +1,11 @@
 """A synthetic song with known stems, for the demo and the tests.
 
-Somebody sings over keys, a guitar, bass and drums; words and tune are our own. All that the players decide (when,
-which note, how loud, which vowel) is written first, on a grid of 5 ms that knows nothing of the sample rate, so that
-one seed is one performance at every rate. Then it is turned into sound:
+A voice sings over keys, guitar, bass and drums. Words and melody were written for this package. First the performance
+is computed (onsets, notes, loudness, vowels), on a grid of 5 ms that does not depend on the sample rate. So one seed
+gives one performance at every rate. Then the sound is synthesised:
 
 - voice: a sum of partials, each as strong as the glottal pulse and the vocal tract make it at its frequency; partials
-  stop below half the sample rate, so nothing aliases. Consonants are noise in their own bands.
+  end below half the sample rate, so there is no aliasing. Consonants are noise in their own bands.
 - strings: damped, slightly stretched partials. Drums: a falling sine, ringing modes, and noise.
 
 References
@@ -49,18 +49,18 @@ _RELEASE_S = 0.3  # a note must end this long before the song does
 
 @dataclass(frozen=True, eq=False)
 class DemoSong:
-    """A song and everything that is true of it.
+    """A synthetic song, and its true stems, pitch and notes.
 
     Attributes
     ----------
     vocals, accompaniment, mixture : Audio, stereo
         ``mixture`` is the sum of the two, to the last bit.
     track : PitchTrack
-        What is sung, every 5 ms; voicing is 0 or 1.
+        The sung pitch, every 5 ms; voicing is 0 or 1.
     notes : tuple of (onset_s, offset_s, midi_pitch)
         The notes as written: a note begins with its vowel, and vibrato and glides lie around ``midi_pitch``.
     sung : tuple of (start_s, end_s)
-        Phrases, from the first consonant to the last vowel; only the room sounds between them.
+        Phrases, from the first consonant to the last vowel. Between them there is only reverberation.
     """
 
     vocals: Audio
@@ -78,9 +78,9 @@ def make(rate_hz: int = 44100, seconds: float = 12.0, seed: int = 0, snr_db: flo
     ----------
     rate_hz : int, 8000..192000
     seconds : float, 2.5..3600
-        The tune takes 20 s and then comes round again. Sung notes that would run over the end are left out.
+        The melody takes 20 s and is then repeated. Sung notes that would last beyond the end are left out.
     seed : int, >= 0
-        Another performance of the same tune: timing, drift of the pitch, vibrato, loudness, noises.
+        Selects a performance of the melody: timing, drift of the pitch, vibrato, loudness, noises.
     snr_db : float
         Energy of the voice over that of the accompaniment, over the whole song.
 
@@ -165,7 +165,7 @@ def _clock(beat: float) -> float:
 
 
 def _perform_melody(seconds: float, rng: np.random.Generator) -> list[list[_Note]]:
-    """Return phrases of notes that end in time. A voiceless consonant takes its time from the note before it."""
+    """Return the phrases that end before the song does. A voiceless consonant shortens the note before it."""
     phrases = []
     for loop in range(int(seconds / (_LOOP_BEATS * _BEAT_S)) + 1):
         for written in _MELODY:
@@ -182,7 +182,7 @@ def _perform_melody(seconds: float, rng: np.random.Generator) -> list[list[_Note
 
 
 def _perform_band(seconds: float, rng: np.random.Generator) -> dict[str, list[_Hit]]:
-    """Return the notes of each instrument, bar after bar."""
+    """Return the notes of each instrument, bar by bar."""
     hits: dict[str, list[_Hit]] = {name: [] for name in _BAR}
     for bar in range(int(seconds / (4 * _BEAT_S)) + 1):
         root, chord = _CHORDS[bar % len(_CHORDS)]
@@ -210,7 +210,7 @@ _HIGHEST_PARTIAL_HZ = 12000.0  # above it, breath and consonants outweigh the pa
 _OPEN_QUOTIENT = 0.6  # of a cycle, the middle of what Klatt & Klatt (1990) measure
 _TILT_HZ = 5000.0  # the closing of the glottis is rounded: 6 dB per octave more above this
 _PORTAMENTO_S = 0.1
-_SCOOP_SEMITONES = 1.0  # phrases are begun from below
+_SCOOP_SEMITONES = 1.0  # phrases begin from below
 _DRIFT_CENTS = ((0.4, 8.0), (0.02, 3.0))  # (time over which it changes in s, standard deviation): aim, and flutter
 _VIBRATO_HZ = 5.8  # Prame (1994): 6.0 on average in opera; popular singing is slower and shallower
 _VIBRATO_SEMITONES = 0.45
@@ -220,10 +220,10 @@ _BREATH = 0.3  # noise over partial, at 4 kHz and above
 
 
 class _Consonant(NamedTuple):
-    """How a note begins. The noise comes last, after a silent closure if it is shorter than the consonant."""
+    """Onset of a note: noise, after a silent closure if the noise is shorter than the consonant."""
 
     length_s: float
-    voice_gain: float  # of the voice meanwhile; 0 if voiceless
+    voice_gain: float  # level of the voice during the consonant; 0 if voiceless
     formants_hz: tuple[float, float, float]  # Klatt (1980), Table III; the vowels around it bend towards them
     noise_s: float = 0.0
     noise_hz: tuple[float, float] = (0.0, 0.0)  # around the spectral peaks of Jongman et al. (2000)
@@ -231,12 +231,12 @@ class _Consonant(NamedTuple):
 
     @property
     def stolen_s(self) -> float:
-        """Time during which the note before it cannot sound."""
+        """Time by which the note before it is shortened."""
         return 0.0 if self.voice_gain else self.length_s
 
 
 _CONSONANTS = {
-    "": _Consonant(0.0, 1.0, (0, 0, 0)),  # the note before it goes on
+    "": _Consonant(0.0, 1.0, (0, 0, 0)),  # the note before it continues
     "m": _Consonant(0.08, 0.4, (480, 1270, 2130)),
     "n": _Consonant(0.07, 0.4, (480, 1340, 2470)),
     "l": _Consonant(0.06, 0.5, (310, 1050, 2880)),
@@ -250,7 +250,7 @@ _CONSONANTS = {
 
 
 class _Line(NamedTuple):
-    """What the singer does, on the 5 ms grid: gain (T,), formants (T, 3), pitch (T,), and the track to be found."""
+    """Controls of the singer on the 5 ms grid: gain (T,), formants (T, 3), pitch (T,), and the true track."""
 
     gain: np.ndarray
     formants_hz: np.ndarray
@@ -313,7 +313,7 @@ def _vibrato(times_s: np.ndarray, phrases: list[list[_Note]], rng: np.random.Gen
 
 
 def _drift(n_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Return random deviations of the pitch, semitones, shape (T,): of the singer's aim and of the vocal folds."""
+    """Return random deviations of the pitch, semitones, shape (T,): slow drift and fast flutter."""
     drift = np.zeros(n_frames)
     for time_s, cents in _DRIFT_CENTS:
         kernel = np.hanning(2 + round(2 * time_s / _FRAME_S))
@@ -514,8 +514,8 @@ _SOUNDS: dict[str, Callable[[list[_Hit], int, int, np.random.Generator], np.ndar
 
 
 def _in_a_room(sounds: dict[str, np.ndarray], rate_hz: int, rng: np.random.Generator) -> np.ndarray:
-    """Mix all of them in stereo, each at its place, with the sound of one room; shape (2, N)."""
-    angles = (np.array([_PANS[name] for name in sounds]) + 1) * np.pi / 4  # the same power wherever somebody stands
+    """Mix all sounds in stereo, each at its position, with the reverberation of one room; shape (2, N)."""
+    angles = (np.array([_PANS[name] for name in sounds]) + 1) * np.pi / 4  # the same power at every position
     dry = np.einsum("ci,in->cn", [np.cos(angles), np.sin(angles)], list(sounds.values()))
     n = round(_ROOM_T60_S * rate_hz)
     tail = rng.standard_normal((2, n)) * 10 ** (-3 * np.arange(n) / n)

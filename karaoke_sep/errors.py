@@ -1,15 +1,15 @@
-"""The few ways in which a user's input can be wrong.
+"""Expected errors, caused by the inputs or settings of a user.
 
-Each message says where, what (with the numbers) and how to mend it, on one line.
+Each message is one line: where the error is, what is wrong (with numbers), and how to correct it.
 """
 
 
 class KaraokeSepError(Exception):
-    """Any expected failure; its text is meant for the user."""
+    """An expected error; its text is shown to the user."""
 
 
 class InputError(KaraokeSepError):
-    """A sound or contour file that cannot be used. The other inputs go on."""
+    """A sound or contour file that cannot be used. The other inputs are still processed."""
 
 
 class NoSoundError(InputError):
@@ -21,14 +21,14 @@ class OutputError(KaraokeSepError):
 
 
 class ConfigError(KaraokeSepError):
-    """A setting or option that makes no sense. Nothing is started."""
+    """A setting or option that is not valid. No work is started."""
 
 
 def how_to_install(extra: str) -> str:
-    """Return what a user does to install an extra of this package."""
+    """Return the command that installs an extra of this package."""
     return f"pip install '.[{extra}]' in the checkout of karaoke-sep"
 
 
 def unexpected(where: object, err: Exception) -> str:
-    """Return the line for a failure that nobody thought of."""
-    return f"{where}: {type(err).__name__}: {err}; this is a mistake in karaoke-sep, please report it"
+    """Return the message for an unexpected error."""
+    return f"{where}: {type(err).__name__}: {err}; this is an error in karaoke-sep; please report it"

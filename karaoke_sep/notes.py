@@ -2,19 +2,19 @@
 
 Pitch is in semitones as MIDI counts them: 69 is 440 Hz, 60 is middle C.
 
-A contour has vibrato and glides, notes do not. A Viterbi path over one state per semitone and one for rests finds the
-notes. The start of a note has a cost, so that the swings of a vibrato and the steps of a glide do not become notes.
+A contour has vibrato and glides, but notes have not. The notes are the Viterbi path over one state per semitone and one
+for rests. The start of a note has a cost, so that vibrato and glides do not become sequences of notes.
 Notes as the states of a hidden Markov model over a pitch contour follow Ryynänen & Klapuri (2004) and Mauch et al.
-(2015). Their models have attack and sustain states with learned or hand-set probabilities; here the cost of a change
-does their work.
+(2015). Their models have attack and sustain states with trained or hand-set probabilities; here the cost of a change
+replaces them.
 
-Then a note is dropped if its voicing and its level are low and few other notes are near: in the pauses of the singer
-the separated voice holds remains of the accompaniment, and these have a pitch too.
+Then notes are removed if their voicing and level are low and few other notes are near. In the pauses of the singer the
+voice estimate contains residues of the accompaniment, which have a pitch, too.
 
 Measured from separated mixtures (default config; onset within 100 ms, mir_eval): on four performances of the demo song,
-40 s each, voice as loud as the band, 98 % of the onsets are found and 99 % of the notes found are right; with the voice
-5 dB softer 96 % and 93 %. On 12 excerpts of songs, compared with the notes of the clean voice, the dropping
-takes away 27 of 51 notes where nobody sings, 5 of 6 in a wrong octave, and 6 % of the right ones.
+40 s each, voice as loud as the band, the recall of onsets is 98 % and the precision 99 %; with the voice 5 dB softer 96
+% and 93 %. On 12 excerpts of songs, compared with the notes of the clean voice, the removal takes away 27 of 51 notes
+where nobody sings, 5 of 6 in a wrong octave, and 6 % of the correct notes.
 
 References
 ----------
@@ -38,11 +38,11 @@ from .types import Note, PitchTrack
 
 _LEVEL_WINDOW_S = 0.032  # several periods of the lowest voice, shorter than the closure of a /t/
 _AROUND_S = 0.25  # a syllable on each side
-_MAX_EVIDENCE = 4.0  # log-odds; no frame is surer than 98 % that somebody sings, or that nobody does
-_FARTHEST = 2.0  # spreads; what is farther off is an error, or on its way to another note, and hardly worse
+_MAX_EVIDENCE = 4.0  # of the log-odds of a frame: a probability of 98 %
+_FARTHEST = 2.0  # spreads; larger distances are errors or glides, and cost the same
 # A logistic regression over the notes of 12 excerpts of songs, 35 clips of MIR-1K and eight versions of the demo song.
 _VOICING_WEIGHT = 1.2  # per log-odds of the mean voicing
-_LOUDNESS_WEIGHT = 0.19  # per dB over the loud moments of the song
+_LOUDNESS_WEIGHT = 0.19  # per dB above the loud frames of the song
 _COMPANY_WEIGHT = 0.65  # per second of other notes nearby
 _COMPANY_OFFSET = 3.0
 _COMPANY_S = 2.0  # a phrase on each side
@@ -51,14 +51,14 @@ _BEYOND = 0.02  # so much worse a spread, so that one note follows the other in 
 
 @dataclass(frozen=True)
 class Params:
-    """How contours wander around notes, and how much evidence a note takes."""
+    """Spread of a contour around notes, and the evidence that a note needs."""
 
     spread_semitones: float = 0.5  # the standard deviation of a vibrato of +-0.7 semitones
-    change_ms: float = 75.0  # a new note must explain that much time better, by a log-likelihood of 1
+    change_ms: float = 75.0  # a new note must improve the log-likelihood by 1 for that time
     shortest_ms: float = 100.0
     level_weight: float = 0.4  # log-odds per dB
-    dip_db: float = 14.0  # so far under the loudest moment nearby, the level of the vocals speaks neither way
-    quietest_db: float = 12.0  # the loudest moment nearby counts as at most so far under the loud moments of the song
+    dip_db: float = 14.0  # relative to the loudest frame nearby; the level that is neutral
+    quietest_db: float = 12.0  # lower limit of the loudest frame nearby, relative to the loud frames of the song
     least_evidence: float = 1.4  # log-odds that a note was sung, from its voicing, its level and the notes near it
 
     def __post_init__(self) -> None:
@@ -77,8 +77,8 @@ def segment(track: PitchTrack, vocals: Samples | None = None, params: Params | N
     ----------
     track : PitchTrack, (T,)
     vocals : Samples, (C, N), optional
-        The separated voice. Its level shows rests, repeated notes and false notes, and sets the velocities: 127 for
-        the loudest note. Without it the velocities are 64, the value of MIDI 1.0 for devices without one.
+        The vocals. Their level is evidence for rests, repeated notes and false notes, and gives the velocities: 127 for
+        the loudest note. Without them the velocities are 64, the value of MIDI 1.0 for devices without velocity.
     params : Params, optional
 
     Returns

@@ -7,7 +7,7 @@ for each segment
 and for the whole song again
     voice estimate -> vocal activity, presence of singing -> vocals; accompaniment = mixture - vocals.
 
-A song is anything with `recording.Samples`: an array in memory, or a file on the disk. It is read in parts and segments
+A song is any `recording.Samples`: an array in memory or a file on the disk. It is read in parts and segments
 (`parts`), so that memory does not grow with its length.
 """
 
@@ -28,7 +28,7 @@ from .segment import separate_segment
 from .steps import melody_enhancement, pitch_refinement, singing_presence, whitening
 from .types import Audio, PitchTrack, Separation
 
-ANALYSIS_RATE_HZ = 8_000  # the pitch is better found below 4 kHz than below 8 kHz: vocals +0.05 dB, songs +0.15 dB
+ANALYSIS_RATE_HZ = 8_000  # instead of 16 kHz: vocals +0.05 dB, songs +0.15 dB
 NO_PITCH_HOP_S = 0.1
 
 Progress = Callable[[str, float], None]
@@ -134,7 +134,7 @@ def pitch_of_part(mono: Audio, melody: Audio, config: Config) -> PitchTrack:
 def estimate_voice(
     song: Samples, voice: Storage, track: PitchTrack, config: Config, progress: Progress = silent
 ) -> FrameFeatures:
-    """Write the voice along a pitch to ``voice``, whether or not somebody sings; return what the gate reads of it."""
+    """Write the voice along a pitch to ``voice``, whether or not somebody sings; return the features for the gate."""
     rng = np.random.default_rng(0)
     segments = list(parts.segment_bounds(song.n_samples, song.rate_hz))
     found = []
@@ -145,7 +145,7 @@ def estimate_voice(
         found.append(features._replace(times_s=features.times_s + start_s))
         progress("separation", (number + 1) / len(segments))
     features = FrameFeatures(*map(np.concatenate, zip(*found, strict=True)))
-    del found  # in eight hours they are 100 MB, as are the two sets of features that follow
+    del found  # 100 MB for eight hours, like each of the two sets of features below
     return on_grid(features, song.n_samples / song.rate_hz, config.stft.hop_ms)
 
 
@@ -157,7 +157,7 @@ def gate_of(inputs: GateInputs, config: Config, span_s: tuple[float, float] = (0
 
 
 def write_gated(song: Samples, voice: Samples, vocals: Storage, gate: Gate) -> None:
-    """Write the gated voice estimate to ``vocals``, which may be the place of ``voice`` itself."""
+    """Write the gated voice estimate to ``vocals``, which may be the same storage as ``voice``."""
     context = round(gate.context_s * song.rate_hz)
     before = np.zeros((song.n_channels, 0), np.float32)  # of the voice estimate, which may be overwritten by now
     for start, stop in blocks(song):
@@ -169,7 +169,7 @@ def write_gated(song: Samples, voice: Samples, vocals: Storage, gate: Gate) -> N
 
 
 def analysis_signal(audio: Audio, peak: float) -> Audio:
-    """Return the mono mix of a part, shape (1, N), at the rate of analysis, against the peak of the whole."""
+    """Return the mono mix of a part, shape (1, N), at the analysis rate, divided by the peak of the whole song."""
     samples = audio.samples.mean(axis=0, dtype=np.float32)
     if audio.rate_hz != ANALYSIS_RATE_HZ:
         samples = soxr.resample(samples, audio.rate_hz, ANALYSIS_RATE_HZ)
@@ -177,7 +177,7 @@ def analysis_signal(audio: Audio, peak: float) -> Audio:
 
 
 def pitch_alignment_s(config: Config) -> int:
-    """Return the time whose multiples lie on the frames of every step of the pitch analysis, s."""
+    """Return the time whose multiples are frame centres of every step of the pitch analysis, s."""
     windows = config.melody_enhancement.long_window_ms, config.melody_enhancement.short_window_ms
     hops_ms = [window_ms / 4 for window_ms in windows] if config.melody_enhancement.enabled else []
     hops_ms += [config.whitening.hop_ms] if config.whitening.enabled else []
@@ -199,7 +199,7 @@ def check_models(config: Config) -> None:
 
 
 def model_marks(config: Config) -> list[str]:
-    """Return the hashes of the trained models in use: stems of another model are other stems."""
+    """Return the hashes of the trained models in use, because the stems depend on them."""
     paths: list[str] = []
     for section in (config.accompaniment, config.activity):
         paths += section.method.model_files(section.params) if hasattr(section.method, "model_files") else []

@@ -1,7 +1,7 @@
-"""A recording, whether its samples are kept in memory or on the disk.
+"""A recording, in memory or on the disk.
 
 The pipeline reads a recording block by block and writes its voice block by block. An `Audio` is a recording in memory,
-`files.samples_on_disk.SampleFile` is one on the disk; both give the same stems to the last bit.
+`files.samples_on_disk.SampleFile` is one on the disk; both give exactly the same stems.
 """
 
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from .errors import InputError
 from .types import Audio, PitchTrack
 
 MIN_S = 0.05
-MAX_SAMPLE = 1e10  # times full scale: 32-bit integers read as floats pass, and powers stay far from overflow
+MAX_SAMPLE = 1e10  # times full scale: accepts 32-bit integers that were read as floats, and avoids overflow of powers
 BLOCK_S = 30  # a whole number of seconds, where the samples of any two rates coincide
 CONTEXT_S = 1  # beyond the reach of the resampling filter
 
 
 class Samples(Protocol):
-    """Samples that can be read in any place."""
+    """Samples that can be read at any position."""
 
     @property
     def rate_hz(self) -> int:
@@ -40,13 +40,13 @@ class Samples(Protocol):
 
 
 class Storage(Samples, Protocol):
-    """Samples that can be written in any place."""
+    """Samples that can be written at any position."""
 
     def put(self, start: int, samples: np.ndarray) -> None:
         """Write samples, shape (C, n), from ``start`` on."""
 
     def add(self, start: int, samples: np.ndarray) -> None:
-        """Add samples, shape (C, n), to those from ``start`` on; beyond the end there is silence."""
+        """Add samples, shape (C, n), to those from ``start`` on; samples beyond the end count as silence."""
 
 
 class Buffer(Audio):
@@ -54,7 +54,7 @@ class Buffer(Audio):
 
     @classmethod
     def like(cls, song: Samples) -> "Buffer":
-        """Return silence of the form of a recording, float32."""
+        """Return silence with the rate and shape of a recording, float32."""
         return cls(np.zeros((song.n_channels, song.n_samples), np.float32), song.rate_hz)
 
     def put(self, start: int, samples: np.ndarray) -> None:
@@ -67,7 +67,7 @@ class Buffer(Audio):
 
 
 class Resampled:
-    """A recording, or the mean of its channels, at another sample rate, computed where it is read."""
+    """A recording, or the mean of its channels, at another sample rate, computed on reading."""
 
     def __init__(self, song: Samples, rate_hz: int, *, mono: bool = False):
         self.song, self.rate_hz, self.mono = song, rate_hz, mono
@@ -100,7 +100,7 @@ class Excerpt:
 
 
 class Combination:
-    """One recording plus a multiple of another, computed where it is read."""
+    """One recording plus a multiple of another, computed on reading."""
 
     def __init__(self, song: Samples, other: Samples, factor: float):
         self.song, self.other, self.factor = song, other, factor
@@ -174,7 +174,7 @@ def as_recording(audio: Samples | np.ndarray, rate_hz: int | None) -> Samples:
         )
     if isinstance(audio, np.ndarray) or not hasattr(audio, "excerpt"):
         if rate_hz is None:
-            raise InputError("rate_hz is missing: an array does not know its sample rate")
+            raise InputError("rate_hz is missing: an array has no sample rate; pass rate_hz")
         samples = np.asarray(audio)
         if samples.ndim not in (1, 2):
             raise InputError(f"the samples have {samples.ndim} axes; (N,) or (channels, N) is needed")
@@ -185,5 +185,5 @@ def as_recording(audio: Samples | np.ndarray, rate_hz: int | None) -> Samples:
 
 
 def shifted(track: PitchTrack, seconds: float) -> PitchTrack:
-    """Return the track with its clock moved."""
+    """Return the track with its times shifted."""
     return replace(track, times_s=track.times_s + seconds)

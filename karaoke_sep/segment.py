@@ -26,7 +26,7 @@ def separate_segment(
     else:
         G_TF = gain_by_bases(X_TF, bin_hz, config, rng)
     V_TF = G_TF * X_TF
-    # In half precision, which is 0.1 % of a timbre: those of eight hours are the most that is kept in memory.
+    # Half precision changes the timbre by 0.1 %. These features take most of the memory of a recording of eight hours.
     cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)]).astype(np.float16)
     features = FrameFeatures(spectrum.times_s, band_level_db(V_TF, spectrum), cepstra_TD)
     return istft(replace(spectrum, values=spectrum.values * G_TF.T)), features
@@ -99,7 +99,7 @@ def accompaniment_magnitude(
 
 
 def between_frames(few_TF: np.ndarray, n_apart: int, n_frames: int) -> np.ndarray:
-    """Interpolate between frames that lie ``n_apart`` from each other; (ceil(T / n), F) to (T, F)."""
+    """Interpolate between frames with a distance of ``n_apart``; (ceil(T / n), F) to (T, F)."""
     next_TF = np.vstack([few_TF[1:], few_TF[-1:]])
     values_TF = np.empty((n_frames, few_TF.shape[1]), np.float32)
     for k in range(n_apart):

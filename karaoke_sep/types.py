@@ -84,7 +84,7 @@ class Spectrum:
 
 
 class Salience(NamedTuple):
-    """How strongly a pitch is present in each frame.
+    """Salience of the pitch track and of all pitches in each frame.
 
     Attributes
     ----------
@@ -109,9 +109,9 @@ class PitchTrack:
     voicing : ndarray, shape (T,), 0..1
         Probability that the pitch is sung; 0 where ``f0_hz`` is NaN.
     salience : Salience, optional
-        What the voicing is judged from; tracks read from a file have none.
+        Salience from which the voicing is computed; tracks from a file have none.
     evidence_T : ndarray, shape (T,), optional
-        Evidence of singing, from `steps.singing_presence`; tracks read from a file have none.
+        Evidence of singing, from `steps.singing_presence`; tracks from a file have none.
     """
 
     times_s: np.ndarray
@@ -140,7 +140,7 @@ class PitchTrack:
 
 @dataclass(frozen=True, eq=False)
 class Separation:
-    """Two stems that add up to the mixture, and the melody they were cut along.
+    """Two stems that add up to the mixture, and the melody along which they were separated.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ class Note:
     key : int, 0..127
         The MIDI key, in the tuning that the singer keeps over the song.
     pitch : float, semitones
-        What was sung: the median of the contour.
+        Sung pitch: the median of the contour.
     velocity : int, 1..127
     """
 

@@ -1,4 +1,4 @@
-"""Songs to separate in batches, and short ways to do it and to look at what was made."""
+"""Songs to separate in batches, and functions that run a batch and look at its files."""
 
 import json
 
@@ -30,7 +30,7 @@ def statuses(outcomes):
 
 
 def files_below(folder):
-    """Content of each file but the records, whose times of change are never the same twice."""
+    """Content of each file except the records, which contain modification times."""
     paths = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != ".karaoke-sep")
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
@@ -41,6 +41,6 @@ def hidden_below(folder):
 
 
 def record_of(folder):
-    """The only record below a folder: its path and what it holds."""
+    """The only record below a folder: its path and its content."""
     [path] = folder.rglob(".karaoke-sep/*.json")
     return path, json.loads(path.read_text())

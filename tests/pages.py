@@ -1,4 +1,4 @@
-"""Commands and claims of the pages for people, README.md and docs/*.md, and short inputs to run them on.
+"""Commands and claims of README.md and docs/*.md, and short inputs to run them on.
 
 A page can be followed from top to bottom in one folder. Its ``sh`` blocks are command lines. A comment
 ``# -> FILE and FILE`` after a command claims that the command writes these files.

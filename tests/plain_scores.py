@@ -1,4 +1,4 @@
-"""BSS Eval and uSDR as their papers write them, to compare the package's own figures with.
+"""BSS Eval and uSDR as in their papers, for comparison with the figures of the package.
 
 Version 2.1 projects by least squares, version 3 is that of mir_eval.
 """
@@ -34,7 +34,7 @@ def version_3(sources, estimates):
 
 
 def nsdr_sir_sar(version, sources, estimates):
-    """NSDR, SIR and SAR of each estimate, shape (S, 3), dB: the SDR is that gained over the mixture."""
+    """NSDR, SIR and SAR of each estimate, shape (S, 3), dB: the SDR is the gain over the mixture."""
     scores = {"v2": version_2, "v3": version_3}[version]
     found = scores(sources, estimates)
     mixture = sources.sum(axis=0, keepdims=True)

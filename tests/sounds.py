@@ -1,4 +1,4 @@
-"""Sounds whose truth is known, and the two measures that compare sounds and pitches."""
+"""Sounds with known properties, and measures that compare sounds and pitches."""
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def silence(seconds: float, rate_hz: int) -> Audio:
 
 
 def sdr_db(reference, estimate) -> float:
-    """Energy of what is wanted over that of the error, dB."""
+    """Energy of the reference over that of the error, dB."""
     reference, estimate = np.asarray(reference, float), np.asarray(estimate, float)
     return energy_db(reference) - energy_db(estimate - reference)
 
@@ -55,12 +55,12 @@ def energy_db(samples) -> float:
 
 
 def cents(f_hz, reference_hz):
-    """How far a pitch is above another, cents."""
+    """Interval from one pitch to another, cents."""
     return 1200 * np.log2(np.asarray(f_hz) / reference_hz)
 
 
 def nmf_model(path, n_voice=6, n_accompaniment=6, window_ms=192.0, seed=0, singers=("anna",)):
-    """Writes a model whose voice lies low and whose accompaniment lies high, and gives its path."""
+    """Write a model with a low voice and a high accompaniment, and return its path."""
     n_bins = round(window_ms * 8) + 1
     rng, place = np.random.default_rng(seed), np.linspace(0, 8, n_bins, dtype=np.float32)
     arrays = {
@@ -73,7 +73,7 @@ def nmf_model(path, n_voice=6, n_accompaniment=6, window_ms=192.0, seed=0, singe
 
 
 def activity_model(path, seed=0):
-    """Writes a model of the vocal activity that knows nothing, and gives its path."""
+    """Write an untrained model of the vocal activity, and return its path."""
     rng = np.random.default_rng(seed)
     shapes = {"centre_D": (91,), "projection_DE": (91, 2), "means_SKE": (3, 2, 2)}
     arrays = {name: rng.standard_normal(shape) for name, shape in shapes.items()}

@@ -1,4 +1,4 @@
-"""What is hidden for a while is known from its surroundings, and one wrong view of three does no harm."""
+"""The median of three accompaniment estimates: masked notes are predicted, and one wrong estimate has no effect."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def held_note():
 
 
 def repeated_notes():
-    """Two notes in turn, ten frames each: near in time sounds the other one."""
+    """Two alternating notes of ten frames each, so that nearby frames contain the other note."""
     A_TF = 0.05 + 0.02 * np.random.default_rng(0).random((N_FRAMES, N_BINS), np.float32)
     second = np.arange(N_FRAMES) // 10 % 2 == 1
     for bins, on in (((5, 20, 35), ~second), ((9, 27, 45), second)):
@@ -44,7 +44,7 @@ def hidden_error(estimate_TF, true_TF):
 
 
 @pytest.mark.parametrize("guess", [0.3, 3.0])
-def test_a_held_note_that_is_hidden_for_a_while_is_predicted_from_its_surroundings(guess):
+def test_a_held_note_that_is_masked_for_a_while_is_predicted_from_its_surroundings(guess):
     true_TF = held_note()
     X_TF, V_TF, covered_TF = with_voice(true_TF)
     A_TF = true_TF.copy()
@@ -53,7 +53,7 @@ def test_a_held_note_that_is_hidden_for_a_while_is_predicted_from_its_surroundin
     assert hidden_error(views(X_TF, V_TF, A_TF, covered_TF), true_TF) < 0.15
 
 
-def test_nearby_times_see_a_held_note_where_the_accompaniment_has_no_share():
+def test_the_estimate_from_nearby_times_contains_a_held_note_in_covered_bins():
     true_TF = held_note()
     X_TF, V_TF, _ = with_voice(true_TF)
     A_TF = true_TF.copy()
@@ -61,7 +61,7 @@ def test_nearby_times_see_a_held_note_where_the_accompaniment_has_no_share():
     assert hidden_error(nearby_times(X_TF, V_TF, A_TF, 20.0), true_TF) < 0.05
 
 
-def test_similar_frames_see_a_repeated_note_where_nearby_times_see_the_other_one():
+def test_the_estimate_from_similar_frames_contains_a_repeated_note_and_that_from_nearby_times_another():
     true_TF = repeated_notes()
     X_TF, V_TF, covered_TF = with_voice(true_TF)
     similar_TF = similar_frames(X_TF, covered_TF, 20.0, N_BINS, Params())
@@ -70,7 +70,7 @@ def test_similar_frames_see_a_repeated_note_where_nearby_times_see_the_other_one
     assert hidden_error(nearby_TF, true_TF) > 0.3
 
 
-def test_what_is_covered_has_no_influence_on_similar_frames():
+def test_covered_bins_have_no_influence_on_the_similarity_of_frames():
     X_TF, _, covered_TF = with_voice(repeated_notes())
     louder_TF = np.where(covered_TF, 1000 * X_TF, X_TF)
     one, other = (similar_frames(x, covered_TF, 20.0, N_BINS, Params()) for x in (X_TF, louder_TF))

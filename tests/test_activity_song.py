@@ -1,4 +1,4 @@
-"""The gate opens for a voice and for nothing else."""
+"""The untrained gate opens for a voice and closes for other sounds."""
 
 import numpy as np
 import pytest
@@ -31,11 +31,11 @@ def test_the_gate_is_closed_on_digital_silence_and_open_on_loud_sung_frames():
 
 
 @pytest.mark.parametrize("level_db", [-np.inf, -120.0, -75.0])
-def test_below_the_floor_nothing_is_a_voice_however_sure_the_pitch(level_db):
+def test_frames_below_the_floor_are_never_a_voice(level_db):
     assert (activity(np.full(50, level_db), np.ones(50), HOP_MS, Params()) == 0).all()
 
 
-def test_log_odds_of_level_and_pitch_add_up():
+def test_the_log_odds_of_level_and_pitch_add():
     params = Params(smoothing_ms=0, section_weight=0, section_s=36_000)
     rng = np.random.default_rng(0)
     level_db, voicing = rng.uniform(-60, -10, 200), rng.uniform(0.01, 0.99, 200)
@@ -44,7 +44,7 @@ def test_log_odds_of_level_and_pitch_add_up():
     np.testing.assert_allclose(activity(level_db, voicing, HOP_MS, params), expected, rtol=1e-5)
 
 
-def test_only_the_level_against_the_loud_moments_counts_above_the_floor():
+def test_only_the_level_relative_to_the_loud_frames_counts_above_the_floor():
     level_db = -30 + 10 * np.sin(np.arange(300) / 20)
     voicing = np.full(300, 0.5)
     gate = activity(level_db, voicing, HOP_MS, Params())
@@ -75,7 +75,7 @@ def test_smoothing_spans_the_same_time_at_every_hop():
         np.testing.assert_allclose(np.interp([-100, 0, 100], times_ms, level_db), [-33.65, -20, -6.35], atol=0.3)
 
 
-def test_weak_evidence_over_half_a_minute_closes_a_section_and_a_short_rest_does_not():
+def test_weak_evidence_for_half_a_minute_closes_a_section_and_a_short_rest_does_not():
     """25 dB under the singer: each frame alone is open by a seventh."""
     for rest_s, closed in ((30, True), (2, False)):
         n_rest = round(1000 * rest_s / HOP_MS)
@@ -86,8 +86,8 @@ def test_weak_evidence_over_half_a_minute_closes_a_section_and_a_short_rest_does
         assert middle < 1e-3 if closed else middle > 0.9 * alone
 
 
-def test_frames_that_sound_like_the_sung_ones_are_opened_and_the_others_closed():
-    """Level and pitch tell half of the frames apart; the other half they leave in doubt."""
+def test_frames_with_the_timbre_of_the_sung_ones_are_opened_and_the_others_closed():
+    """Level and pitch classify half of the frames; the other half is uncertain."""
     rng = np.random.default_rng(0)
     sung = np.tile([True, False], 500)
     voicing = np.where(sung, 0.95, 0.05)

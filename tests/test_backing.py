@@ -124,7 +124,7 @@ def test_a_harder_strength_takes_more_of_the_voice_and_of_the_music(made, demo):
     assert left[0] > 1.5 * left[2]
 
 
-def test_the_strength_of_a_config_holds_unless_another_is_asked_for(made, tmp_path):
+def test_the_strength_of_a_config_holds_unless_the_option_is_given(made, tmp_path):
     (tmp_path / "mine.yaml").write_text("wiener:\n  voice_db: 6\n")
     mine = ("--config", str(tmp_path / "mine.yaml"))
     np.testing.assert_array_equal(made(*mine)[0], made("--strength", "hard")[0])

@@ -1,4 +1,4 @@
-"""Each baseline on a signal of which it is known what it must do."""
+"""Each baseline on a signal with a known result."""
 
 import librosa
 import numpy as np
@@ -44,7 +44,7 @@ def voice():
         (("RPCA, binary mask", "RPCA, soft mask"), chord(), 5),
     ],
 )
-def test_each_baseline_pulls_a_voice_out_of_the_music_it_is_made_for(names, music, least_db):
+def test_each_baseline_separates_a_voice_from_the_music_it_was_designed_for(names, music, least_db):
     mixture = (voice() + music).astype(np.float32)
     before = mixture.copy()
     for vocals in np.atleast_2d(baselines.BASELINES[names](mixture, RATE_HZ)):
@@ -81,7 +81,7 @@ def test_the_two_masks_of_rpca_are_those_of_its_parts():
 
 
 @pytest.mark.parametrize("shape", [(120, 150), (150, 120)])
-def test_robust_pca_tells_a_low_rank_matrix_from_sparse_spikes(shape):
+def test_robust_pca_separates_a_low_rank_matrix_from_sparse_spikes(shape):
     rng = np.random.default_rng(0)
     low_rank = rng.standard_normal((shape[0], 6)) @ rng.standard_normal((6, shape[1]))
     spikes = np.where(rng.random(shape) < 0.1, rng.choice([-10.0, 10.0], shape), 0.0)

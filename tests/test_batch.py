@@ -1,4 +1,4 @@
-"""Many files: checked first, none stops the others."""
+"""Batches: all inputs are checked first, and no failure stops the others."""
 
 import shutil
 
@@ -17,7 +17,7 @@ from karaoke_sep.files import reading, sound_info
 # --- Planning --------------------------------------------------------------------------------------------------------
 
 
-def test_all_faults_are_known_before_any_work(tmp_path):
+def test_all_errors_are_reported_before_any_work(tmp_path):
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "text.wav").write_text("no sound")
     make_song(tmp_path / "short.wav", seconds=0.01)
@@ -31,7 +31,7 @@ def test_all_faults_are_known_before_any_work(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_refused_is_told_all_at_once(tmp_path, monkeypatch):
+def test_all_errors_of_the_options_are_reported_at_once(tmp_path, monkeypatch):
     (tmp_path / "text.wav").write_text("no sound")
     pairs = [make_song(tmp_path / name) for name in ("a.wav", "a.wave", "b.wav", "b.wave")]
     usage = shutil.disk_usage(tmp_path)
@@ -152,7 +152,7 @@ def test_fail_fast_stops_at_the_first_failure(tmp_path):
     assert not (tmp_path / "out" / "z").exists()
 
 
-def test_a_mistake_of_ours_costs_one_file(tmp_path, monkeypatch):
+def test_an_internal_error_fails_one_file_only(tmp_path, monkeypatch):
     inputs = [make_song(tmp_path / "a.wav"), make_song(tmp_path / "b.wav", seconds=0.4)]
     separate_to = pipeline.separate_to
     monkeypatch.setattr(
@@ -166,7 +166,7 @@ def test_a_mistake_of_ours_costs_one_file(tmp_path, monkeypatch):
     assert "Traceback" in outcomes[0].details
 
 
-def test_levels_and_costs_are_told(tmp_path):
+def test_levels_and_costs_are_reported(tmp_path):
     [outcome] = do([make_song(tmp_path / "a.wav", seconds=0.5)], Order(tmp_path / "out"))
     stems = {stem: soundfile.read(tmp_path / "out" / "a" / f"{stem}.wav")[0] for stem in batch.STEMS}
     assert outcome.levels_db == pytest.approx({s: 10 * np.log10(np.mean(x**2)) for s, x in stems.items()}, abs=1e-6)
@@ -178,7 +178,7 @@ def test_levels_and_costs_are_told(tmp_path):
 # --- Contours --------------------------------------------------------------------------------------------------------
 
 
-def test_a_contour_is_followed_instead_of_found(tmp_path):
+def test_a_given_contour_replaces_the_estimate(tmp_path):
     song = make_song(tmp_path / "song.wav", seconds=1)
     rows = "".join(f"{t / 100},220\n" for t in range(100))
     (tmp_path / "sung.csv").write_text("time_s,f0_hz\n" + rows)
@@ -202,7 +202,7 @@ def test_contours_are_found_by_the_names_of_the_tracks(tmp_path):
     assert [line for _, line in plan.faults if "no pitch contour c.csv (or .pv, .tsv, .txt)" in line]
 
 
-def test_a_found_contour_separates_as_if_it_were_found_again(tmp_path):
+def test_an_estimated_contour_gives_the_same_separation_as_the_estimate(tmp_path):
     song = make_song(tmp_path / "song.wav", seconds=1)
     do([song], Order(tmp_path / "pitch", ("pitch",), "{parent}/{track}"))
     do([song], Order(tmp_path / "given", contours=tmp_path / "pitch"))

@@ -1,4 +1,4 @@
-"""What is there already: made again, kept, or not touched at all."""
+"""Existing outputs: made again, kept, or not touched."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ def age(song, stems):
         (age, "version 0.0.1"),
     ],
 )
-def test_what_is_stale_is_made_again_and_the_reason_told(tmp_path, spoil, reason):
+def test_stale_outputs_are_made_again_and_the_reason_is_reported(tmp_path, spoil, reason):
     song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
     do([song], order)
     spoil(song, tmp_path / "out" / "song")
@@ -83,7 +83,7 @@ def test_other_settings_make_it_stale(tmp_path, changes, overrides):
     assert [job.state for job in plan.jobs] == ["stale"]
 
 
-def test_one_stem_is_there_when_both_were_made(tmp_path):
+def test_one_stem_is_up_to_date_after_both_were_made(tmp_path):
     song = make_song(tmp_path / "song.wav")
     do([song], Order(tmp_path / "out"))
     [job] = batch.plan([song], Order(tmp_path / "out", ("vocals",)), CONFIG).jobs
@@ -140,7 +140,7 @@ def change_nothing_else(song, order, config):
     [edit_and_keep_size, edit_and_keep_size_and_time, edit_into_a_new_file, empty, replace_with_a_folder],
     ids=lambda f: f.__name__,
 )
-def test_what_was_changed_by_hand_is_kept_with_a_line_and_the_rest_is_made(tmp_path, edit, change):
+def test_files_changed_by_hand_are_kept_with_a_message_and_the_others_are_made(tmp_path, edit, change):
     song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
     do([song], order)
     vocals = tmp_path / "out" / "song" / "vocals.wav"
@@ -176,7 +176,7 @@ def test_files_that_were_copied_with_their_record_are_not_taken_for_changed(tmp_
     assert statuses(do([song], Order(tmp_path / "copy"))) == {"song.wav": "done"}
 
 
-def test_a_file_that_the_user_puts_there_meanwhile_is_kept(tmp_path, monkeypatch):
+def test_a_file_that_the_user_creates_in_the_meantime_is_kept(tmp_path, monkeypatch):
     song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
     make, vocals = running.make, tmp_path / "out" / "song" / "vocals.wav"
 
@@ -193,7 +193,7 @@ def test_a_file_that_the_user_puts_there_meanwhile_is_kept(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("product", ["pitch", "notes", "ultrastar"])
-def test_what_was_corrected_by_hand_is_kept_and_what_is_missing_is_made(tmp_path, product):
+def test_files_corrected_by_hand_are_kept_and_missing_files_are_made(tmp_path, product):
     song = make_song(tmp_path / "song.wav")
     order = Order(tmp_path / "out", (*batch.STEMS, product))
     do([song], order)
@@ -230,7 +230,7 @@ def test_overwrite_makes_again(tmp_path):
     assert statuses(do([song], order, overwrite=True)) == {"song.wav": "done"}
 
 
-def test_stems_made_elsewhere_are_kept_unless_overwritten(tmp_path):
+def test_stems_of_another_program_are_kept_unless_overwrite_is_given(tmp_path):
     song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
     for stem in batch.STEMS:
         make_song(tmp_path / "out" / "song" / f"{stem}.wav")
@@ -240,7 +240,7 @@ def test_stems_made_elsewhere_are_kept_unless_overwritten(tmp_path):
     assert statuses(do([song], order, overwrite=True)) == {"song.wav": "done"}
 
 
-def test_a_single_stem_made_elsewhere_is_a_fault_not_lost(tmp_path):
+def test_a_single_stem_of_another_program_is_an_error_and_is_kept(tmp_path):
     song = make_song(tmp_path / "song.wav")
     make_song(tmp_path / "out" / "song" / "vocals.wav")
     foreign = files_below(tmp_path / "out")
@@ -250,7 +250,7 @@ def test_a_single_stem_made_elsewhere_is_a_fault_not_lost(tmp_path):
 
 
 @pytest.mark.parametrize("n_renamed", range(6))
-def test_what_was_interrupted_is_made_by_the_next_run(tmp_path, monkeypatch, n_renamed):
+def test_the_next_run_makes_the_interrupted_outputs(tmp_path, monkeypatch, n_renamed):
     """Stopped before the n-th renaming: parts of both stems, record, both stems, record."""
     song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
     rename, calls = os.replace, []
@@ -299,7 +299,7 @@ def test_a_stem_that_was_cleaned_after_an_interruption_is_kept(tmp_path, monkeyp
     assert accompaniments[0].read_bytes() == accompaniments[1].read_bytes()
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
+def test_temporary_files_of_a_killed_process_are_removed(tmp_path):
     song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
     [job] = batch.plan([song], order, CONFIG).jobs
     job.place.parts.mkdir(parents=True)
@@ -309,13 +309,13 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert hidden_below(tmp_path / "out") == [job.place.record]
 
 
-def test_a_song_that_fails_leaves_nothing_behind(tmp_path):
+def test_a_failed_song_leaves_no_files(tmp_path):
     soundfile.write(tmp_path / "nan.wav", np.full(8000, np.nan), 8000, "FLOAT")
     do([tmp_path / "nan.wav"], Order(tmp_path / "out"))
     assert [path for path in (tmp_path / "out").rglob("*") if path.name == ".karaoke-sep"] == []
 
 
-def test_a_full_disk_fails_the_file_in_one_line(tmp_path, monkeypatch):
+def test_a_full_disk_fails_the_file_with_one_line(tmp_path, monkeypatch):
     song = make_song(tmp_path / "song.wav")
 
     def full(path):
@@ -382,7 +382,7 @@ def test_an_input_that_vanishes_is_its_own_line(tmp_path):
     assert outcome.message == f"{song}: no such file or directory"
 
 
-def test_the_record_tells_what_the_stems_are_made_of_and_what_they_hold(tmp_path):
+def test_the_record_holds_the_input_the_settings_and_the_content_of_the_stems(tmp_path):
     song = make_song(tmp_path / "song.wav")
     do([song], Order(tmp_path / "out"))
     _, record = record_of(tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Which files are songs, and what their outputs are named."""
+"""Search for songs, and names of their outputs."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def test_a_folder_is_searched_and_its_sub_folders_are_kept(tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg on the PATH")
-def test_a_silent_film_in_a_folder_is_skipped_and_one_that_is_named_is_a_fault(tmp_path):
+def test_a_video_without_sound_in_a_folder_is_skipped_and_a_named_one_is_an_error(tmp_path):
     make_song(tmp_path / "in" / "a.wav")
     film = tmp_path / "in" / "film.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1"]
@@ -61,7 +61,7 @@ def test_songs_beside_stems_are_found_and_the_stems_are_not(tmp_path):
     assert [path.name for path in found] == ["track 2.wav", "track 3.wav"]
 
 
-def test_files_that_a_pattern_of_the_shell_names_beside_their_song_are_passed_over(tmp_path):
+def test_outputs_that_a_shell_pattern_matches_beside_their_song_are_skipped(tmp_path):
     make_song(tmp_path / "a.wav")
     order = Order(tmp_path, name="{track} ({stem})")
     do([tmp_path / "a.wav"], order)
@@ -71,7 +71,7 @@ def test_files_that_a_pattern_of_the_shell_names_beside_their_song_are_passed_ov
     assert statuses(do(sorted(tmp_path.glob("*.wav")), order)) == {"a.wav": "skipped"}
 
 
-def test_a_stem_that_is_named_alone_is_separated(tmp_path):
+def test_a_named_stem_is_separated(tmp_path):
     do([make_song(tmp_path / "a.wav")], Order(tmp_path / "out"))
     stem = tmp_path / "out" / "a" / "accompaniment.wav"
     assert statuses(do([stem], Order(tmp_path / "again"))) == {"accompaniment.wav": "done"}
@@ -89,7 +89,7 @@ def test_loops_of_links_are_searched_once(tmp_path):
     assert len(batch.plan([tmp_path / "in"], Order(tmp_path / "out"), CONFIG).jobs) == 1
 
 
-def test_a_link_to_itself_costs_one_line(tmp_path):
+def test_a_link_to_itself_gives_one_line(tmp_path):
     make_song(tmp_path / "in" / "a.wav")
     (tmp_path / "in" / "b.wav").symlink_to("b.wav")
     plan = batch.plan([tmp_path / "in"], Order(tmp_path / "out"), CONFIG)
@@ -104,7 +104,7 @@ def test_a_folder_named_like_a_song_is_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["sub/song.flac", "song.mp3"])
-def test_of_two_inputs_with_one_name_the_first_is_made_and_the_hint_helps_the_second(tmp_path, other):
+def test_the_first_of_two_inputs_with_one_name_is_processed_and_the_hint_works_for_the_second(tmp_path, other):
     first = make_song(tmp_path / "song.wav")
     second = make_song(tmp_path / other)
     order = Order(tmp_path / "out")
@@ -117,7 +117,7 @@ def test_of_two_inputs_with_one_name_the_first_is_made_and_the_hint_helps_the_se
     assert set(statuses(do([first, second], replace(order, name=name))).values()) == {"done"}
 
 
-def test_songs_of_one_name_in_two_folders_are_told_apart_by_the_hint(tmp_path):
+def test_the_hint_gives_songs_of_one_name_in_two_folders_different_names(tmp_path):
     songs = [make_song(tmp_path / disc / "01 Intro.wav") for disc in ("CD1", "CD2")]
     for inputs in (songs, [song.parent for song in songs]):
         [(_, line)] = batch.plan(inputs, Order(tmp_path / "out"), CONFIG).faults
@@ -126,7 +126,7 @@ def test_songs_of_one_name_in_two_folders_are_told_apart_by_the_hint(tmp_path):
         assert (len(plan.jobs), plan.faults) == (2, [])
 
 
-def test_songs_that_no_name_tells_apart_are_sent_to_another_output(tmp_path):
+def test_songs_that_no_template_distinguishes_need_another_output_folder(tmp_path):
     songs = [make_song(tmp_path / folder / "CD1" / "01.wav") for folder in ("a", "b")]
     [(_, line)] = batch.plan(songs, Order(tmp_path / "out"), CONFIG).faults
     assert "--name" not in line
@@ -154,7 +154,7 @@ def test_names_that_differ_in_case_collide_only_where_the_file_system_takes_them
     assert source == songs[1]
 
 
-def test_a_video_beside_a_sound_of_its_name_is_passed_over_with_a_line(tmp_path):
+def test_a_video_beside_a_sound_of_its_name_is_skipped_with_a_line(tmp_path):
     make_song(tmp_path / "in" / "song.mp3")
     for name in ("song.MP4", "other.mp4"):
         make_song(tmp_path / "in" / name)
@@ -176,13 +176,13 @@ def test_a_transport_stream_is_found_and_a_program_of_its_ending_is_not(tmp_path
     assert [path.name for path in find_inputs([tmp_path]).parents] == ["video.ts"]
 
 
-def test_a_folder_without_a_song_costs_a_line_that_tells_what_there_is(tmp_path):
+def test_a_folder_without_a_song_gives_a_line_that_says_what_it_contains(tmp_path):
     (tmp_path / "cover.jpg").write_bytes(b"no sound")
     [(_, line)] = find_inputs([tmp_path]).faults
     assert "no sound file in this folder (only .jpg)" in line
 
 
-def test_a_folder_that_cannot_be_read_costs_a_line_and_the_others_go_on(tmp_path, monkeypatch):
+def test_an_unreadable_folder_gives_a_line_and_the_others_are_processed(tmp_path, monkeypatch):
     song = make_song(tmp_path / "in" / "open" / "a.wav")
     locked = make_song(tmp_path / "in" / "locked" / "b.wav").parent
     scandir = os.scandir
@@ -213,7 +213,7 @@ def test_file_in_the_name_tells_inputs_apart_that_differ_in_suffix(tmp_path):
     assert {p.parent.name for p in tmp_path.glob("out/*/vocals.wav")} == {"song.wav", "song.wave"}
 
 
-def test_the_name_places_the_stems_and_nothing_else_is_seen(tmp_path):
+def test_the_name_template_sets_the_paths_of_the_stems(tmp_path):
     song = make_song(tmp_path / "song.wav")
     do([song], Order(tmp_path / "out", name="{track} ({stem})"))
     names = {p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."}
@@ -277,7 +277,7 @@ def test_no_name_leads_out_of_the_output_folder(tmp_path, name):
         ("{track/{stem}", "no other braces"),
     ],
 )
-def test_a_name_that_leads_astray_is_refused(tmp_path, name, match):
+def test_a_name_that_leads_outside_the_output_folder_is_rejected(tmp_path, name, match):
     with pytest.raises(ConfigError, match=match):
         batch.plan([make_song(tmp_path / "song.wav")], Order(tmp_path / "out", name=name), CONFIG)
 
@@ -298,13 +298,13 @@ def test_names_as_long_as_can_be_work_and_longer_ones_are_faults(tmp_path):
     [fault, outcome] = batch.run(plan, order, CONFIG)
     assert (fault.status, outcome.status) == ("failed", "done")
     far = tmp_path / ("x/" * 1950)  # a path has room for 4096 bytes
-    assert "cannot be there (file name too long)" in batch.plan(songs[:1], Order(far), CONFIG).faults[0][1]
-    with pytest.raises(ConfigError, match="cannot be there"):
+    assert "cannot be created (file name too long)" in batch.plan(songs[:1], Order(far), CONFIG).faults[0][1]
+    with pytest.raises(ConfigError, match="cannot be created"):
         batch.plan(songs, Order(far / ("x" * 250)), CONFIG)
 
 
 @pytest.mark.parametrize("name", ["-o.wav", "größe 歌.wav", "a\nb.wav", "x" * 250 + ".wav", "100%s {track}.wav"])
-def test_strange_names_work(tmp_path, name):
+def test_unusual_file_names_work(tmp_path, name):
     [outcome] = do([make_song(tmp_path / name)], Order(tmp_path / "out"))
     assert outcome.paths[0] == tmp_path / "out" / name[:-4] / "vocals.wav"
     assert outcome.paths[0].exists()

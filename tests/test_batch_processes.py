@@ -26,7 +26,7 @@ def test_results_do_not_depend_on_the_number_of_processes(tmp_path):
 
 
 class Deadly(PosixPath):
-    """A path at whose sight every process dies but that whose number is among its folders."""
+    """A path that ends every process that reads it, except the one whose number is among its folders."""
 
     def stat(self, **how):
         if str(os.getpid()) not in self.parts:
@@ -75,7 +75,7 @@ def test_a_dask_worker_that_dies_costs_only_its_own_file(tmp_path, dask_cluster)
     assert "killed twice" in next(o.message for o in outcomes if o.status == "failed")
 
 
-def test_a_cluster_that_does_not_know_the_package_is_told_in_one_line(tmp_path, monkeypatch):
+def test_a_cluster_without_the_package_is_an_error_of_one_line(tmp_path, monkeypatch):
     def submit(*_):
         future = Future()
         future.set_exception(ModuleNotFoundError("No module named 'karaoke_sep'\nand more"))
@@ -86,8 +86,8 @@ def test_a_cluster_that_does_not_know_the_package_is_told_in_one_line(tmp_path, 
         do([make_song(tmp_path / "song.wav")], Order(tmp_path / "out"), engine="dask")
 
 
-def test_processes_that_work_keep_freed_memory(tmp_path):
-    """Where the system gets each array back, as Dask asks, each is new to it, and work takes 2.4 times."""
+def test_worker_processes_keep_freed_memory(tmp_path):
+    """With the settings of Dask each array is returned to the system, and the work takes 2.4 times as long."""
     code = f"""
 import resource
 import numpy as np

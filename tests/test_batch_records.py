@@ -1,4 +1,4 @@
-"""Records that are damaged or left unfinished: ignored, as if they were not there."""
+"""Records that are damaged or incomplete: they are ignored."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_a_record_that_is_damaged_is_ignored_as_if_it_were_not_there(tmp_path, s
 
 
 @pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
-def test_what_is_no_file_in_the_place_of_a_record_is_not_waited_for(tmp_path, put):
+def test_a_pipe_instead_of_a_record_does_not_block(tmp_path, put):
     song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
     do([song], order)
     path, _ = record_of(tmp_path / "out")
@@ -67,7 +67,7 @@ def test_what_is_no_file_in_the_place_of_a_record_is_not_waited_for(tmp_path, pu
     assert batch.results(tmp_path / "out")[0] == []
 
 
-def test_what_a_process_left_that_was_killed_at_its_last_step_is_removed_and_is_no_record(tmp_path):
+def test_temporary_files_of_a_process_that_was_killed_at_its_last_step_are_removed_and_are_no_records(tmp_path):
     song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
     do([song], order)
     path, _ = record_of(tmp_path / "out")

@@ -1,4 +1,4 @@
-"""A separation costs so many times one STFT round trip of its signal, and not ten times that."""
+"""The cost of a separation relative to one STFT round trip of its signal."""
 
 import statistics
 import time

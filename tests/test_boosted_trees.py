@@ -23,7 +23,7 @@ def test_each_frame_falls_into_its_leaf():
 
 
 @pytest.mark.parametrize("n_frames", [0, 1, boosted_trees.BLOCK_FRAMES, boosted_trees.BLOCK_FRAMES + 1])
-def test_arrays_say_what_the_library_says(n_frames):
+def test_the_arrays_predict_what_scikit_learn_predicts(n_frames):
     rng = np.random.default_rng(0)
     X_TD = rng.standard_normal((3000, 5))
     y = np.where(X_TD[:, 0] > 0.3, X_TD[:, 1], -2) + X_TD[:, 4] ** 2 + 7

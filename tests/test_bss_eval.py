@@ -14,7 +14,7 @@ def noise(*shape, seed=0):
 
 
 def orthonormal(n_signals):
-    """Signals of unit energy that share nothing, shape (n_signals, N)."""
+    """Orthogonal signals of unit energy, shape (n_signals, N)."""
     return np.linalg.qr(noise(N, n_signals))[0].T
 
 
@@ -60,7 +60,7 @@ def test_loudness_of_estimates_and_sources_changes_nothing(version):
     np.testing.assert_allclose(scaled.sar_db, as_they_are.sar_db, atol=1e-6)
 
 
-def test_a_delay_of_511_samples_is_forgiven_by_version_3_but_not_512_and_never_by_version_2():
+def test_a_delay_of_511_samples_does_not_change_version_3_but_512_samples_do_and_any_delay_changes_version_2():
     sources = np.pad(noise(2, N), ((0, 0), (0, 600)))
     late, too_late = (np.roll(sources, delay, axis=1) for delay in (511, 512))
     v3, v2 = subspaces(sources, N_TAPS["v3"]), subspaces(sources, N_TAPS["v2"])
@@ -109,7 +109,7 @@ def test_sources_that_depend_on_each_other_are_scored(version):
 
 
 @pytest.mark.parametrize("version", ["v2", "v3"])
-def test_silence_has_no_figure_and_hurts_no_other(version):
+def test_silence_has_no_figure_and_does_not_change_the_others(version):
     sources, estimates = leaky_estimates()
     n_taps = N_TAPS[version]
     got = criteria(subspaces(sources, n_taps), estimates * [[0.0], [1.0]])

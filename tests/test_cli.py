@@ -1,4 +1,4 @@
-"""The command line, through its commands: what it writes, says and returns."""
+"""The commands: their outputs, messages and exit codes."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def names_in(folder):
 
 
 def commands(command=main, path=()):
-    """Each command and group, with the words that lead to it."""
+    """Each command and group, with its name."""
     yield path, command
     for name, below in getattr(command, "commands", {}).items():
         yield from commands(below, (*path, name))
@@ -55,7 +55,21 @@ def commands(command=main, path=()):
 COMMANDS = dict(commands())
 IMPERATIVES = {
     *("Add", "Augment", "Begin", "Change", "Check", "Choose", "Compare", "Connect", "Draw", "Handle", "Keep", "Leave"),
-    *("Make", "Mix", "Name", "Pass", "Play", "Print", "Process", "Put", "Read", "Replace", "Resample", "Resume", "Run"),
+    *(
+        "Make",
+        "Mix",
+        "Name",
+        "Play",
+        "Print",
+        "Process",
+        "Put",
+        "Read",
+        "Repeat",
+        "Replace",
+        "Resample",
+        "Resume",
+        "Run",
+    ),
     *("Score", "Seed", "Separate", "Set", "Show", "Stop", "Synthesise", "Train", "Transpose", "Use", "Write"),
 }
 
@@ -143,7 +157,7 @@ def test_save_pitch_adds_the_contour(song, tmp_path):
     assert (tmp_path / "song" / "pitch.csv").read_text().startswith("time_s,f0_hz,voicing\n")
 
 
-def test_the_notes_are_written_where_they_are_asked_for(song, tmp_path):
+def test_the_notes_are_written_with_save_midi(song, tmp_path):
     _, out, _ = call("separate", song, "-o", tmp_path, "--save-midi", "--save-ultrastar", *FAST)
     names = ("notes.mid", "ultrastar.txt", "song.wav")  # the text of a game names the song, which lies beside it
     assert out[2:] == [str(tmp_path / "song" / name) for name in names]
@@ -175,7 +189,7 @@ def test_format_and_subtype_are_what_was_asked_for(song, tmp_path):
     assert soundfile.info(tmp_path / "song" / "vocals.flac").subtype == "PCM_24"
 
 
-def test_name_places_the_stems(song, tmp_path):
+def test_the_name_template_sets_the_paths(song, tmp_path):
     _, out, _ = call("separate", song, "-o", tmp_path, "--name", "{stem}/{file}", *FAST)
     assert out == [str(tmp_path / stem / "song.wav.wav") for stem in ("vocals", "accompaniment")]
 
@@ -205,7 +219,7 @@ def test_mir1k_gets_a_hint_without_the_layout(song, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "pv"])
-def test_a_contour_can_be_found_corrected_and_given_back(song, tmp_path, suffix):
+def test_a_contour_can_be_estimated_corrected_and_used(song, tmp_path, suffix):
     contour = tmp_path / "contours" / f"song.{suffix}"
     code, out, _ = call("pitch", song, "-o", tmp_path / "contours", "--format", suffix)
     assert (code, out) == (0, [str(contour)])
@@ -216,7 +230,7 @@ def test_a_contour_can_be_found_corrected_and_given_back(song, tmp_path, suffix)
     assert vocals[0] == vocals[1]
 
 
-def test_with_pitch_given_the_contour_is_followed_and_nothing_is_sought(song, tmp_path):
+def test_the_given_contour_is_used_without_an_estimate(song, tmp_path):
     contour = tmp_path / "corrected.csv"
     call("pitch", song, "-o", tmp_path)
     header, *rows = [line.split(",") for line in (tmp_path / "song.csv").read_text().splitlines()]
@@ -276,7 +290,7 @@ def test_another_excerpt_under_the_same_name_is_made_again(song, tmp_path):
     assert soundfile.info(out[0]).frames == 2400
 
 
-def test_dry_run_tells_the_plan_and_writes_nothing(song, tmp_path):
+def test_a_dry_run_prints_the_plan_and_writes_nothing(song, tmp_path):
     (song.parent / "empty.wav").write_bytes(b"")
     code, out, err = call("separate", song.parent, "-o", tmp_path / "out", "--dry-run", *FAST)
     assert out == [f"new\t{song}\t{tmp_path}/out/song/vocals.wav\t{tmp_path}/out/song/accompaniment.wav"]
@@ -284,7 +298,7 @@ def test_dry_run_tells_the_plan_and_writes_nothing(song, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_second_run_prints_the_same_paths_and_says_that_they_are_up_to_date(song, tmp_path):
+def test_a_second_run_prints_the_same_paths_and_reports_that_they_are_up_to_date(song, tmp_path):
     arguments = ["separate", song, "-o", tmp_path / "out", *FAST]
     runs = [call(*more) for more in (arguments, arguments, [*arguments, "--overwrite"])]
     assert len(runs[0][1]) == 2
@@ -305,7 +319,7 @@ def test_a_second_run_does_no_work(song, tmp_path):
     assert min(third) > max(first)
 
 
-def test_what_is_made_again_is_told_with_its_reason(song, tmp_path):
+def test_outputs_that_are_made_again_are_reported_with_the_reason(song, tmp_path):
     call("separate", song, "-o", tmp_path, *FAST)
     again = ["separate", song, "-o", tmp_path, *FAST, "--set", "stft.hop_ms=17"]
     assert call(*again, "--dry-run")[2] == [f"{song}: made again: the settings have changed"]
@@ -330,7 +344,7 @@ def test_a_bad_file_gives_exit_1_and_one_line_and_the_others_go_on(song, tmp_pat
     assert (code, out, len(err)) == (1, [], 1)
 
 
-def test_a_file_that_may_not_be_read_costs_one_line_and_the_others_go_on(song, tmp_path, monkeypatch):
+def test_an_unreadable_file_gives_one_line_and_the_others_are_processed(song, tmp_path, monkeypatch):
     secret = song.parent / "secret.wav"
     secret.write_bytes(song.read_bytes())
     may = os.access  # the superuser may read everything
@@ -342,7 +356,7 @@ def test_a_file_that_may_not_be_read_costs_one_line_and_the_others_go_on(song, t
     assert err[0] == f"{secret}: permission denied; make it readable"
 
 
-def test_fail_fast_starts_nothing_when_the_plan_has_faults(song, tmp_path):
+def test_fail_fast_starts_nothing_if_the_plan_has_errors(song, tmp_path):
     (song.parent / "bad.wav").write_text("no sound")
     assert call("separate", song.parent, "-o", tmp_path, "--fail-fast", *FAST)[:2] == (1, [])
 
@@ -446,7 +460,7 @@ def test_info_names_versions_and_codecs():
     assert "matplotlib" in text
 
 
-def test_demo_says_how_much_is_gained(tmp_path):
+def test_demo_prints_the_gain_in_sdr(tmp_path):
     code, out, _ = call("demo", "-o", tmp_path, *FAST)
     assert code == 0
     gains_db = [float(line.split("SDR gain ")[1].removesuffix(" dB")) for line in out[1:]]
@@ -462,7 +476,7 @@ def test_a_reader_that_stops_early_is_no_error(path):
     assert len(run.stdout.splitlines()) == 1
 
 
-def test_the_work_goes_on_when_the_reader_of_the_paths_has_gone(song, tmp_path):
+def test_the_work_continues_if_stdout_is_closed(song, tmp_path):
     (song.parent / "b.wav").write_bytes(song.read_bytes())
     command = [*COMMAND, "separate", song.parent, "-o", tmp_path / "out", *FAST]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -485,7 +499,7 @@ def test_a_standard_stream_may_be_closed(song, tmp_path, closed):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_a_full_disk_behind_stdout_is_told_in_one_line(song, tmp_path):
+def test_a_full_disk_behind_stdout_is_an_error_of_one_line(song, tmp_path):
     for command in (["config", "show"], ["separate", song, "-o", tmp_path / "out", *FAST]):
         with open("/dev/full", "w") as full:
             result = subprocess.run([*COMMAND, *command], stdout=full, stderr=subprocess.PIPE, text=True)
@@ -499,7 +513,12 @@ def test_ctrl_c_says_one_line_and_leaves_nothing_half_made(song, tmp_path, n_job
         (song.parent / f"{i}.wav").write_bytes(song.read_bytes())
     command = [*COMMAND, "separate", song.parent, "-o", tmp_path / "out", "--jobs", str(n_jobs), *FAST]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
     )
     process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
@@ -576,7 +595,7 @@ def test_a_bar_starts_no_thread():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False 1\n"
 
 
-def test_a_file_in_the_place_of_a_command_gets_the_command_that_was_meant(song, tmp_path):
+def test_a_file_instead_of_a_command_gets_a_proposal_of_separate(song, tmp_path):
     code, out, err = call(song)
     assert (code, out) == (2, [])
     assert err[-1] == f"Error: {str(song)!r} is not a command; to separate it: karaoke-sep separate {song}"

@@ -83,7 +83,7 @@ def fault(load, *args, **kwargs) -> str:
     return re.sub(r"^/.*/(?=song\.yaml)", "", line)
 
 
-def test_what_a_source_leaves_out_keeps_its_default(load):
+def test_settings_that_a_source_leaves_out_keep_their_defaults(load):
     assert load_config() == Config()
     assert load("")[0] == load("# nothing\n")[0] == load("mask:\n  # width_hz: 3\n")[0] == Tree()
     assert load("mask:\n  width_hz: 70\n")[0] == Tree(mask=Mask(width_hz=70.0))
@@ -230,13 +230,13 @@ def test_values_that_only_agree_together_are_checked_together(load):
     ],
     ids=lambda value: repr(value[:12]),
 )
-def test_a_file_that_is_no_plain_config_gives_one_line(load, text, what):
+def test_a_file_without_a_plain_config_is_an_error_of_one_line(load, text, what):
     assert re.match(what, fault(load, text))
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=200) | st.text("mask:gate-[]{}&*!|>'\"#%@\\ \t\n12.e", max_size=80).map(str.encode))
-def test_whatever_a_file_holds_it_gives_a_config_or_one_line(tmp_path_factory, data):
+def test_any_file_gives_a_config_or_an_error_of_one_line(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_bytes(data)
     try:
@@ -332,7 +332,7 @@ def test_a_file_of_thousands_of_errors_gives_few_lines(load):
         ("[a]", "a list of 1"),
     ],
 )
-def test_a_path_that_the_system_cannot_be_given_is_refused(tmp_path, value, shown):
+def test_a_text_that_cannot_be_a_path_is_rejected(tmp_path, value, shown):
     (tmp_path / "song.yaml").write_text(f"pitch:\n  given:\n    path: {value}\n")
     line = fault(load_config, tmp_path / "song.yaml")
     assert re.match(rf"song.yaml:3: pitch.given.path must be text, .* not {shown}$", line)
@@ -406,7 +406,7 @@ def test_a_range_holds_both_ends_and_names_every_field_outside():
         ("mask..x=3", "--set: mask: unknown key ''; .*"),
     ],
 )
-def test_an_override_that_makes_no_sense_is_refused(load, override, line):
+def test_an_invalid_override_is_rejected(load, override, line):
     assert re.fullmatch(line, fault(load, "", [override]))
 
 
@@ -453,7 +453,7 @@ TREES = st.builds(
 
 @settings(deadline=None, max_examples=50)
 @given(TREES)
-def test_what_is_written_as_yaml_or_dict_is_read_back_the_same(tmp_path_factory, tree):
+def test_settings_written_as_yaml_or_dict_are_read_back_unchanged(tmp_path_factory, tree):
     path = tmp_path_factory.getbasetemp() / "written.yaml"
     mask = {name: getattr(tree.mask, name) for name in Mask.__annotations__}
     template = "mask:  # first\n" + "".join(f"  {name}: 1  # {name}\n" for name in mask) + "gate: {}  # last\n"

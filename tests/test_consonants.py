@@ -1,4 +1,4 @@
-"""What neither the partials nor the accompaniment explain goes to the voice."""
+"""Sound that neither the partials nor the accompaniment explain goes to the voice."""
 
 import numpy as np
 import pytest

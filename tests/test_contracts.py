@@ -1,4 +1,4 @@
-"""Every method for pitch, accompaniment and activity obeys the same laws, whoever adds one.
+"""Every backend of pitch, accompaniment and activity obeys the contract of its folder.
 
 They are found as the config finds them: by their files.
 """
@@ -27,7 +27,7 @@ RATES_HZ = [8000, 16000, 44100]
 
 
 def melody_hz(times_s):
-    """Half an octave up and on, for a held tone would count as accompaniment."""
+    """A rising pitch, because a held tone would count as accompaniment."""
     return 220 * 2 ** (times_s + 0.05 * np.sin(2 * np.pi * 5.5 * times_s))
 
 
@@ -86,7 +86,7 @@ def test_a_backend_finds_a_sung_pitch_at_every_rate(config_with, backend, rate_h
 
 @pytest.mark.parametrize("sound", [sung_in_noise(16000), noise(0.3, 16000), silence(0.3, 16000), noise(0.05, 8000)])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_track_is_well_formed_whatever_is_heard(config_with, backend, sound):
+def test_a_track_is_well_formed_for_any_sound(config_with, backend, sound):
     track = find_pitch(sound, config=config_with("pitch", backend))
     assert isinstance(track, PitchTrack)
     assert len(track.times_s) > 0

@@ -1,4 +1,4 @@
-"""Corrections of the pitch: heard where they were made, and nowhere else."""
+"""Corrections of the pitch change the corrected frames only."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def corrected(track, start_s, end_s, factor):
 
 
 def without(samples, *places_s):
-    """What lies outside of places, each with a hop of 16 ms on both sides."""
+    """Samples outside the places, each with a hop of 16 ms on both sides."""
     keep = np.ones(samples.shape[1], bool)
     for start_s, end_s in places_s:
         keep[round((start_s - 0.016) * RATE_HZ) : round((end_s + 0.016) * RATE_HZ)] = False
@@ -56,7 +56,7 @@ def test_the_loop_of_the_command_line_changes_two_seconds_and_nothing_else(demo,
         assert not without(changed, (7, 9)).any()
 
 
-def test_a_contour_given_back_as_it_was_changes_nothing(demo, tmp_path):
+def test_an_unchanged_contour_changes_nothing(demo, tmp_path):
     song, config = demo(RATE_HZ, 3.0).mixture, load_config("fast")
     result = separate(song, config=config)
     contours.write(tmp_path / "pitch.csv", result.track)
@@ -65,7 +65,7 @@ def test_a_contour_given_back_as_it_was_changes_nothing(demo, tmp_path):
     np.testing.assert_array_equal(again.accompaniment.samples, result.accompaniment.samples)
 
 
-def test_what_one_place_sounds_like_depends_on_no_other(demo):
+def test_the_sound_of_a_corrected_place_does_not_depend_on_the_others(demo):
     song, config = demo(RATE_HZ, 12.0).mixture, load_config("fast")
     found = find_pitch(song, config=config)
     first = corrected(found, 2.0, 3.0, 1.5)
@@ -75,7 +75,7 @@ def test_what_one_place_sounds_like_depends_on_no_other(demo):
     assert (one - other)[:, 8 * RATE_HZ : 9 * RATE_HZ].any()
 
 
-def test_the_true_pitch_mends_the_place_where_it_was_missed(demo):
+def test_the_true_pitch_corrects_the_wrong_place(demo):
     song, config = demo(RATE_HZ, 12.0), load_config("fast", DEAF)
     found = find_pitch(song.mixture, config=config)
     truth = song.track.at(found.times_s)
@@ -93,7 +93,7 @@ def test_the_true_pitch_mends_the_place_where_it_was_missed(demo):
     assert true_db > wrong_db + 5
 
 
-def test_a_voice_whose_pitch_was_lost_is_heard_as_if_it_had_been_found(demo, tmp_path):
+def test_a_voice_with_corrected_pitch_sounds_as_with_a_correct_estimate(demo, tmp_path):
     song = demo(RATE_HZ, 12.0)
     lost = (song.track.times_s >= 7) & (song.track.times_s < 9)
     half_sure = replace(song.track, voicing=np.where(lost, 0.5, song.track.voicing))
@@ -110,7 +110,7 @@ def test_a_voice_whose_pitch_was_lost_is_heard_as_if_it_had_been_found(demo, tmp
     assert mended_db > 6
 
 
-def test_a_contour_that_differs_everywhere_is_followed_as_it_is(demo):
+def test_a_contour_that_differs_everywhere_is_used_unchanged(demo):
     song, config = demo(RATE_HZ, 3.0).mixture, load_config("fast")
     track = demo(RATE_HZ, 3.0).track
     np.testing.assert_array_equal(
@@ -120,7 +120,7 @@ def test_a_contour_that_differs_everywhere_is_followed_as_it_is(demo):
 
 
 @pytest.mark.parametrize("change", [{"voicing": 0.0}, {"f0_hz": np.nan}])
-def test_a_place_can_be_silenced(demo, change):
+def test_a_silenced_place_is_silent(demo, change):
     song, config = demo(RATE_HZ, 6.0).mixture, load_config("fast")
     result = separate(song, config=config)
     inside = (result.track.times_s >= 2) & (result.track.times_s < 3)
@@ -131,7 +131,7 @@ def test_a_place_can_be_silenced(demo, change):
     assert not without(quiet - result.vocals.samples, (2, 3)).any()
 
 
-def test_a_correction_of_a_single_frame_is_heard_there_alone(demo):
+def test_a_correction_of_a_single_frame_changes_that_place_only(demo):
     song, config = demo(RATE_HZ, 3.0).mixture, load_config()
     result = separate(song, config=config)
     number = int(np.searchsorted(result.track.times_s, 2.5))
@@ -143,7 +143,7 @@ def test_a_correction_of_a_single_frame_is_heard_there_alone(demo):
     assert np.abs(at - result.track.times_s[number]).max() <= 0.02  # s
 
 
-def test_progress_is_told_and_the_track_is_the_corrected_one(demo):
+def test_progress_is_reported_and_the_track_is_the_corrected_one(demo):
     song, told = demo(RATE_HZ, 3.0).mixture, []
     found = find_pitch(song, config=load_config("fast"))
     track = corrected(found, 1.5, 2.0, 1.1)

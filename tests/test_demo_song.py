@@ -1,4 +1,4 @@
-"""What the demo song says of itself, checked on its sound."""
+"""The stated properties of the demo song, checked on its sound."""
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ def test_the_true_pitch_is_the_pitch_that_sounds(wide_song):
     assert np.mean(np.abs(errors_cents) < 15) > 0.95
 
 
-def test_nothing_of_the_voice_sounds_between_the_phrases_once_the_room_is_quiet(song):
+def test_the_voice_is_silent_between_the_phrases_after_the_reverberation(song):
     times_s = np.arange(song.vocals.n_samples) / RATE_HZ
     silent = np.ones(times_s.size, bool)
     for start_s, end_s in song.sung:
@@ -187,7 +187,7 @@ def test_a_hissed_consonant_comes_before_the_first_vowel(wide_song):
     assert np.isnan(wide_song.track.f0_hz[(times_s > start_s) & (times_s < onset_s - 0.03)]).all()
 
 
-def test_a_singer_keeps_the_notes_about_as_loud_as_each_other(song):
+def test_the_notes_of_a_singer_have_similar_levels(song):
     levels_db = [20 * np.log10(np.std(excerpt(song.vocals, on + 0.03, off - 0.03))) for on, off, _ in song.notes]
     assert 2 < np.ptp(levels_db) < 9
 

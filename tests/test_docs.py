@@ -1,4 +1,4 @@
-"""What the pages in docs/ and README.md show exists and works."""
+"""The commands, files and settings on the pages of docs/ and README.md exist and work."""
 
 import re
 import textwrap

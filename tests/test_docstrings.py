@@ -1,4 +1,4 @@
-"""The docstrings are the reference: nothing public is without one, and those of the interface name every parameter."""
+"""Every public object has a docstring, and those of the interface describe every parameter."""
 
 import ast
 import inspect

@@ -81,13 +81,13 @@ def test_the_published_split_is_two_singers_and_the_others(dataset):
     assert names == {"dev": list(NAMES[:2]), "test": list(NAMES[2:]), "all": list(NAMES)}
 
 
-def test_clips_are_chosen_by_singer_then_every_so_manieth_then_a_number(dataset):
+def test_clips_are_chosen_by_singer_then_by_every_k_th_then_by_number(dataset):
     assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"))] == list(NAMES[1:])
     assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"), every=2)] == [NAMES[1], NAMES[3]]
     assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"), every=2, limit=2)] == [NAMES[1], NAMES[3]]
 
 
-def test_a_folder_of_clips_alone_will_do_and_has_no_labels(dataset, tmp_path):
+def test_a_folder_of_clips_without_labels_is_accepted(dataset, tmp_path):
     (tmp_path / f"{NAMES[0]}.wav").write_bytes((dataset / "Wavfile" / f"{NAMES[0]}.wav").read_bytes())
     [clip] = mir1k.find_clips(tmp_path)
     assert clip.pitch_path is None
@@ -240,7 +240,7 @@ def test_the_figures_do_not_depend_on_the_number_of_processes(dataset, evaluated
     assert figures_of(tmp_path / "two.json") == figures_of(evaluated[0] / "all.json")
 
 
-def test_a_stopped_run_goes_on_and_ends_with_the_same_figures(dataset, evaluated, tmp_path):
+def test_an_interrupted_run_resumes_and_ends_with_the_same_figures(dataset, evaluated, tmp_path):
     folder, _ = evaluated
     rows = tmp_path / "rows.jsonl"
     header, first, second, *_ = (folder / "rows.jsonl").read_text().splitlines(keepends=True)
@@ -284,7 +284,7 @@ def test_rows_of_another_run_and_other_files_are_left_alone(dataset, evaluated, 
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-def test_one_clip_that_cannot_be_used_is_reported_and_the_others_are_scored(dataset, tmp_path):
+def test_an_unusable_clip_is_reported_and_the_others_are_scored(dataset, tmp_path):
     clip = dataset / "Wavfile" / f"{NAMES[0]}.wav"
     (tmp_path / "amy_1_01.wav").write_bytes(clip.read_bytes())
     (tmp_path / "amy_1_02.wav").write_bytes(b"no sound at all")
@@ -334,7 +334,7 @@ def test_ceilings_and_baselines_score_alike_beside_the_method_and_alone(dataset,
         (("--compare", "--pitch", "peaks"), "no setting has an effect"),
     ],
 )
-def test_only_the_others_must_be_some_and_take_no_setting(dataset, tmp_path, arguments, message):
+def test_only_others_needs_another_option_and_takes_no_setting(dataset, tmp_path, arguments, message):
     with pytest.raises(ConfigError, match=message):
         run("mir1k", dataset, "--only-others", *arguments, cwd=tmp_path)
 
@@ -400,7 +400,7 @@ def test_runs_with_other_models_on_the_same_clips_have_the_same_data(dataset, tm
 
 def test_a_page_of_something_else_is_an_error(tmp_path):
     (tmp_path / "x.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"x\.json: is no result of karaoke-sep evaluate"):
+    with pytest.raises(ConfigError, match=r"x\.json: is not a result of karaoke-sep evaluate"):
         CliRunner().invoke(evaluate, ["page", str(tmp_path / "x.json")], catch_exceptions=False)
 
 

@@ -1,4 +1,4 @@
-"""An evening of karaoke from end to end, as scripts/evening plays and checks it."""
+"""scripts/evening prepares an evening of karaoke and checks every file."""
 
 import importlib.util
 import shutil
@@ -16,7 +16,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg on the PATH")
 @pytest.mark.skipif(not any(map(shutil.which, BROWSERS)), reason="needs Chromium on the PATH")
 @pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="needs Playwright: pip install '.[dev]'")
-def test_an_evening_of_karaoke_comes_out_right_in_every_check(tmp_path):
+def test_the_script_of_an_evening_of_karaoke_passes_every_check(tmp_path):
     result = subprocess.run(
         [sys.executable, str(SCRIPT), "--folder", str(tmp_path / "evening")], capture_output=True, text=True
     )

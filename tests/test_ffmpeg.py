@@ -1,4 +1,4 @@
-"""Damaged, joined and changing sounds are read whole, and ffmpeg opens one local file and nothing else."""
+"""Damaged, joined and changing sounds are read to their end, and ffmpeg opens one local file only."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ def make(path, *arguments, sound=None, rate_hz=44100):
 
 
 def decoded_s(path, rate_hz=44100, n_channels=2):
-    """How much ffmpeg itself decodes of a file, s."""
+    """Length of the sound that ffmpeg by itself decodes, s."""
     command = ["ffmpeg", "-v", "quiet", "-i", str(path), "-map", "0:a:0", "-ar", str(rate_hz), "-ac", str(n_channels)]
     data = subprocess.run([*command, "-f", "s16le", "-"], capture_output=True, check=False).stdout
     return len(data) / 2 / n_channels / rate_hz
@@ -44,7 +44,7 @@ def decoded_s(path, rate_hz=44100, n_channels=2):
 
 @pytest.mark.parametrize("xing", [0, 1])
 @pytest.mark.parametrize("damage", ["zeros", "cut", "random"])
-def test_of_an_mp3_that_is_damaged_anywhere_all_the_rest_is_read(tmp_path, xing, damage):
+def test_the_rest_of_an_mp3_with_damage_at_any_place_is_read(tmp_path, xing, damage):
     whole = make(tmp_path / "song.mp3", "-b:a", 128, "-write_xing", xing).read_bytes()
     rng = np.random.default_rng(xing)
     for place in rng.integers(5000, len(whole) - 3000, 3):
@@ -57,7 +57,7 @@ def test_of_an_mp3_that_is_damaged_anywhere_all_the_rest_is_read(tmp_path, xing,
         assert audio.duration_s > 2.7  # of 3 s
 
 
-def test_a_flac_with_a_hole_is_read_on_behind_it_and_the_hole_is_told(tmp_path):
+def test_a_flac_with_a_gap_is_read_beyond_it_with_a_warning(tmp_path):
     path = make(tmp_path / "song.flac")
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 500] = bytes(500)
@@ -139,7 +139,7 @@ def test_valid_flacs_are_read_to_the_sample_at_every_compression_level(tmp_path,
 
 
 @pytest.mark.parametrize("arguments", [("a.aac",), ("a.ac3",), ("a.mp3", "-write_xing", "0"), ("a.ts", "-c:a", "aac")])
-def test_a_length_that_no_header_tells_is_not_missed(tmp_path, arguments):
+def test_a_sound_without_a_length_in_its_header_is_read_to_its_end(tmp_path, arguments):
     name, *rest = arguments
     silent_start = np.concatenate([np.zeros((4 * 44100, 2)), noise(2)])  # fewer bits a second than the rest
     path = make(tmp_path / name, *rest, sound=silent_start)
@@ -191,13 +191,13 @@ def test_tags_behind_an_mp3_are_no_damage(tmp_path, monkeypatch, kind, has_ffmpe
     assert warnings == ()
 
 
-def test_an_mp3_behind_other_data_is_read(tmp_path):
+def test_an_mp3_after_other_data_is_read(tmp_path):
     path = make(tmp_path / "song.mp3")
     path.write_bytes(bytes(range(200)) * 20 + path.read_bytes())
     assert reading.read(path)[0].duration_s >= 3
 
 
-def test_a_sound_that_starts_later_than_the_picture_is_told(tmp_path):
+def test_a_sound_that_starts_later_than_the_picture_gives_a_message(tmp_path):
     picture = make(tmp_path / "clip.mkv", "-f", "lavfi", "-i", "testsrc=d=6:r=10:s=64x48", "-map", "1:v")
     late = tmp_path / "late.mkv"
     command = ["ffmpeg", "-v", "error", "-i", picture, "-itsoffset", "1.5", "-i", tmp_path / "source.wav"]
@@ -239,7 +239,7 @@ def pitch_hz(audio):
     return np.abs(np.fft.rfft(middle)).argmax()
 
 
-def test_of_several_sounds_the_default_one_is_taken_and_the_choice_is_told(two_sounds):
+def test_the_default_one_of_several_sounds_is_used_and_the_choice_is_reported(two_sounds):
     audio, [warning] = reading.read(two_sounds)
     assert pitch_hz(audio) == 2000
     assert "2 sounds: 1 (jpn), 2; sound 2 is used, --stream N" in warning
@@ -251,7 +251,7 @@ def test_another_sound_can_be_chosen(two_sounds, stream, tone_hz):
     assert (pitch_hz(audio), warnings) == (tone_hz, ())
 
 
-def test_a_sound_that_is_not_there_cannot_be_chosen(two_sounds):
+def test_a_missing_sound_cannot_be_chosen(two_sounds):
     with pytest.raises(InputError, match="--stream 3: the file holds 2 sounds"):
         sound_info.probe(two_sounds, 3)
 
@@ -318,7 +318,7 @@ def secret(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", PLAYLISTS)
 @pytest.mark.parametrize("name", ["song.mp3", "song.m4a", "song.m3u8"])
-def test_playlists_and_scripts_are_refused_at_once_under_any_name(secret, tmp_path, kind, name):
+def test_playlists_and_scripts_are_rejected_at_once_under_any_name(secret, tmp_path, kind, name):
     shutil.copy(secret, tmp_path)
     path = tmp_path / name
     path.write_text(PLAYLISTS[kind].format(secret=tmp_path / "secret.ts", self=path))

@@ -42,7 +42,7 @@ def test_a_bit_rate_without_effect_is_an_error(song, container):
     assert "--bitrate" in result.output
 
 
-def test_a_lossy_song_gives_16_bit_stems_and_the_line_tells_what_a_format_cannot_hold(song):
+def test_a_lossy_song_gives_16_bit_stems_and_the_message_names_what_a_format_does_not_support(song):
     samples = soundfile.read(song)[0]
     soundfile.write("song.mp3", samples, 16000)
     assert run("separate", "song.mp3").exit_code == 0
@@ -76,7 +76,7 @@ def test_stream_separates_another_sound_of_a_video(song):
         ([[0, 0, 0]], [[0, 0, 0]], ""),
     ],
 )
-def test_silent_vocals_of_a_song_that_is_not_silent_are_told(mixture, vocals, says):
+def test_silent_vocals_of_a_song_that_is_not_silent_give_a_warning(mixture, vocals, says):
     check = VocalsCheck()
     check.add(np.array(mixture, float), np.array(vocals, float))
     check.add(np.array(mixture, float), np.array(vocals, float))

@@ -1,4 +1,4 @@
-"""A contour on disk: what is written is read, and what cannot be read is named."""
+"""Contour files: written contours are read back, and unreadable files are named."""
 
 import os
 import subprocess
@@ -70,7 +70,7 @@ def test_a_pv_file_that_was_read_is_written_to_the_same_rows(tmp_path):
     ],
     ids=["plain", "as a spreadsheet writes it", "with spaces and blank lines"],
 )
-def test_a_csv_may_look_different_and_mean_the_same(tmp_path, content):
+def test_csv_files_of_different_forms_hold_the_same_contour(tmp_path, content):
     track = contours.read(write_bytes(tmp_path / "a.CSV", content))
     np.testing.assert_array_equal(track.times_s, [0, 0.01, 0.02])
     np.testing.assert_array_equal(track.f0_hz, [220, np.nan, 230])
@@ -155,7 +155,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_file_that_is_no_contour_gives_one_line_with_its_name(tmp_path, name):
+def test_a_file_without_a_contour_is_an_error_of_one_line_with_its_name(tmp_path, name):
     content, message = BAD_FILES[name]
     with pytest.raises(InputError, match=message) as error:
         contours.read(write_bytes(tmp_path / name, content))
@@ -163,13 +163,13 @@ def test_a_file_that_is_no_contour_gives_one_line_with_its_name(tmp_path, name):
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_what_is_not_there_or_is_no_file_is_not_waited_for(tmp_path):
+def test_missing_files_and_pipes_do_not_block(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     os.mkfifo(tmp_path / "pipe.csv")
     for name, says in (
         ("missing.csv", "cannot be read: "),
-        ("folder.csv", "is not a file"),
-        ("pipe.csv", "is not a file"),
+        ("folder.csv", "is not a regular file"),
+        ("pipe.csv", "is not a regular file"),
     ):
         with pytest.raises(InputError, match=f"{name}: {says}"):
             contours.read(tmp_path / name)

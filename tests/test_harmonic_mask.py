@@ -109,7 +109,7 @@ def test_the_faster_the_glide_and_the_higher_the_partial_the_wider_the_strip():
     assert np.all(np.diff(n_bins[1]) > 0)
 
 
-def test_a_strip_is_summed_and_filled_as_a_loop_would():
+def test_sums_and_repeats_over_harmonic_bands_agree_with_a_loop():
     spectrum = plane()
     mask = harmonic_mask(melody(spectrum), spectrum, 400, Params())
     values = np.random.default_rng(0).random(len(mask.bins)).astype(np.float32)

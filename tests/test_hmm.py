@@ -28,7 +28,7 @@ def test_a_steady_tone_is_within_half_a_step_of_the_grid(step_cents):
     np.testing.assert_allclose(cents(track.f0_hz, 331.7)[8:-8], 0, atol=step_cents / 2 + 1)
 
 
-def test_a_dearer_step_makes_a_calmer_path():
+def test_a_higher_step_cost_makes_a_smoother_path():
     audio = noise(1.0, 16000)
     travel_cents = [
         np.abs(np.diff(1200 * np.log2(hmm.track(audio, Params(jump_cost=cost)).f0_hz))).sum()

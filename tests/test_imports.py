@@ -1,4 +1,4 @@
-"""Imports go one way, heavy or foreign libraries stay in the files that are about them."""
+"""Imports follow the order of the rooms, and libraries are imported in few files."""
 
 import ast
 import subprocess

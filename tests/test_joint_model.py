@@ -1,4 +1,4 @@
-"""Fitted together, voice and accompaniment explain the mixture ever better, and exactly when it is their own."""
+"""The joint fit lowers the divergence from the mixture, and is exact for a mixture from the model."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_no_iteration_raises_the_divergence_from_the_mixture(mask, mixture_TF):
 
 
 @pytest.mark.parametrize(("n_iterations", "tolerance"), [(4, 0.03), (20, 0.005), (100, 0.0005)])
-def test_a_mixture_made_from_the_model_is_taken_apart(mask, truth, mixture_TF, n_iterations, tolerance):
+def test_a_mixture_from_the_model_is_separated(mask, truth, mixture_TF, n_iterations, tolerance):
     true_V, H_TK, B_KF = truth
     V, A_TF = fitted(mixture_TF, mask, H_TK, B_KF, Params(n_iterations=n_iterations), n_smooth=1)
     assert relative_error(V, true_V) < tolerance
@@ -70,20 +70,20 @@ def test_a_mixture_made_from_the_model_is_taken_apart(mask, truth, mixture_TF, n
 
 
 @pytest.mark.parametrize(("n_iterations", "tolerance"), [(2, 0.05), (10, 0.005)])
-def test_against_the_true_accompaniment_the_voice_is_found(mask, truth, mixture_TF, n_iterations, tolerance):
+def test_the_voice_is_recovered_with_the_true_accompaniment(mask, truth, mixture_TF, n_iterations, tolerance):
     true_V, H_TK, B_KF = truth
     params = Params(n_voice_iterations=n_iterations)
     assert relative_error(joint_model.fit_voice(mixture_TF, H_TK @ B_KF, mask, params, 1), true_V) < tolerance
 
 
-def test_a_voice_alone_is_known_without_any_iteration(mask, truth):
+def test_a_voice_alone_is_exact_without_any_iteration(mask, truth):
     true_V, *_ = truth
     alone_TF = mask.spread(true_V)
     V = joint_model.fit_voice(alone_TF, np.zeros_like(alone_TF), mask, Params(n_voice_iterations=0), 1)
     np.testing.assert_allclose(V, true_V, rtol=1e-4)
 
 
-def test_the_joint_fit_mends_an_accompaniment_learned_outside_the_mask(mask, truth, mixture_TF):
+def test_the_joint_fit_improves_an_accompaniment_fitted_outside_the_mask(mask, truth, mixture_TF):
     true_V, true_H_TK, true_B_KF = truth
     rng = np.random.default_rng(0)
     H_TK, B_KF = masked_nmf.fit(mixture_TF, mask.covered_TF, 5.0, masked_nmf.Params(4, 100), rng)

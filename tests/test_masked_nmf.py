@@ -1,4 +1,4 @@
-"""What lies inside the mask is never looked at, and what lies outside is explained ever better."""
+"""The factorisation ignores bins inside the mask, and lowers the divergence outside it."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ COVERED = np.random.default_rng(1).random((60, 80)) < 0.3
 
 
 def product(rank, seed=0):
-    """A spectrogram of that rank, with zeros in its factors so that the parts can be told apart."""
+    """A spectrogram of that rank, with zeros in its factors so that the parts are unique."""
     rng = np.random.default_rng(seed)
     H, B = (rng.random(shape) * (rng.random(shape) < 0.6) for shape in ((60, rank), (rank, 80)))
     return (H @ B + 1e-3).astype(np.float32)
@@ -57,7 +57,7 @@ def test_a_louder_mixture_has_a_louder_accompaniment():
 
 @pytest.mark.parametrize("covered", [COVERED, np.ones_like(COVERED), np.zeros_like(COVERED)])
 @pytest.mark.parametrize("X_TF", [product(5), np.zeros((60, 80), np.float32)])
-def test_factors_are_finite_and_not_negative_whatever_is_heard_or_covered(X_TF, covered):
+def test_factors_are_finite_and_not_negative_for_any_sound_and_mask(X_TF, covered):
     before = X_TF.copy(), covered.copy()
     H_TK, B_KF = factors(X_TF, covered, n_components=4)
     assert (H_TK.shape, B_KF.shape) == ((60, 4), (4, 80))

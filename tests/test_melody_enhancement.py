@@ -1,4 +1,4 @@
-"""What moves like a voice stays; what is held or struck goes."""
+"""Sounds that move like a voice are kept; sustained and percussive sounds are attenuated."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_a_melody_stays_and_a_held_chord_and_a_click_train_go(rate_hz):
 
 
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
-def test_in_the_mixture_of_all_three_the_melody_comes_out_in_front(rate_hz):
+def test_the_melody_dominates_the_enhanced_mixture(rate_hz):
     parts = [sound(rate_hz) for sound in (melody, chord, clicks)]
     enhanced = enhance(Audio(sum(part.samples for part in parts), rate_hz), Params())
     # How much of each is in the result: the least-squares coefficients of the parts.

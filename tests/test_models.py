@@ -1,4 +1,4 @@
-"""Model files: what is written is read, and damaged files are one line, in bounded time and memory."""
+"""Model files: written models are read back, and damaged files are errors of one line in bounded time and memory."""
 
 import io
 import json
@@ -189,7 +189,7 @@ def test_trees_that_lead_in_a_circle_are_an_error(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of Unix")
-def test_a_folder_and_a_pipe_are_errors_and_nothing_waits(tmp_path):
+def test_a_folder_and_a_pipe_are_errors_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.npz")
     (tmp_path / "folder.npz").mkdir()
     for name in ("pipe.npz", "folder.npz"):

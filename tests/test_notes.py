@@ -110,7 +110,7 @@ def test_notes_of_any_contour_are_in_order_and_do_not_overlap():
         assert all(note.offset_s - note.onset_s >= 0.1 for note in notes)
 
 
-def test_where_no_pitch_is_there_is_no_note():
+def test_frames_without_a_pitch_give_no_note():
     assert segment(track_of(np.full(100, np.nan))) == ()
     assert segment(track_of([60.0])) == ()
     assert segment(track_of(line((1, 60))), sound((1, -200))) != ()  # silence has no level to compare with
@@ -118,7 +118,7 @@ def test_where_no_pitch_is_there_is_no_note():
 
 
 @pytest.mark.parametrize("level_db", [0, -10])
-def test_a_dip_of_the_voice_parts_two_notes_of_one_pitch(level_db):
+def test_a_dip_of_the_level_separates_two_notes_of_one_pitch(level_db):
     unsure = replace(track_of(line((0.8, 60), (0.4, 64))), voicing=np.full(240, 0.6))
     vocals = sound((0.36, level_db), (0.08, level_db - 22), (0.36, level_db), (0.4, 0))
     first, second, _ = segment(unsure, vocals)
@@ -135,7 +135,7 @@ def test_a_loud_consonant_without_pitch_is_no_note():
         assert second.onset_s == pytest.approx(0.55, abs=0.01)
 
 
-def test_what_is_left_of_the_band_in_the_vocals_is_no_note():
+def test_residues_of_the_band_in_the_vocals_are_no_notes():
     notes = segment(track_of(line((1, 60), (1, 64))), sound((1, 0), (1, -40)))
     assert [note.key for note in notes] == [60]
 

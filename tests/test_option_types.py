@@ -8,7 +8,7 @@ from karaoke_sep.cli.main import main
 
 
 def options_of(command, path=()):
-    """Each option of each command below ``command``, with the words that lead to it."""
+    """Each option of each command below ``command``, with the name of its command."""
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
             yield from options_of(below, (*path, name))

@@ -1,4 +1,4 @@
-"""Every setting changes the stems, and refuses what makes no sense.
+"""Every setting changes the stems, and rejects invalid values.
 
 A setting that is added needs a line in ALTERNATIVES; the first test says so.
 """

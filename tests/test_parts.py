@@ -83,7 +83,7 @@ def test_parts_begin_on_the_frames_of_every_hop(hop_ms):
 
 def test_hops_that_hardly_ever_meet_are_an_error():
     config = load_config("default", ["pitch.hmm.hop_ms=17.3"])
-    with pytest.raises(ConfigError, match=r"the hops of the pitch analysis \(8, 17.3, 32, 64 ms\) meet only every"):
+    with pytest.raises(ConfigError, match=r"the hops of the pitch analysis \(8, 17.3, 32, 64 ms\) coincide only every"):
         find_pitch(np.zeros(8000), 8000, config)
 
 
@@ -100,7 +100,7 @@ def test_nothing_is_left_on_the_disk_but_the_outputs(song, tmp_path):
 def test_the_clip_rule_is_decided_on_the_whole(demo, tmp_path, clip):
     sound = demo(8000, 40.0).mixture  # at the rate of analysis no byte differs
     loud = 0.3 * sound.samples / np.abs(sound.samples).max()
-    loud[:, -20_000:] = 0.999 * np.sign(loud[:, -20_000:])  # stems of it pass full scale
+    loud[:, -20_000:] = 0.999 * np.sign(loud[:, -20_000:])  # its stems exceed full scale
     song = written(tmp_path / "song.wav", type(sound)(loud, 8000))
     in_memory, told = outputs(song, tmp_path / "in memory", IN_MEMORY, clip=clip)
     on_disk, told_again = outputs(song, tmp_path / "on disk", ON_DISK, clip=clip)
@@ -109,7 +109,7 @@ def test_the_clip_rule_is_decided_on_the_whole(demo, tmp_path, clip):
     assert on_disk == in_memory
 
 
-def test_a_recording_with_samples_that_are_no_numbers_is_refused(tmp_path):
+def test_a_recording_with_nan_or_infinite_samples_is_rejected(tmp_path):
     with SampleFile(tmp_path, 16000, 1, np.float32) as file:
         file.append(np.r_[np.zeros(9000), np.nan][None])
         with pytest.raises(InputError, match="1 samples are NaN"):

@@ -1,4 +1,4 @@
-"""Peaks become contours, contours the melody."""
+"""Peaks are linked to contours, and contours are selected as the melody."""
 
 import numpy as np
 import pytest
@@ -18,13 +18,13 @@ def mixed(*sounds):
 
 
 @pytest.mark.parametrize("step_cents", [10.0, 25.0, 50.0])
-def test_a_pitch_between_two_steps_is_found_between_them(step_cents):
+def test_a_pitch_between_two_steps_is_estimated_between_them(step_cents):
     """A quarter of a step off the grid, or less: the parabola through three saliences."""
     track = peaks.track(voice(331.7, 0.6, 16000), Params(step_cents=step_cents))
     np.testing.assert_allclose(cents(track.f0_hz, 331.7)[8:-8], 0, atol=step_cents / 4 + 1)
 
 
-def test_of_two_voices_the_stronger_one_is_followed_where_they_overlap():
+def test_the_stronger_one_of_two_overlapping_voices_is_followed():
     leader = voice(lambda t: 330 * 2 ** (0.1 * np.sin(2 * np.pi * t)), 1.5, 16000)
     other = partials_of(196, 1.5, 16000, 0.03 / np.arange(1, 11))
     track = peaks.track(mixed(leader, other), Params())

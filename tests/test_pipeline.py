@@ -1,4 +1,4 @@
-"""A song in, two stems out: what holds for every song."""
+"""Laws of the separation that hold for every song."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ def excerpt(audio, start_s, end_s):
 
 
 def gain_db(song, result, start_s=0.0, end_s=1e9):
-    """How much nearer to the true voice the vocals are than the mixture is."""
+    """Gain in SDR of the vocals over the mixture, dB."""
     true, vocals, mixture = (excerpt(a, start_s, end_s) for a in (song.vocals, result.vocals, song.mixture))
     return sdr_db(true, vocals) - sdr_db(true, mixture)
 
@@ -187,7 +187,7 @@ def test_the_track_is_that_of_the_singer(demo, separated):
 # --- The track -------------------------------------------------------------------------------------------------------
 
 
-def test_a_given_track_is_followed(demo):
+def test_a_given_track_is_used(demo):
     song = demo(16000, 3.0)
     along_truth = separate(song.mixture, track=song.track)
     assert along_truth.track is song.track
@@ -222,7 +222,7 @@ def test_where_the_track_is_unvoiced_the_vocals_are_silent(demo):
     assert energy_db(excerpt(vocals, 1.3, 1.5)) > energy_db(excerpt(song.vocals, 1.3, 1.5)) - 6
 
 
-def test_where_the_track_is_not_believed_the_vocals_are_quiet(demo):
+def test_the_vocals_are_quiet_where_the_voicing_is_low(demo):
     song = demo(16000, 3.0)
     doubt = replace(song.track, voicing=np.where(song.track.times_s > 1.6, 1e-3, 1) * song.track.voicing)
     sure, unsure = (separate(song.mixture, track=track).vocals for track in (song.track, doubt))

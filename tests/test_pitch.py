@@ -1,4 +1,4 @@
-"""A known pitch in, the same pitch out, in cents: the same sounds for every backend that listens."""
+"""Every backend that estimates a pitch estimates known pitches within some cents."""
 
 from dataclasses import fields
 from functools import cache
@@ -59,7 +59,7 @@ def test_the_backends_agree(name):
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 22050, 48000, 96000])
-def test_the_pitch_does_not_depend_on_the_rate(rate_hz):
+def test_the_pitch_does_not_depend_on_the_sample_rate(rate_hz):
     track = find_pitch(voice(lambda t: 220 * 2 ** (t / 2), 1.0, rate_hz))
     inner = (track.times_s > 0.1) & (track.times_s < 0.9)
     np.testing.assert_allclose(cents(track.f0_hz, 220 * 2 ** (track.times_s / 2))[inner], 0, atol=6)

@@ -1,4 +1,4 @@
-"""A contour that is off comes back onto the partials."""
+"""The refinement moves a wrong contour back onto the partials."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_only_the_pitch_changes_and_unvoiced_frames_stay_so():
 
 
 @pytest.mark.parametrize("track", [contour(MELODIES["low"]), PitchTrack(TIMES_S, TIMES_S * np.nan, TIMES_S * 0)])
-def test_where_there_is_nothing_to_go_by_the_pitch_stays_in_its_range(track):
+def test_the_pitch_of_noise_stays_in_its_range(track):
     refined = refine(track, *twice(silence(1.0, 16000)), Params())
     np.testing.assert_array_equal(np.isnan(refined.f0_hz), np.isnan(track.f0_hz))
     assert np.nanmax(np.abs(cents(refined.f0_hz, 100)), initial=0) <= Params().range_cents + 1

@@ -1,4 +1,4 @@
-"""Pictures, read back: where the bright dots lie, and what a file says of itself."""
+"""Pictures, read back: the positions of bright dots, and the texts in the files."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def held(f0_hz, seconds, voicing=1.0, hop_s=0.01):
 
 
 def red_and_blue(axes):
-    """How much of the plane is above and below 0."""
+    """Shares of the plane above and below 0."""
     values, _, _ = drawn(axes)
     return np.mean(values > 0.5), np.mean(values < -0.5)
 
@@ -58,7 +58,7 @@ def test_a_tone_is_brightest_at_its_frequency_at_all_times(axes, f_hz, rate_hz):
     assert values.max() == 0  # dB under the loudest
 
 
-def test_sounds_share_a_scale_when_they_are_told_it(axes):
+def test_sounds_can_share_a_colour_scale(axes):
     loud, soft = (Audio(gain * partials_of(440.0, 0.5, RATE_HZ).samples, RATE_HZ) for gain in (1.0, 0.1))
     plots.spectrogram(soft, axes, loudest_db=plots.loudest_db(loud, soft))
     assert drawn(axes)[0].max() == pytest.approx(-20, abs=0.1)  # dB
@@ -117,7 +117,7 @@ def test_music_in_the_vocals_is_red_and_voice_left_behind_is_blue():
     assert shy[0] == 0
 
 
-def test_another_timbre_shows_and_the_same_at_another_level_does_not():
+def test_another_timbre_changes_the_picture_and_another_level_does_not():
     bright, dark = (partials_of(200.0, 1.0, RATE_HZ, 0.1 / np.arange(1, 21) ** slope) for slope in (0.5, 2.0))
     softer = Audio(0.3 * bright.samples, RATE_HZ)
     same, other = (
@@ -129,7 +129,7 @@ def test_another_timbre_shows_and_the_same_at_another_level_does_not():
 
 
 @pytest.mark.parametrize("seconds", [1.0, 90.0])
-def test_a_picture_tells_where_its_time_axis_lies(seconds):
+def test_a_picture_contains_the_position_of_its_time_axis(seconds):
     samples = np.zeros((1, round(seconds * 8000)))
     samples[:, len(samples[0]) // 4] = 1.0  # a click after a quarter
     vocals = Audio(samples, 8000)

@@ -1,4 +1,4 @@
-"""librosa's pYIN on our terms: its frames, silence, and sounds shorter than its window."""
+"""The backend pyin: frames, silence, and sounds shorter than its window."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_a_sound_shorter_than_the_window_has_a_track():
 
 
 def test_noise_keeps_a_pitch_at_a_low_voicing():
-    """An interpolated pitch beats an empty comb, so only silence has none."""
+    """An interpolated pitch is better than an empty comb, so only silence has none."""
     track = pyin.track(noise(0.5, 16000), Params())
     assert np.isfinite(track.f0_hz).all()
     assert np.median(track.voicing) < 0.3

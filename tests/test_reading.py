@@ -1,4 +1,4 @@
-"""Sound files are read whole or refused, and what is no sound is named in one line."""
+"""Sound files are read to their end or rejected, and other files are errors of one line."""
 
 import os
 import struct
@@ -18,7 +18,7 @@ def noise(n_channels=2, n_samples=4000, level=0.2, seed=0):
 
 
 def wav_bytes(samples, claimed_bytes=None):
-    """A mono WAV file of 16-bit samples at 16 kHz, whose header may lie."""
+    """A mono WAV file of 16-bit samples at 16 kHz, whose header may be wrong."""
     data = np.asarray(samples, "<i2").tobytes()
     claimed = len(data) if claimed_bytes is None else claimed_bytes
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16)
@@ -46,7 +46,7 @@ def test_a_sound_that_is_longer_than_allowed_is_refused_before_it_is_all_read(tm
     path = tmp_path / "long.wav"
     soundfile.write(path, np.zeros(100_000), 16000)
     assert reading.read(path, max_samples=100_000)[0].n_samples == 100_000
-    with pytest.raises(InputError, match="longer than the 3 s"):
+    with pytest.raises(InputError, match="longer than 3 s"):
         reading.read(path, max_samples=50_000)
 
 
@@ -66,7 +66,7 @@ def make_fifo(path):
         (lambda path: path.write_bytes(b"ID3\2" + bytes(2000)), "sound|libsndfile"),
     ],
 )
-def test_what_is_no_sound_gets_one_line_that_says_so(tmp_path, make, says):
+def test_a_file_without_sound_is_an_error_of_one_line(tmp_path, make, says):
     path = tmp_path / "song.wav"
     make(path)
     with pytest.raises(InputError, match=says) as caught:
@@ -121,7 +121,7 @@ def test_a_closed_stderr_does_not_stop_reading(tmp_path):
     assert run.stdout.split() == ["16000"]
 
 
-def test_an_error_of_the_disk_is_not_the_end_of_the_sound(tmp_path, monkeypatch):
+def test_a_disk_error_is_not_taken_for_the_end_of_the_sound(tmp_path, monkeypatch):
     path = tmp_path / "song.wav"
     path.write_bytes(wav_bytes(np.ones(200_000)))
     whole = libsndfile.Handle.read
@@ -137,7 +137,7 @@ def test_an_error_of_the_disk_is_not_the_end_of_the_sound(tmp_path, monkeypatch)
 
 
 class FailingFile:
-    """What a file on a broken disk is."""
+    """A file on a broken disk."""
 
     def tell(self):
         return 200_001
@@ -164,7 +164,7 @@ def test_without_ffmpeg_compressed_files_are_read(tmp_path, no_ffmpeg, container
 
 
 def test_without_ffmpeg_an_mp3_without_length_is_read_to_its_end(tmp_path, no_ffmpeg):
-    """libsndfile guesses the length from the first frame, and would stop there."""
+    """libsndfile estimates the length from the first frame, and would stop there."""
     parts = []
     for level, seed in ((0.5, 0), (0.0, 1)):  # noise costs many bits a frame, silence few
         piece = tmp_path / f"{seed}.mp3"

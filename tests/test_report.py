@@ -31,7 +31,7 @@ def test_every_link_of_the_page_leads_to_a_file_beside_it_and_none_to_the_networ
     assert "//" not in "".join(report.addresses())
 
 
-def test_names_and_tags_are_text_and_nothing_else(made):
+def test_names_and_tags_are_shown_as_text(made):
     report = page_of(made / "out")
     assert [image["src"] for image in report.all("img") if image["src"] == "x"] == []
     assert [attrs for _, attrs in report.elements if "onerror" in attrs] == []
@@ -100,7 +100,7 @@ def test_a_track_without_its_song_or_a_stem_is_shown_with_what_is_left(made, tmp
     assert f"{tmp_path}/out/a song/pitch.csv" in report.text  # one line says which contour cannot be read
 
 
-def test_a_damaged_record_costs_one_line_and_exit_1(made, tmp_path):
+def test_a_damaged_record_gives_one_line_and_exit_code_1(made, tmp_path):
     shutil.copytree(made / "out", tmp_path / "out")
     [damaged] = (tmp_path / "out" / "a song" / ".karaoke-sep").iterdir()
     damaged.write_text('{"files": {}}')
@@ -112,7 +112,7 @@ def test_a_damaged_record_costs_one_line_and_exit_1(made, tmp_path):
 
 @pytest.mark.parametrize(("broken", "content"), [("picture.png", PNG[:10]), ("vocals.wav", b"RIFF")])
 @pytest.mark.parametrize("options", [[], ["--embed"]])
-def test_a_track_with_a_broken_file_costs_one_line_and_the_others_are_shown(made, tmp_path, broken, content, options):
+def test_a_track_with_a_damaged_file_gives_one_line_and_the_others_are_shown(made, tmp_path, broken, content, options):
     shutil.copytree(made / "out", tmp_path / "out")
     (tmp_path / "out" / "a song" / broken).write_bytes(content)
     code, out, err = call("report", tmp_path / "out", *options)

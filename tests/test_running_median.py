@@ -28,7 +28,7 @@ def test_the_size_of_the_tiles_changes_nothing(tile_values, monkeypatch):
     np.testing.assert_array_equal(running_median(values_TF, 19), expected_TF)
 
 
-def test_equal_values_are_no_trouble():
+def test_equal_values_are_sorted():
     values_TF = np.random.default_rng(2).integers(0, 3, (200, 7)).astype(np.float32)
     windows_TFL = np.lib.stride_tricks.sliding_window_view(np.pad(values_TF, ((8, 8), (0, 0)), "symmetric"), 17, axis=0)
     np.testing.assert_array_equal(running_median(values_TF, 17), np.median(windows_TFL, axis=2))

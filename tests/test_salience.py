@@ -1,4 +1,4 @@
-"""Each pitch is as salient as its partials, and an octave below or above it is not."""
+"""The salience is highest at the true pitch, and lower an octave below and above."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def middle_frame(audio, params=None):
 
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.parametrize("f0_hz", [110.0, 146.8, 220.0, 331.7, 440.0])
-def test_no_pitch_an_octave_or_a_twelfth_off_comes_near_the_true_one(f0_hz, spectrum):
+def test_the_salience_of_the_true_pitch_exceeds_that_an_octave_or_a_twelfth_away(f0_hz, spectrum):
     grid_hz, S_P = middle_frame(partials_of(f0_hz, 0.5, 16000, SPECTRA[spectrum]))
     assert cents(grid_hz[S_P.argmax()], f0_hz) == pytest.approx(0, abs=11)
     for ratio in (1 / 3, 1 / 2, 2, 3):
@@ -97,7 +97,7 @@ def test_a_sung_tone_is_voiced_noise_and_silence_are_not():
         assert track.voicing[times_s > 1.3].max() < 0.2
 
 
-def test_where_nothing_is_heard_there_is_no_pitch_and_no_voicing():
+def test_silence_has_no_pitch_and_no_voicing():
     S_TP = np.random.default_rng(0).random((50, 20)) + 0.5
     on_track_T = np.where(np.arange(50) % 10 < 5, 2.0, 0.0)
     track = judged(0.016 * np.arange(50), np.full(50, 200.0), Salience(on_track_T, S_TP.mean(axis=1)), 16.0)
@@ -108,7 +108,7 @@ def test_where_nothing_is_heard_there_is_no_pitch_and_no_voicing():
     assert (silent.voicing == 0).all()
 
 
-def test_a_track_that_stands_out_less_is_less_likely_sung():
+def test_a_track_of_lower_contrast_has_a_lower_voicing():
     voicings = [
         judged(0.016 * np.arange(200), np.full(200, 200.0), Salience(np.full(200, level), np.ones(200)), 16.0).voicing[
             100

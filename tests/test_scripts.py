@@ -1,4 +1,4 @@
-"""Every script in scripts/ starts, and those for bash do what they say with a Python that only records its calls."""
+"""Every script in scripts/ starts, and the bash scripts call the right programs."""
 
 import os
 import runpy
@@ -101,7 +101,7 @@ def test_test_runs_linter_types_and_tests_in_that_order(checkout):
     assert asked == ["venv", "pip", "ruff", "ruff", "mypy", "pytest"]
 
 
-def test_results_without_a_data_set_explains_itself_and_installs_nothing(checkout):
+def test_results_without_a_data_set_prints_its_usage_and_installs_nothing(checkout):
     done = run(checkout / "scripts" / "results")
     assert done.returncode == 2
     assert "Usage" in done.stderr

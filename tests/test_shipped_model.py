@@ -20,7 +20,7 @@ def call(*arguments) -> str:
     return result.stdout
 
 
-def test_info_lists_the_shipped_models_and_tells_what_each_holds():
+def test_info_lists_the_shipped_models_and_describes_each():
     assert models.shipped_names() == ["mir1k-dev"]
     [line] = [line for line in call("info").splitlines() if line.startswith("models")]
     assert line.split()[1:] == ["mir1k-dev"]

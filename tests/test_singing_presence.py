@@ -1,4 +1,4 @@
-"""Voices are told from instruments by how their partials move, in any mixture and without a reference."""
+"""The movement of the partials distinguishes voices from instruments, without a reference level."""
 
 import numpy as np
 import pytest
@@ -112,7 +112,7 @@ def test_frames_without_a_pitch_are_no_evidence():
 
 @pytest.mark.parametrize("hop_s", [0.016, 0.032])
 @pytest.mark.parametrize("seconds", [30.0, 300.0])
-def test_enough_evidence_opens_a_recording_and_too_little_closes_it(seconds, hop_s):
+def test_sufficient_evidence_opens_a_recording_and_low_evidence_closes_it(seconds, hop_s):
     assert (presence(judged(PARAMS.midpoint + 0.1, seconds, hop_s), PARAMS) == 1).all()
     assert (presence(judged(PARAMS.midpoint - 0.5, seconds, hop_s), PARAMS) == 0).all()
 
@@ -148,7 +148,7 @@ def test_an_accompaniment_alone_leaves_silent_vocals_and_a_sung_line_in_it_survi
 
 
 @pytest.mark.parametrize("products", [("vocals", "accompaniment"), ("accompaniment",)])
-def test_the_user_is_told_that_nobody_sings(tmp_path, products):
+def test_the_user_gets_a_warning_if_nobody_sings(tmp_path, products):
     song = make_song(tmp_path / "tone.wav", seconds=8)
     [quiet] = do([song], Order(tmp_path / "out", products), load_config())
     assert [note for note in quiet.warnings if "tone.wav: no singing found" in note]

@@ -1,4 +1,4 @@
-"""Stems in the steps of a sample format add up to the input."""
+"""Stems that are rounded to a sample format add up to the input."""
 
 import numpy as np
 import pytest
@@ -61,17 +61,17 @@ def test_clamped_stems_stay_within_full_scale_and_add_up(tmp_path, subtype):
     assert "clamped" in note
 
 
-def test_rescaled_stems_add_up_to_the_mixture_turned_down(tmp_path):
+def test_rescaled_stems_add_up_to_the_scaled_mixture(tmp_path):
     info = sound_info.SoundInfo(16000, 1, 4000, "PCM_16", "libsndfile")
     mixture, vocals = noise(1, level=0.3), 2.5 * noise(1, level=0.3)
     stems, note = write_stems(tmp_path, mixture, vocals, info, "rescale")
     peak = max(np.abs(mixture).max(), np.abs(vocals).max(), np.abs(mixture - vocals).max())
     total = stems["vocals"].samples + stems["accompaniment"].samples
     np.testing.assert_allclose(total, mixture * (1 - 2**-15) / peak, atol=2**-15)  # one step
-    assert "turned down" in note
+    assert "scaled down" in note
 
 
-def test_float_rule_keeps_what_passes_full_scale(tmp_path):
+def test_the_float_rule_keeps_samples_beyond_full_scale(tmp_path):
     info = sound_info.SoundInfo(16000, 1, 4000, "PCM_16", "libsndfile")
     mixture = noise(1, level=0.3)
     stems, note = write_stems(tmp_path, mixture, 4 * mixture, info, "float")
@@ -98,7 +98,7 @@ def test_nothing_is_done_about_clipping_where_nothing_clips(tmp_path, clip):
     mixture_level=st.sampled_from([0, 1e-9, 0.1, 1, 30]),
     vocals_level=st.sampled_from([0, 1e-9, 0.1, 1, 30]),
 )
-def test_any_sound_fits_and_the_stems_add_up_to_what_the_rule_says(
+def test_stems_of_any_sound_fit_the_format_and_add_up_as_the_clip_rule_says(
     n_channels, n_samples, subtype, clip, mixture_level, vocals_level
 ):
     mixture = noise(n_channels, n_samples, mixture_level)

@@ -1,4 +1,4 @@
-"""The transform against its definition, and there and back."""
+"""The transform against its definition, and the inverse transform."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ RESOLUTIONS_MS = [(192, 16), (40, 20), (128, 16), (256, 64), (10, 1), (33.3, 7.1
 @pytest.mark.parametrize("rate_hz", [8000, 11025, 44100, 96000])
 @pytest.mark.parametrize(("window_ms", "hop_ms"), RESOLUTIONS_MS)
 @pytest.mark.parametrize("n_samples", [1, 1009, 7919])
-def test_there_and_back_is_exact_to_100_db(rate_hz, window_ms, hop_ms, n_samples):
+def test_the_inverse_transform_is_exact_to_100_db(rate_hz, window_ms, hop_ms, n_samples):
     samples = np.random.default_rng(0).standard_normal((2, n_samples))
     back = istft(stft(Audio(samples, rate_hz), window_ms, hop_ms))
     assert back.samples.shape == samples.shape

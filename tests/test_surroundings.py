@@ -1,4 +1,4 @@
-"""Systems that lack what others have, and signals that end the work."""
+"""Systems without some features, and termination signals."""
 
 import os
 import signal
@@ -135,7 +135,7 @@ def test_no_more_processes_are_started_than_there_are_songs(tmp_path, monkeypatc
     assert all(n <= 3 for n in asked)
 
 
-def test_a_failure_that_nobody_thought_of_costs_one_file_when_it_is_planned(tmp_path, monkeypatch):
+def test_an_unexpected_error_in_the_plan_fails_one_file_only(tmp_path, monkeypatch):
     songs = [make_song(tmp_path / f"{i}.wav") for i in range(2)]
     probe = planning.sound_info.probe
     monkeypatch.setattr(
@@ -146,13 +146,13 @@ def test_a_failure_that_nobody_thought_of_costs_one_file_when_it_is_planned(tmp_
     assert "ZeroDivisionError" in plan.faults[0][1]
 
 
-def test_a_headerless_sound_costs_one_line_and_the_others_are_made(tmp_path):
+def test_a_sound_without_a_header_gives_one_line_and_the_others_are_processed(tmp_path):
     (tmp_path / "a.raw").write_bytes(np.random.default_rng(0).bytes(8000))
     outcomes = do([tmp_path / "a.raw", make_song(tmp_path / "b.wav")], Order(tmp_path / "out"))
     assert statuses(outcomes) == {"a.raw": "failed", "b.wav": "done"}
 
 
-def test_a_current_folder_that_is_gone_costs_one_line(tmp_path, monkeypatch):
+def test_a_missing_current_folder_is_an_error_of_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getcwd", lambda: (_ for _ in ()).throw(FileNotFoundError(2, "No such file or directory")))
     result = CliRunner().invoke(main, ["separate", "song.wav"])
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""Cepstra tell spectra apart, and the song's own frames teach which are sung."""
+"""Cepstra distinguish spectra, and a discriminant from the same song classifies its sung frames."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_any_number_of_bins_and_silence_give_finite_cepstra(n_bins):
     assert np.isfinite(timbre.cepstra(np.zeros((4, n_bins)), 100.0)).all()
 
 
-def test_a_few_sure_frames_teach_the_doubtful_ones():
+def test_confident_frames_train_the_classification_of_the_uncertain_ones():
     C_TD = np.vstack([timbre.cepstra(spectra(slope, 300, seed), BIN_HZ) for seed, slope in enumerate((-6, -9))])
     sung = np.repeat([0.5, 0.5], 300)
     sung[:60], sung[-60:] = 0.95, 0.05
@@ -40,7 +40,7 @@ def test_a_few_sure_frames_teach_the_doubtful_ones():
     assert log_odds[:290].min() > 0 > log_odds[310:].max()
 
 
-def test_silent_frames_neither_teach_nor_are_judged():
+def test_silent_frames_are_left_out_of_the_fit_and_of_the_result():
     C_TD = np.vstack([timbre.cepstra(spectra(slope, 100, seed), BIN_HZ) for seed, slope in enumerate((-6, -9))])
     sung = np.repeat([0.9, 0.1], 100)
     heard = np.ones(300, bool)
@@ -52,6 +52,6 @@ def test_silent_frames_neither_teach_nor_are_judged():
     assert (with_silence[205:] == 0).all()
 
 
-def test_nothing_is_learned_from_one_kind_of_frame_alone():
+def test_frames_of_one_class_give_no_evidence():
     C_TD = timbre.cepstra(spectra(-6, 100), BIN_HZ)
     assert (timbre.evidence(C_TD, np.ones(100), np.ones(100, bool), 1.0) == 0).all()

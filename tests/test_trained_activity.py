@@ -69,7 +69,7 @@ def test_a_trained_model_classifies_the_frames_of_another_singer(clips, trained)
 
 
 def test_the_trained_gate_leaves_less_error_than_the_untrained_gate(clips, trained):
-    """In a clip of another singer; it also keeps more of the unvoiced singing."""
+    """A clip of another singer; the trained gate also keeps more of the unvoiced singing."""
     [piece] = dataset.find(clips, train_singers=["bert"])
     _, example = training.prepare_sources(*training.sources_of(piece), training.classes_of(piece))
     voice_TB, residual_TB, _ = band_gains.predict(trained().arrays, example.inputs)
@@ -167,7 +167,7 @@ def test_the_commands_train_score_and_separate(clips, tmp_path):
         ),
     ],
 )
-def test_a_training_that_ends_early_says_so_in_one_line(clips, tmp_path, monkeypatch, fault, exit_code, line):
+def test_an_interrupted_training_gives_one_line(clips, tmp_path, monkeypatch, fault, exit_code, line):
     """A worker that is killed, and Ctrl-C."""
     monkeypatch.setattr(training, "prepare", fault)
     n_jobs = 2 if exit_code == 2 else 1

@@ -1,4 +1,4 @@
-"""Spectra learned from recordings: the training, its file, and what a separation makes of it."""
+"""Spectra trained on recordings: the training, the model file, and the separation with it."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ def with_model(path, *more):
     return load_config("trained", [f"accompaniment.trained_nmf.model={path}", *more])
 
 
-def test_trained_spectra_separate_sounds_that_they_have_not_heard(tracks, tmp_path):
+def test_trained_spectra_separate_sounds_outside_the_training_data(tracks, tmp_path):
     trained(tracks, tmp_path / "m.npz")
     voice, music = side("voice", 5), side("accompaniment", 15)
     result = separate((voice + music)[None], RATE_HZ, with_model(tmp_path / "m.npz"))
@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_processes_and_anoth
     assert trained(tracks, tmp_path / "c.npz", Settings(n_bases=4, n_epochs=3, batch_frames=40, seed=1)) != one
 
 
-def test_voices_are_heard_at_other_pitches_and_accompaniments_are_not(tracks, tmp_path):
+def test_training_shifts_the_pitch_of_voices_and_not_that_of_accompaniments(tracks, tmp_path):
     models_of = {}
     for semitones in (0.0, 12.0):
         path = tmp_path / f"{semitones:g}.npz"
@@ -100,7 +100,7 @@ def test_voices_are_heard_at_other_pitches_and_accompaniments_are_not(tracks, tm
     assert not np.allclose(as_sung["voice_KF"], moved["voice_KF"])
 
 
-def test_stopped_training_goes_on_to_the_same_model(tracks, tmp_path):
+def test_an_interrupted_training_resumes_and_gives_the_same_model(tracks, tmp_path):
     whole = trained(tracks, tmp_path / "whole.npz")
     told = []
 
@@ -219,7 +219,7 @@ def test_a_model_of_16_khz_serves_songs_of_other_rates(tracks, tmp_path):
         assert 0 < np.abs(stem).max() < np.abs(song).max()
 
 
-def test_evaluate_warns_of_singers_that_the_model_has_heard(tmp_path):
+def test_evaluate_warns_of_singers_that_the_model_was_trained_on(tmp_path):
     clip = tmp_path / "mir1k" / "Wavfile" / "anna_1_01.wav"
     clip.parent.mkdir(parents=True)
     soundfile.write(clip, np.stack([side("accompaniment", 0), side("voice", 1)], axis=1), RATE_HZ)

@@ -15,7 +15,7 @@ def track(f0_hz, voicing=None, hop_s=0.01):
     return PitchTrack(hop_s * np.arange(len(f0_hz)), f0_hz, voicing)
 
 
-def test_a_sound_knows_its_axes():
+def test_a_sound_has_the_axes_channels_and_samples():
     audio = Audio(np.zeros((2, 24000)), 48000)
     assert (audio.n_channels, audio.n_samples, audio.duration_s) == (2, 24000, 0.5)
 

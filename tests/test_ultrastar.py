@@ -73,7 +73,7 @@ def test_words_without_times_are_spread_over_all_notes_in_order():
 
 @pytest.mark.parametrize("n_notes", [1, 2, 3, 7, 40])
 @pytest.mark.parametrize("times", [True, False])
-def test_no_word_is_lost_however_few_the_notes_are(n_notes, times):
+def test_all_words_are_kept_even_with_few_notes(n_notes, times):
     rows = [f"[00:{10 * i:02}.00]{i}a {i}b {i}c" if times else f"{i}a {i}b {i}c" for i in range(4)]
     text = encode(notes_at(*np.linspace(3, 20, n_notes)), SONG, lyrics.parse("\n".join(rows)))
     assert " ".join(words(text)).replace("~", "").split() == [f"{i}{letter}" for i in range(4) for letter in "abc"]

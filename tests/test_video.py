@@ -98,7 +98,7 @@ def test_a_cover_is_no_picture(tmp_path):
     assert not video.has_picture(tmp_path / "song.m4a")
 
 
-def test_what_ffmpeg_cannot_read_or_write_is_one_line(tmp_path):
+def test_errors_of_ffmpeg_are_errors_of_one_line(tmp_path):
     (tmp_path / "clip.mp4").write_text("no video")
     with pytest.raises(InputError, match=r"clip\.mp4: cannot be read"):
         video.has_picture(tmp_path / "clip.mp4")

@@ -1,4 +1,4 @@
-"""The accompaniment is levelled in all bins, and nothing else is done to the sound."""
+"""The whitening makes the accompaniment equally strong in all bins, and does not change the sound otherwise."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def level_db(audio, frequency_hz):
     return 20 * np.log10(np.abs(np.sum(audio.samples[0, n : 3 * n] * window * np.exp(-2j * np.pi * frequency_hz * t))))
 
 
-def test_tones_of_the_accompaniment_become_equally_strong_though_20_db_apart():
+def test_tones_of_the_accompaniment_20_db_apart_become_equally_strong():
     mixture = Audio((tone(530) + tone(1250, 0.1))[None].astype(np.float32), RATE_HZ)
     white = whiten(mixture, sung(199), MASK, Params(floor=0.001))
     assert level_db(mixture, 530) - level_db(mixture, 1250) == pytest.approx(20, abs=0.1)
@@ -38,7 +38,7 @@ def test_tones_of_the_accompaniment_become_equally_strong_though_20_db_apart():
 
 
 def test_a_partial_of_the_voice_gains_on_a_held_tone_that_is_20_db_louder():
-    """The voice's own strength teaches nothing, for it lies under the mask."""
+    """The level of the voice has no effect, because it is covered by the mask."""
     vibrato = 400 * 2 ** (0.05 * np.sin(2 * np.pi * 5.5 * np.arange(0, SECONDS, 0.016)))
     melody = voice(lambda t: 400 * 2 ** (0.05 * np.sin(2 * np.pi * 5.5 * t)), SECONDS, RATE_HZ).samples[0]
     mixture = Audio((0.1 * melody + tone(530)[: len(melody)])[None].astype(np.float32), RATE_HZ)
@@ -67,7 +67,7 @@ def test_disabled_it_gives_the_mixture_back():
     assert whiten(mixture, sung(200), MASK, Params(enabled=False)) is mixture
 
 
-def test_a_covered_bin_is_told_by_its_uncovered_times_and_without_them_by_its_neighbours():
+def test_a_covered_bin_is_estimated_from_its_uncovered_times_and_without_them_from_its_neighbours():
     X_TF = np.full((40, 30), 2, np.float32)
     covered_TF = np.zeros(X_TF.shape, bool)
     covered_TF[10:15, 7] = covered_TF[:, 20] = True

@@ -1,4 +1,4 @@
-"""The gain is a share: between 0 and 1, and shared out in full."""
+"""The gain is a share between 0 and 1, and the shares of both sources add up to 1."""
 
 import numpy as np
 import pytest
@@ -43,13 +43,13 @@ def test_the_wiener_gain_is_the_ratio_of_powers(exponent):
     np.testing.assert_allclose(wiener.gain(X, V, A, Params("wiener", exponent)), ratio, atol=1e-6)
 
 
-def test_subtraction_leaves_what_the_accompaniment_leaves():
+def test_the_subtract_rule_keeps_the_mixture_minus_the_accompaniment():
     left = wiener.gain(X, V, A, Params("subtract")) * X
     np.testing.assert_allclose(left, np.maximum(X - A, 0), rtol=1e-5, atol=1e-10)
 
 
 @pytest.mark.parametrize("params", RULES)
-def test_silence_has_no_gain_to_speak_of(params):
+def test_silence_has_a_gain_near_zero(params):
     zeros = np.zeros((2, 3), np.float32)
     assert (wiener.gain(zeros, zeros, zeros, params) == 0).all()
 

@@ -1,4 +1,4 @@
-"""The process beside this one."""
+"""The helper process."""
 
 import os
 
@@ -24,7 +24,7 @@ def test_a_helper_is_one_other_process_that_ends_with_its_context(open_helper):
         os.kill(found, 0)
 
 
-def test_what_a_helper_raises_is_raised_here_and_it_goes_on(open_helper):
+def test_exceptions_in_a_helper_are_raised_in_the_caller_and_the_helper_continues(open_helper):
     with open_helper(int) as begin:
         with pytest.raises(ValueError, match="invalid literal"):
             begin("one")()

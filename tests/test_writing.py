@@ -1,4 +1,4 @@
-"""Sound files that are written: what they hold, and what they say of it."""
+"""Written sound files: samples, headers and tags."""
 
 import json
 import os
@@ -113,7 +113,7 @@ def test_a_sample_format_that_a_container_cannot_hold_is_an_error_before_writing
         ("a.mp3", None, 44100, 2, (44100, 2), ""),
     ],
 )
-def test_what_a_container_cannot_hold_is_resampled_or_mixed_down(
+def test_unsupported_rates_and_channels_are_resampled_or_mixed_down(
     tmp_path, name, subtype, rate_hz, n_channels, written, note
 ):
     times_s = np.arange(2 * rate_hz) / rate_hz
@@ -258,7 +258,7 @@ def test_samples_that_are_not_finite_are_never_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_called_one(tmp_path):
+def test_a_full_disk_is_named_in_the_message(tmp_path):
     resource = pytest.importorskip("resource")
     code = (
         "import resource, signal, numpy as np; from pathlib import Path; from karaoke_sep.files import writing\n"

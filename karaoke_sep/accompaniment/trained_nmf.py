@@ -19,7 +19,7 @@ from . import masked_nmf
 
 @dataclass(frozen=True)
 class Params:
-    """Model, and how it is fitted.
+    """Model file, and settings of its fit.
 
     refinement 0.08 / 0.1 / 0.15 beside the trained gate: `abjones` 8.75 / 8.76 / 8.78 dB, 8.71 without; `amy` 11.42 /
     - / 11.37 dB, 11.44 without (all dev clips of each, v2).
@@ -38,7 +38,7 @@ class Params:
 
 def check(params: Params, config: Any) -> None:
     """Raise ConfigError if no model is named, it cannot be used, or was trained with another window."""
-    from ..trained import models  # a separation without a model loads nothing of this
+    from ..trained import models  # imported here, because a separation without a model does not need it
 
     window_ms = config.stft.window_ms
     if not params.model:
@@ -102,8 +102,8 @@ def refine_voice(
 ) -> np.ndarray:
     """Return the voice at the bins of the mask, refined by the trained bases of both sources.
 
-    Its ratio to the accompaniment is multiplied by a power of the ratio of the bases, as log-odds of independent
-    evidence add up, by a factor of 10 at most.
+    The ratio of voice to accompaniment is multiplied by a power of the ratio of the bases, because log-odds of
+    independent evidence add. The factor is at most 10.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How singing is detected: one file a method, chosen by its name in the config.
+"""Detection of singing: one file for each method. The config chooses a method by its name.
 
 A method is a module of this folder with
 
@@ -18,7 +18,7 @@ from ..types import Audio, PitchTrack
 
 
 class FrameFeatures(NamedTuple):
-    """What the segments tell about each of their frames.
+    """Features of each frame, computed in the segments.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class FrameFeatures(NamedTuple):
 
 
 class GateInputs(NamedTuple):
-    """What a gate may read of a whole recording.
+    """Inputs of a gate for a whole recording.
 
     Attributes
     ----------
@@ -61,11 +61,11 @@ class GateInputs(NamedTuple):
 
 
 class Gate(Protocol):
-    """Decides how much of the voice estimate the vocals keep."""
+    """A gate: it turns the voice estimate into the vocals."""
 
     @property
     def context_s(self) -> float:
-        """What `apply` needs on both sides of the samples that are kept, s."""
+        """Context that `apply` needs on both sides of an excerpt, s."""
 
     def apply(self, mixture: Audio, voice: Audio, start: int) -> np.ndarray:
         """Return the vocals, shape (C, n), float32, of an excerpt that begins at sample ``start``."""
@@ -77,7 +77,7 @@ class LimitedGate:
     Parameters
     ----------
     gate : Gate
-        What decides elsewhere.
+        The gate of all other passages.
     times_s, presence_T : ndarray, shape (T,)
         Further gain, 0..1.
     """

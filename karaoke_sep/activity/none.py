@@ -11,16 +11,16 @@ from . import GateInputs
 
 @dataclass(frozen=True)
 class Params:
-    """Nothing to set."""
+    """No settings."""
 
 
 class OpenGate:
-    """Keeps everything."""
+    """A gate that is always open."""
 
     context_s = 0.0
 
     def apply(self, mixture: Audio, voice: Audio, start: int) -> np.ndarray:
-        """Return the voice as it is, shape (C, n)."""
+        """Return the voice unchanged, shape (C, n)."""
         return voice.samples
 
 

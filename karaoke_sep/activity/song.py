@@ -1,14 +1,14 @@
-"""Where somebody sings: a soft gate over time, decided without any training.
+"""Vocal activity without training: a soft gate over time, computed from one song.
 
-Three facts speak for a voice in a frame, and their log-odds add up, as for independent evidence: the pitch track is
-salient (its ``voicing``); the separated voice is loud, compared with the song's own loud moments; and the frame has the
-timbre of the song's own sung frames (`timbre`). On MIR-1K dev clips the area under the curve for "somebody sings" is
-0.86 for the first, 0.89 for the second, 0.91 for both; the gate gains 0.5 dB, the timbre another 0.1 dB. Soft, because
-a hard gate gains only half of that.
+The log-odds that somebody sings in a frame are the sum of three features: the salience of the pitch track (its
+``voicing``), the level of the voice estimate relative to the loud frames of the song, and the similarity of the timbre
+to that of the sung frames of the song (`dsp.timbre`). The sum treats the features as independent evidence. On MIR-1K
+dev clips the area under the ROC curve of "somebody sings" is 0.86 for the salience, 0.89 for the level and 0.91 for
+both. The gate gains 0.5 dB, and the timbre another 0.1 dB. A hard gate gains only half of that.
 
-Whole songs have parts without any singing, where a lead instrument is as salient and as loud as the singer for seconds.
-A second, slow chain of two states, sung section or not, weighs the same evidence over many seconds (forward-backward,
-Rabiner 1989, Eqs. (18) to (27)); a frame is open if both are.
+Songs have sections without singing, in which a lead instrument can be as salient and as loud as the singer for seconds.
+A second, slow Markov chain with two states (a section with or without singing) therefore sums the same evidence over
+many seconds (forward-backward, Rabiner 1989, Eqs. (18) to (27)). The gain is the product of both probabilities.
 """
 
 from dataclasses import dataclass
@@ -24,23 +24,23 @@ from ..settings.ranges import check_ranges, ranged
 from ..types import Audio
 from . import GateInputs
 
-BLOCK_MS = 160.0  # sections need no finer grid
+BLOCK_MS = 160.0  # time resolution of the sections
 TIMBRE_SMOOTHING_MS = 250.0
-END_LOG_ODDS = 8.0  # before and after the recording somebody sings, so that short clips stay open
+END_LOG_ODDS = 8.0  # for singing before and after the recording, so that the gate stays open in short clips
 
 
 @dataclass(frozen=True)
 class Params:
-    """Weights of the evidence, and how slowly sections change."""
+    """Weights of the features, and settings of the sections."""
 
     level_weight: float = ranged(0.27, 0, 10)  # log-odds per dB
-    level_midpoint_db: float = ranged(-13.5, -100, 100)  # against the loud moments: where the level is no evidence
+    level_midpoint_db: float = ranged(-13.5, -100, 100)  # relative to the loud frames; the level that is neutral
     timbre_weight: float = ranged(0.8, 0, 100)
     smoothing_ms: float = ranged(64.0, 0, 5000)
-    section_weight: float = ranged(0.6, 0, 100)  # per second: frames repeat each other, one in about 1.6 s counts
-    section_leniency: float = ranged(0.2, 0, 100)  # log-odds added to those of every frame, for a sung section
+    section_weight: float = ranged(0.6, 0, 100)  # per second, because neighbouring frames are alike: 1 in 1.6 s counts
+    section_leniency: float = ranged(0.2, 0, 100)  # log-odds added in each frame in favour of a sung section
     section_s: float = ranged(160.0, 1, 36_000)  # mean length; 80 s leaves 5 dB more false voice
-    floor_db: float = ranged(-70.0, -200, 0)  # against full scale: nothing below is a voice
+    floor_db: float = ranged(-70.0, -200, 0)  # relative to full scale; lower levels are no voice
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -79,11 +79,11 @@ def gains(
     Parameters
     ----------
     level_db : ndarray, shape (T,), dB against full scale
-        Level of the separated voice between 80 and 4000 Hz.
+        Level of the voice estimate between 80 and 4000 Hz.
     voicing : ndarray, shape (T,), 0..1
-        That of the pitch track in the same frames.
+        Voicing of the pitch track in the same frames.
     cepstra_TD : ndarray, shape (T, D)
-        Timbre of the mixture and of the separated voice.
+        Cepstra of the mixture and of the voice estimate.
     hop_ms : float
     params : Params
 
@@ -105,7 +105,7 @@ def sections(log_odds: np.ndarray, hop_ms: float, params: Params) -> np.ndarray:
     """Return the probability that each frame lies in a section with singing, shape (T,)."""
     n_block = max(1, round(BLOCK_MS / hop_ms))
     starts = np.arange(0, len(log_odds), n_block)
-    vote = np.clip(log_odds, -4, 4) + params.section_leniency  # a single frame is never quite sure
+    vote = np.clip(log_odds, -4, 4) + params.section_leniency  # limits the evidence of a single frame
     votes = params.section_weight * hop_ms / 1000 * np.add.reduceat(vote, starts)
     change = n_block * hop_ms / 1000 / params.section_s
     middle = np.minimum(starts + (n_block - 1) / 2, len(log_odds) - 1)

@@ -1,7 +1,7 @@
-"""Gains in bands of frequency, from a network that was trained on other recordings (`karaoke-sep train activity`).
+"""Gains in frequency bands, from a network that was trained on other recordings (`karaoke-sep train activity`).
 
-The untrained gate of `song` is one of its inputs. The gains are computed block by block, like the
-levels that the network reads, so that memory hardly grows with the length of the recording.
+The untrained gate of `song` is one of its inputs. The gains and the input levels are computed block by block, so that
+memory hardly grows with the length of the recording.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ EDGE_FRAMES = 4  # 80 ms: more than half of the longest window
 
 @dataclass(frozen=True)
 class Params:
-    """Which model."""
+    """Model file of the gate."""
 
-    model: str = ""  # of karaoke-sep train activity
+    model: str = ""  # made by karaoke-sep train activity, or the name of a shipped model
 
 
 def check(params: Params, config: Any) -> None:
-    """Raise ConfigError if the model is missing or damaged, or the voice is not cut along a pitch."""
+    """Raise ConfigError if the model is missing or damaged, or the config separates without a pitch."""
     if not accompaniment.needs_pitch(config.accompaniment):
         raise ConfigError("activity.backend: trained needs a pitch; use another gate, or set alone to false")
     if not params.model:
@@ -44,7 +44,7 @@ def model_files(params: Params) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class BandGate:
-    """Gains of the voice estimate and of the residual, in bands of frequency.
+    """Gains of the voice estimate and of the residual, in frequency bands.
 
     Attributes
     ----------

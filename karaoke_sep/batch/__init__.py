@@ -1,4 +1,4 @@
-"""Many files: plan the work, do it, and read back what was done."""
+"""Batches of files: plan the work, do it, and read the results."""
 
 from .inputs import find_inputs, looks_like_mir1k
 from .jobs import SOUNDS, STEMS, ULTRASTAR, Job, Order, Outcome, Plan, Span

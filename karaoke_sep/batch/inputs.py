@@ -13,7 +13,7 @@ from ..files.contours import SUFFIXES as CONTOUR_SUFFIXES
 from . import record
 from .jobs import Job
 
-_MAX_ENDINGS = 5  # that a line names
+_MAX_ENDINGS = 5  # named in a message
 _TRANSPORT_STREAM = 0x47  # first byte of an MPEG transport stream; other files end in .ts too
 
 
@@ -28,9 +28,9 @@ class Found:
     searched : set of Path
         Those that were found in a folder; the user named the others.
     faults : list of (Path, str)
-        A line for each input, or folder below one, that cannot be used.
+        An error for each input, or folder below an input, that cannot be used.
     notes : list of str
-        A line for each file that is skipped.
+        A message for each file that is skipped.
     """
 
     parents: dict[Path, PurePath] = field(default_factory=dict)
@@ -40,22 +40,22 @@ class Found:
 
 
 def looks_like_mir1k(jobs: Iterable[Job]) -> bool:
-    """Whether a clip among the inputs seems to hold accompaniment and voice on its two channels, as MIR-1K does."""
+    """Whether one of the inputs looks like a clip of MIR-1K: accompaniment left, voice right."""
     return any(mir1k.looks_like_clip(job.source, job.info.rate_hz, job.info.n_channels) for job in jobs)
 
 
 def find_inputs(inputs: Iterable[Path], exclude: Iterable[str] = ()) -> Found:
     """Find the sound files among the inputs, each once.
 
-    A folder is searched, links to folders too, but each folder once. Files that the records near them name as made by
-    this package are no songs. Where a folder holds a sound and a video of the same name, the sound is the song.
+    Folders are searched, and so are links to folders, but each folder only once. Files that this package made are left
+    out; the records beside them name them. If a sound and a video in one folder have the same name, the sound is used.
 
     Parameters
     ----------
     inputs : iterable of Path
         Files and folders.
     exclude : iterable of str
-        Patterns, as of a shell, of names or paths below a folder to leave out.
+        Shell patterns of names, or of paths below a folder, to leave out.
     """
     found, ours, patterns = Found(), _Ours(), tuple(exclude)
     paths: dict[str, Path] = {}
@@ -77,7 +77,7 @@ def find_inputs(inputs: Iterable[Path], exclude: Iterable[str] = ()) -> Found:
 
 
 def _pass_over_own_outputs(found: Found, ours: "_Ours") -> None:
-    """Leave out files that were made of another input: a pattern of the shell names both."""
+    """Leave out files that were made from another input; a shell pattern often matches both."""
     sources = {os.path.realpath(path) for path in found.parents}
     for path in list(found.parents):
         if ours.source_of(path) in sources - {os.path.realpath(path)}:
@@ -86,7 +86,7 @@ def _pass_over_own_outputs(found: Found, ours: "_Ours") -> None:
 
 
 class _Ours:
-    """Files that records name, looked up folder by folder."""
+    """Files that this package made, from the records in each folder."""
 
     def __init__(self) -> None:
         self._sources: dict[str, str] = {}
@@ -105,17 +105,17 @@ class _Ours:
             self.look_in(str(above))
 
     def source_of(self, path: Path) -> str | None:
-        """Return the real path of what a file was made of; None for a file that is not ours."""
+        """Return the resolved path of the input that a file was made from; None for a file without a record."""
         self.look_above(os.path.dirname(os.path.realpath(path)))
         return self._sources.get(os.path.realpath(path))
 
     def has(self, path: Path) -> bool:
-        """Tell whether a file is ours; its folder has been read."""
+        """Return whether this package made a file; its folder has been read."""
         return os.path.realpath(path) in self._sources
 
 
 def _search(folder: Path, patterns: tuple[str, ...], ours: _Ours, found: Found) -> list[Path]:
-    """Return the songs below a folder in order, with a line for each file that cannot be read or is skipped."""
+    """Return the songs below a folder in order, with a message for each file that cannot be read or is skipped."""
     n_faults, songs, others, n_ours = len(found.faults), [], set(), 0
 
     def cannot(err: OSError) -> None:
@@ -133,7 +133,7 @@ def _search(folder: Path, patterns: tuple[str, ...], ours: _Ours, found: Found) 
     if not songs and len(found.faults) == n_faults:
         endings = sorted(filter(None, others))[:_MAX_ENDINGS]
         more = f" (only {', '.join(endings)})" if endings and not n_ours else ""
-        what = "no sound file in this folder" if not n_ours else "no song in this folder, only what was made of songs"
+        what = "no sound file in this folder" if not n_ours else "no song in this folder, only stems and backing tracks"
         found.faults.append((folder, f"{folder}: there is {what}{more}"))
     return sorted(songs)
 
@@ -170,12 +170,12 @@ def _looks_like_sound(path: Path) -> bool:
     if suffix != ".ts":
         return suffix in sound_info.SUFFIXES
     try:
-        if not path.is_file():  # a pipe would be waited for
+        if not path.is_file():  # reading a pipe would block
             return False
         with open(path, "rb") as file:
             return file.read(1) == bytes([_TRANSPORT_STREAM])
     except OSError:
-        return True  # which is a line later
+        return True  # reported later
 
 
 def _excluded(path: PurePath, patterns: tuple[str, ...]) -> bool:
@@ -183,7 +183,7 @@ def _excluded(path: PurePath, patterns: tuple[str, ...]) -> bool:
 
 
 def contour_of(source: Path, parent: PurePath, contours: Path | None) -> Path | None:
-    """Return the contour file of a track; in a folder of contours, that of the same sub-folder comes first."""
+    """Return the contour file of a track; in a folder of contours, the same sub-folder is preferred."""
     if contours is None or not contours.is_dir():
         return contours
     for folder in (contours / parent, contours):

@@ -1,4 +1,4 @@
-"""What is to be made of the inputs, and what became of it."""
+"""Orders, jobs and outcomes of a batch."""
 
 import math
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Span:
     ----------
     start_s : float, >= 0
     duration_s : float or None
-        None is up to the end.
+        None means up to the end.
     """
 
     start_s: float = 0.0
@@ -32,7 +32,7 @@ class Span:
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether it is the whole song."""
+        """Return whether it is the whole song."""
         return self == Span()
 
     @property
@@ -50,40 +50,40 @@ class Span:
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be made of every input, and where.
+    """What to make from every input, and where to write it.
 
     Attributes
     ----------
     output : Path
         Folder of all outputs.
     products : tuple of str
-        Out of "vocals", "accompaniment", "karaoke" (the backing track), "pitch" (the contour), "notes" (MIDI),
+        Any of "vocals", "accompaniment", "karaoke" (the backing track), "pitch" (the contour), "notes" (MIDI),
         "picture" (PNG), and those in `ULTRASTAR`.
     name : str
         Path below ``output``, without suffix, with the fields of `names.FIELDS`.
     container : {"wav", "flac", "mp3", "ogg"}
     subtype : str, optional
-        Sample format; that of the input by default.
+        Sample format; by default that of the input.
     bitrate_kbps : int, optional
-        Of MP3 and OGG, kbit/s; see `writing.DEFAULT_KBPS`.
+        Bit rate of MP3 and OGG, kbit/s; see `writing.DEFAULT_KBPS`.
     stream : int, optional
-        Number of the sound that is taken from each file that holds several, from 1; the default one otherwise.
+        Number of the sound to use in files that hold several, from 1; by default the one that players choose.
     clip : {"clamp", "rescale", "float"}
         See `stem_rounding.fit_stems`.
     layout : {"mixture", "mir1k"}
         "mir1k": accompaniment left, voice right; their sum is separated.
     contour_suffix : {".csv", ".pv"}
     contours : Path, optional
-        A contour file, or a folder of them named after the tracks: a correction of the pitch that is found, or with
-        the pitch backend "given", instead of it.
+        A contour file, or a folder of contours named after the tracks. It corrects the estimated pitch, or replaces it
+        with the pitch backend "given".
     variant : str
-        What tells this backing track from others of the song; it follows "karaoke" in its name.
+        Text after "karaoke" in the name, which distinguishes several backing tracks of one song.
     bends : bool
-        MIDI notes follow the contour; else they are in tune.
+        Whether MIDI notes follow the contour with pitch bends.
     video : bool
-        The backing track of a video is a video with the same picture.
+        Whether the backing track of a video is a video with the same picture.
     karaoke : backing.Params
-        Of the backing track.
+        Settings of the backing track.
     span : Span
         The part of each song to process.
     """
@@ -113,30 +113,30 @@ class Order:
 
 @dataclass(frozen=True)
 class Job:
-    """One input, checked, and the files to make of it.
+    """One checked input, and the files to make from it.
 
     Attributes
     ----------
     source : Path
     info : SoundInfo
     targets : dict of Path
-        Where each product belongs.
+        Path of each product.
     place : Place
-        Where all of them lie, and their record.
+        Folder of the products, and their record.
     output : Path
-        Folder that none of them lies outside of.
+        Folder that contains all of them.
     settings : dict of str
-        Digest, by product, of all that decides about its content, beside the input.
+        By product, a digest of everything except the input that its content depends on.
     song_files : dict of str
-        Files of an UltraStar song by product, as the text names them.
+        By product, the files of an UltraStar song as its text names them.
     track : PitchTrack, optional
         Contour to follow.
     overwrite : bool
-        Make everything again, and replace what is not ours.
+        Make everything again, and replace files that this package did not make.
     state : str
-        "new", "stale" (made, but not of this input with these settings) or "done".
+        "new", "stale" (made from another input or with other settings) or "done".
     reason : str
-        Why it is stale or left alone.
+        Why it is stale, or why nothing is made.
     """
 
     source: Path
@@ -159,7 +159,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs in the order of the inputs, a line for each input that cannot be used, and lines about those left out."""
+    """Jobs in the order of the inputs, an error for each unusable input, and a message for each skipped file."""
 
     jobs: list[Job]
     faults: list[tuple[Path, str]]
@@ -167,21 +167,21 @@ class Plan:
 
     @property
     def todo(self) -> list[Job]:
-        """Jobs whose outputs are not there yet."""
+        """Jobs whose outputs do not exist yet."""
         return [job for job in self.jobs if job.state != "done"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input.
+    """Result of the work on one input.
 
     Attributes
     ----------
     status : {"done", "skipped", "failed"}
     paths : tuple of Path
-        What was written, or is there already.
+        Files that were written or exist already.
     seconds, wall_s, cpu_s : float
-        Length of the sound, and what it cost.
+        Length of the sound, elapsed time and processor time.
     levels_db : dict
         RMS level of each stem, dB re full scale; -200 for silence.
     """

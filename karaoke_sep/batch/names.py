@@ -1,4 +1,4 @@
-"""Name the outputs of each input, and refuse names that lead astray or collide."""
+"""Name the outputs of each input, and reject names that collide or lead outside the output folder."""
 
 import os
 import re
@@ -16,9 +16,9 @@ FIELDS = ("parent", "folder", "track", "file", "artist", "title", "album", "stem
 _TAGS = ("artist", "title", "album")
 _MAX_TAG_CHARACTERS = 80
 _FIELD = re.compile(r"\{(\w*)\}")
-# What no name may hold on Windows, and controls.
+# Characters that are not allowed in names on Windows, and control characters.
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
-# Templates that tell more and more inputs apart; the first that suffices is proposed.
+# Templates that distinguish more and more inputs. An error proposes the first one that suffices.
 _HINTS = (
     "{{parent}}/{{file}}{0}",
     "{{folder}}/{{track}}{0}",
@@ -27,7 +27,7 @@ _HINTS = (
 )
 
 
-# Of an UltraStar song in a folder of its own, after the song's name, as the games' own tools name them.
+# Files of an UltraStar song in its own folder, after the song's name, named as by the tools of the games.
 _ULTRASTAR_NAMES = {
     "ultrastar": "",
     "song": "",
@@ -39,7 +39,7 @@ _ULTRASTAR_NAMES = {
 
 @dataclass(frozen=True)
 class Names:
-    """Path of each product of an input, and where they lie."""
+    """Path of each product of an input, and their folder."""
 
     targets: dict[str, Path]
     place: Place
@@ -61,17 +61,17 @@ def check_name(name: str, n_products: int) -> None:
 
 
 def uses_tags(name: str) -> bool:
-    """Tell whether a name template has a field that is a tag of the input."""
+    """Return whether a name template has a field that is a tag of the input."""
     return not set(_TAGS).isdisjoint(_FIELD.findall(name))
 
 
 def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, str]) -> Names:
-    """Return the path of each product, and their place.
+    """Return the path of each product, and their folder.
 
     Raises
     ------
     InputError
-        When a path leads outside the output folder, or is longer than the file system takes.
+        If a path leads outside the output folder, or is too long for the file system.
     """
     fields = {
         "parent": "" if parent == PurePath() else parent.as_posix(),
@@ -141,7 +141,7 @@ def _from_tag(text: str) -> str:
 
 
 def check_inside(path: Path, output: Path) -> None:
-    """Raise InputError if a path leads outside the output folder, be it by way of a link."""
+    """Raise InputError if a path leads outside the output folder, also through a link."""
     inside = os.path.realpath(output)
     if os.path.commonpath([inside, os.path.realpath(path.parent)]) != inside:
         raise InputError(f"{path}: leads outside the output folder {output}; give another --name, or remove the link")
@@ -162,7 +162,7 @@ def _check_lengths(source: Path, paths: Iterable[Path]) -> None:
         except FileNotFoundError:
             pass
         except OSError as err:
-            raise InputError(f"{source}: its outputs cannot be there ({(err.strerror or '').lower()})") from None
+            raise InputError(f"{source}: its outputs cannot be created ({(err.strerror or '').lower()})") from None
 
 
 def _name_limit(folder: Path) -> int:
@@ -173,9 +173,9 @@ def _name_limit(folder: Path) -> int:
 
 
 def collisions(named: Mapping[Path, Names], parents: Mapping[Path, PurePath], order: Order) -> dict[Path, str]:
-    """Return a line for each input whose outputs would be written over another input or its outputs.
+    """Return an error for each input whose outputs would overwrite another input or its outputs.
 
-    The first input of a name keeps it.
+    Of several inputs with one name, the first keeps it.
     """
     same = _as_written if _ignores_case(order.output) else str
     owners: dict[str, Path] = {}
@@ -196,7 +196,7 @@ def collisions(named: Mapping[Path, Names], parents: Mapping[Path, PurePath], or
 
 
 def _hint(first: Path, second: Path, parents: Mapping[Path, PurePath], order: Order) -> str:
-    """Find a way to tell two inputs apart, by trying it."""
+    """Return advice that gives two inputs different names; each proposal is tried first."""
     rest = " ({stem})" if "karaoke" in order.products else "/{stem}" if "{stem}" in order.name else ""
     for hint in _HINTS:
         name = hint.format(rest)
@@ -206,17 +206,17 @@ def _hint(first: Path, second: Path, parents: Mapping[Path, PurePath], order: Or
             fields |= {"track": source.stem, "file": source.name, "stem": "stem"}
             outputs.add(_as_written(os.path.normpath(_filled(name, fields))))
         if len(outputs) == 2:
-            return f"tell them apart by --name '{name}', or give it another --output"
+            return f"give them different names with --name '{name}', or give it another --output"
     return "give it another --output"
 
 
 def _as_written(path: str) -> str:
-    """Return a key that two paths share if a file system takes them for the same."""
+    """Return a key that is equal for two paths that the file system treats as the same."""
     return unicodedata.normalize("NFC", path).casefold()
 
 
 def _ignores_case(folder: Path) -> bool:
-    """Tell whether the file system of a folder, which need not exist yet, takes a and A for the same name."""
+    """Return whether the file system of a folder, which need not exist yet, ignores the case of names."""
     for there in (folder.absolute(), *folder.absolute().parents):
         other = there.with_name(there.name.swapcase()) if there.name else there
         if there.exists() and other != there:

@@ -41,14 +41,14 @@ def plan(
     shard : (i, n)
         Take only every n-th input, from the i-th (1..n) on.
     overwrite : bool
-        Make again what is there.
+        Make outputs again that exist already.
     exclude : iterable of str
         Patterns of files and folders to leave out.
 
     Raises
     ------
     ConfigError
-        When one contour is given for several inputs, or nothing can be written at the output.
+        If one contour is given for several inputs, or the output folder cannot be written to.
     """
     check_name(order.name, len(order.products))
     _check_order(order, config)
@@ -80,13 +80,13 @@ def plan(
         check_room(order.output, stems + scratch)
     except ConfigError as err:
         lines = [*(line for _, line in found.faults), str(err)]
-        raise ConfigError("\n".join(line.replace("\n", "\\n") for line in lines)) from None  # names may hold anything
+        raise ConfigError("\n".join(line.replace("\n", "\\n") for line in lines)) from None  # in names
     return checked
 
 
 @contextmanager
 def _lines_about(source: Path, found: Found) -> Iterator[None]:
-    """Make a line of whatever is wrong with one input, so that the others go on."""
+    """Turn any failure of one input into an error of one line, so that the other inputs are still processed."""
     try:
         yield
     except NoSoundError as err:
@@ -103,18 +103,18 @@ def _lines_about(source: Path, found: Found) -> Iterator[None]:
 
 
 def _check_order(order: Order, config: Config) -> None:
-    """Refuse what contradicts itself, or needs a library that is not installed."""
+    """Reject options that contradict each other, or need a library that is not installed."""
     pipeline.check_models(config)
     if config.pitch.backend == "given" and not (order.contours or config.pitch.given.path):
         raise ConfigError("--pitch given: no contour is given; name its file with --pitch-file")
     follows_pitch = order.contours or set(order.products) - {*SOUNDS, "song", "cover"}
     if order.sounds and follows_pitch and not needs_pitch(config.accompaniment):
-        raise ConfigError("trained bases alone seek no pitch and follow none; ask for stems only, or without alone")
+        raise ConfigError("accompaniment.trained_nmf.alone: needs no pitch and estimates none; write stems only")
     if not order.span.is_whole and "ultrastar" in order.products:
         raise ConfigError("--save-ultrastar: the song text names the whole song; leave out --start and --duration")
     if not order.span.is_whole and config.pitch.backend == "given" and not order.contours:
         raise ConfigError(
-            "pitch.given.path: is of the whole song; name the contour with --pitch-file, or leave out --start"
+            "pitch.given.path: the contour is of the whole song; name it with --pitch-file, or leave out --start"
         )
     if order.clip == "float" and order.container != "wav":
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
@@ -134,7 +134,7 @@ def _check_order(order: Order, config: Config) -> None:
 def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Config) -> Job:
     info = sound_info.probe(source, order.stream)
     try:
-        # A sound whose header does not tell its length may be long enough.
+        # A sound without a length in its header may be long enough.
         check_form(info.n_channels, info.rate_hz, info.rate_hz if info.n_samples is None else info.n_samples)
     except InputError as err:
         raise InputError(f"{source}: {err}") from None
@@ -166,7 +166,7 @@ def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Con
 
 
 def _checked(job: Job, order: Order, config: Config) -> Job:
-    """Return the job with its state; InputError if there is no room for its length."""
+    """Return the job with its state; raise InputError if there is no room for its length."""
     limit, where = max_samples(job, order, config)
     if job.info.duration_s and (job.info.n_samples or 0) > limit:
         raise InputError(

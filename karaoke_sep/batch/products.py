@@ -44,7 +44,7 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
 
 
 def _write_notes(job: Job, order: Order, separated: Separated) -> None:
-    """Write the sung melody as MIDI notes and as an UltraStar song, as far as they are asked for."""
+    """Write the sung melody as MIDI notes and as an UltraStar song, if they are ordered."""
     if not job.targets.keys() & {"notes", *ULTRASTAR}:
         return
     found = notes.segment(separated.track, separated.vocals)

@@ -1,7 +1,7 @@
-"""The record of the files that were made of a track: of which input, with which settings, and what they contain.
+"""Record of the files that were made from a track: their input, their settings and hashes of their content.
 
-Records lie in a hidden folder beside the files. A file that is in no record is not ours, and a file whose content is
-not the recorded one was changed by hand since: neither is ever replaced unless the user asks for it.
+Records are in a hidden folder beside the files. A file that is in no record was not made by this package. A file whose
+content differs from its record was changed by hand. Neither is replaced unless the user gives --overwrite.
 """
 
 import errno
@@ -19,18 +19,18 @@ from ..files import atomic
 
 FOLDER = ".karaoke-sep"
 _FORMAT = 1
-_MAX_BYTES = 1 << 20  # of a record; one of ours takes a few thousand
+_MAX_BYTES = 1 << 20  # of a record; the usual size is a few thousand
 _MAX_NUMBER = 1 << 63
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the files of a track lie.
+    """Folder and names of the files of a track.
 
     Attributes
     ----------
     folder : Path
-        Folder that holds them, whatever product they are; the nearest if there are several.
+        The nearest folder that contains all of them.
     name : str
         Path of each below ``folder``, without suffix, and with "{stem}" for the product.
     """
@@ -45,12 +45,12 @@ class Place:
 
     @property
     def lock(self) -> Path:
-        """File that stands for the right to write here."""
+        """Lock file that a process holds while it writes here."""
         return self._hidden(".lock")
 
     @property
     def parts(self) -> Path:
-        """Folder of files that are not whole yet."""
+        """Folder of files that are not complete yet."""
         return self._hidden(".parts")
 
     def _hidden(self, suffix: str) -> Path:
@@ -60,7 +60,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Content:
-    """What identifies the content of a file."""
+    """Size and hash of the content of a file."""
 
     bytes: int
     sha256: str
@@ -76,22 +76,22 @@ class Made:
     source : str
         Path of the input, relative to the folder of the place.
     identity : dict
-        Of the input, as `identity` gives it.
+        Identity of the input, from `identity`.
     settings : str
-        Digest of all that decides about the content, beside the input and the version.
+        Digest of everything except the input and the version that the content depends on.
     version : str
-        Of this package.
+        Version of this package.
     contents : tuple of Content
-        The content of the file. Between the first and the last file that take their places it may still be an earlier
-        one, which then stands second.
+        The content of the file. While the files of a job are being renamed, it may still have an earlier content, which
+        is the second entry.
     seen : tuple of int, optional
-        Times of change of the file and of its entry, ns, at which it had that content.
+        Modification time and status-change time of the file, ns, when it had that content.
     seconds : float
         Length of the input.
     tags, changes, libraries : dict of str
-        Of the input; settings that were not as by default; versions.
+        Tags of the input, settings that differ from the defaults, and versions.
     layout : {"mixture", "mir1k"}
-        How the song lay on the channels of the input.
+        Layout of the channels of the input.
     excerpt : str
         The part of the song that was processed, such as "10-30 s"; empty for the whole song.
     backing : dict
@@ -114,7 +114,7 @@ class Made:
     backing: dict[str, float | None] = field(default_factory=dict)
 
     def content_of(self, path: Path) -> int | None:
-        """Return which of the contents a file has, or None if it has been changed since it was made."""
+        """Return which of the contents a file has, or None if it was changed after it was made."""
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             return None
@@ -126,22 +126,22 @@ class Made:
         return self.contents.index(found) if found in self.contents else None
 
     def settled(self, path: Path) -> "Made":
-        """Return the entry of a file that has its place and its content for good."""
+        """Return the entry of a file that has its final name and content."""
         return replace(self, contents=self.contents[:1], seen=_times(path.stat()))
 
 
-Record = dict[str, Made]  # by the path of the file below the folder of the place, with slashes
+Record = dict[str, Made]  # by path relative to the folder of the place, with slashes
 
 
 def content_of(path: Path) -> Content:
-    """Return what identifies the content of a file."""
+    """Return size and hash of the content of a file."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         return Content(file.tell(), digest.hexdigest())
 
 
 def identity(source: Path) -> dict[str, str | int]:
-    """Return what tells one input from another, without reading it."""
+    """Return what identifies an input, without reading its content."""
     status = source.stat()
     return {"name": os.fsencode(source.name).hex(), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
@@ -163,7 +163,7 @@ def write(place: Place, record: Mapping[str, Made]) -> None:
 
 
 def read(path: Path) -> tuple[str, Record] | None:
-    """Return the name of a place and its record; None if the file is not there or no record of ours."""
+    """Return the name of a place and its record; None if the file does not exist or is no record of this package."""
     try:
         values = _values(path)
         if values["karaoke-sep"] != _FORMAT or not isinstance(values["files"], dict):
@@ -174,12 +174,12 @@ def read(path: Path) -> tuple[str, Record] | None:
 
 
 def is_record(name: str) -> bool:
-    """Return whether a file of the hidden folder has the name of a record; parts of records are hidden once more."""
+    """Return whether a file in the hidden folder has the name of a record; incomplete records begin with a dot."""
     return name.endswith(".json") and not name.startswith(".")
 
 
 def files_in(folder: Path) -> Iterator[tuple[Path, Made]]:
-    """Yield each file that the records in ``folder`` name, there or not."""
+    """Yield each file that the records in ``folder`` name, whether or not it exists."""
     try:
         names = sorted(os.listdir(folder / FOLDER))
     except OSError:
@@ -191,7 +191,7 @@ def files_in(folder: Path) -> Iterator[tuple[Path, Made]]:
 
 
 def _values(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a regular, small file; a FIFO is not waited for, and no link is followed."""
+    """Return the JSON object in a small regular file. Pipes are not read, and links are not followed."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(path, flags), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -206,7 +206,7 @@ def _values(path: Path) -> dict[str, Any]:
 
 
 def _made(values: Mapping[str, Any]) -> Made:
-    """Return an entry whose values are all of the right kind."""
+    """Return an entry after all of its values have been checked."""
     of_input, seen = values["identity"], values["seen"]
     contents = tuple(Content(_count(each["bytes"]), _text(each["sha256"])) for each in values["contents"])
     if not contents:

@@ -1,4 +1,4 @@
-"""Read back what was made, from the records beside it."""
+"""Read the results of a batch from the records beside the files."""
 
 import os
 from collections.abc import Iterator
@@ -12,27 +12,27 @@ from .jobs import SOUNDS, STEMS
 
 @dataclass(frozen=True)
 class Result:
-    """A track that is done, as its record tells.
+    """A finished track, from its record.
 
     Attributes
     ----------
     place : record.Place
-        Where its files lie.
+        Folder and names of its files.
     files : dict of Path
-        By product, the newest of each; what has been removed since is left out.
+        By product, the newest file of each. Removed files are left out.
     source : Path
-        The input; it may be gone.
+        The input, which may no longer exist.
     seconds : float
         Length of the input.
     tags : dict of str
     version : str
-        Of this package.
+        Version of this package.
     changes : dict of str
-        Settings that were not as by default.
+        Settings that differ from the defaults.
     libraries : dict of str
-        Versions.
+        Versions of the libraries.
     layout : {"mixture", "mir1k"}
-        How the song lay on the channels of the input.
+        Layout of the channels of the input.
     excerpt : str
         The part of the song that was processed, such as "10-30 s"; empty for the whole song.
     backing : dict
@@ -53,12 +53,12 @@ class Result:
 
 
 def results(folder: Path) -> tuple[list[Result], list[str]]:
-    """Return the finished tracks below a folder, in the order of their places, and a line for each other one.
+    """Return the finished tracks below a folder in order, and a message for each unreadable record.
 
     Raises
     ------
     ConfigError
-        When there is no such folder, or nothing of ours in it.
+        If the folder does not exist, or contains nothing that this package made.
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such folder")
@@ -71,7 +71,7 @@ def results(folder: Path) -> tuple[list[Result], list[str]]:
         else:
             found += _results(record.Place(path.parent.parent, known[0]), known[1])
     if not found and not faults:
-        raise ConfigError(f"{folder}: holds nothing that karaoke-sep separate or karaoke made")
+        raise ConfigError(f"{folder}: contains nothing that karaoke-sep separate or karaoke made")
     return sorted(found, key=lambda result: (result.place.folder, result.place.name)), faults
 
 
@@ -81,7 +81,7 @@ def _records(folder: Path) -> list[Path]:
 
 
 def _results(place: record.Place, made: record.Record) -> Iterator[Result]:
-    """Yield the stems of a track and each of its backing tracks, as far as they are there."""
+    """Yield the stems of a track and each of its backing tracks, if they exist."""
     there = {name: entry for name, entry in made.items() if (place.folder / name).is_file()}
     backings = {name: entry for name, entry in there.items() if entry.product == "karaoke"}
     others = {name: entry for name, entry in there.items() if name not in backings}

@@ -32,25 +32,25 @@ def run(
     fail_fast: bool = False,
     progress: Callable[[str, float], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Do what is planned; an outcome for every input, as they are ready.
+    """Do the planned work, and yield an outcome for every input as soon as it is finished.
 
     Parameters
     ----------
     n_jobs : int
         Processes on this machine, with one thread each. The stems do not depend on it.
     engine : {"local", "dask", "ray"}
-        "dask" and "ray": all workers of a cluster that runs already and sees the same files under the same paths.
+        "dask" and "ray" use all workers of a running cluster, which must see the same files under the same paths.
     scheduler : str, optional
         Address of the cluster.
     fail_fast : bool
         Stop after the first input that fails.
     progress : callable, optional
-        Called with the stage and how far it is, 0..1; where one local process does the work.
+        Called with the stage and the fraction done, 0..1, if one local process does the work.
 
     Raises
     ------
     ConfigError
-        When the cluster cannot be reached.
+        If the cluster cannot be reached.
     """
     for outcome in _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress):
         yield outcome
@@ -70,14 +70,14 @@ def _all_outcomes(
     yield from (Outcome(source, "failed", line) for source, line in plan.faults)
     for job in plan.jobs:
         if job.state == "done":
-            clear_after(job)  # of a process that was killed when all was made
+            clear_after(job)  # left by a process that was killed after it had made everything
             yield Outcome(job.source, "skipped", job.reason, paths=tuple(job.targets.values()))
     try:
         if engine == "local" and n_jobs == 1:
             yield from (do(job, order, config, progress) for job in plan.todo)
         elif n_jobs := min(n_jobs, len(plan.todo)):
             open_workers = partial(workers.open_workers, engine, n_jobs, scheduler)
-            # The longest first: begun last, one would keep the others waiting.
+            # The longest files begin first. If one began last, all other processes would wait for it.
             longest_first = sorted(plan.todo, key=lambda job: job.info.duration_s or math.inf, reverse=True)
             try:
                 yield from _in_parallel(longest_first, order, config, open_workers, n_jobs)
@@ -87,7 +87,7 @@ def _all_outcomes(
                     outcome = do(job, order, config)
                     yield replace(outcome, warnings=(*([line] if job is plan.todo[0] else []), *outcome.warnings))
     except BaseException:
-        # Workers that were stopped could not tidy up.
+        # Workers that were killed could not remove their temporary files.
         for job in plan.todo:
             clear_after(job)
         raise
@@ -96,11 +96,11 @@ def _all_outcomes(
 def _in_parallel(
     jobs: list[Job], order: Order, config: Config, open_workers: Callable, n_jobs: int
 ) -> Iterator[Outcome]:
-    """Do the jobs on other processes, whatever becomes of these.
+    """Do the jobs in other processes, also if some of these die.
 
-    A local process that dies takes its pool with it. Jobs are begun in order, so those that were under way are the
-    first that are lost: these are done again one by one, and the one that is alone when a process dies is the culprit.
-    Then the rest goes on.
+    If a local process dies, its pool ends. Jobs begin in order, so the jobs that were running are the first ones
+    without an outcome. These are done again one at a time. A job whose process dies again is reported as failed, and
+    the other jobs continue.
     """
     while jobs:
         done = set()
@@ -111,7 +111,7 @@ def _in_parallel(
         lost = [job for job in jobs if job.source not in done]
         for suspect in lost[:n_jobs]:
             [(_, outcome)] = _outcomes([suspect], order, config, open_workers)
-            message = f"{suspect.source}: its process was killed twice; perhaps it needs more memory"
+            message = f"{suspect.source}: its process was killed twice; it may need more memory than there is"
             yield outcome or Outcome(suspect.source, "failed", message)
         jobs = lost[n_jobs:]
 
@@ -127,7 +127,7 @@ def _outcomes(
                 outcome = future.result()
             except died:
                 outcome = None
-            except Exception as err:  # none of `do`: it lets none out
+            except Exception as err:  # not from `do`, which catches all exceptions
                 reason = f"{type(err).__name__}: {err}".partition("\n")[0]
                 raise ConfigError(
                     f"a worker cannot begin ({reason}); the cluster needs the same version of karaoke-sep everywhere"
@@ -136,7 +136,7 @@ def _outcomes(
 
 
 def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], None] | None = None) -> Outcome:
-    """Make the outputs of one job. No failure gets out of here."""
+    """Make the outputs of one job. Failures become outcomes, not exceptions."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     memory.keep_freed()
     try:
@@ -147,7 +147,7 @@ def do(job: Job, order: Order, config: Config, progress: Callable[[str, float], 
     except MemoryError:
         outcome = Outcome(job.source, "failed", f"{job.source}: not enough memory for {_length(job.info)} of sound")
     except Exception as err:
-        # A mistake of ours costs one file, not the night's work.
+        # An error in this package fails one file, not the whole batch.
         outcome = Outcome(job.source, "failed", unexpected(job.source, err), details=traceback.format_exc())
     return replace(outcome, wall_s=time.perf_counter() - wall_s, cpu_s=time.process_time() - cpu_s)
 

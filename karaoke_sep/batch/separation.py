@@ -19,14 +19,14 @@ from .space import is_long, max_samples
 
 
 class Separated(NamedTuple):
-    """What the products are made of.
+    """Result of the separation, from which the products are made.
 
     Attributes
     ----------
     song : Samples, (C, N)
         The mixture.
     vocals : Samples, (C, N), optional
-        None where only the pitch was asked for.
+        None if only the pitch was ordered.
     track : PitchTrack
     warnings : tuple of str
     """
@@ -38,7 +38,7 @@ class Separated(NamedTuple):
 
     @property
     def voice(self) -> Samples:
-        """The vocals; sounds and pictures are only planned where there are vocals."""
+        """The vocals, which every sound and picture needs."""
         return cast(Samples, self.vocals)
 
     @property
@@ -50,7 +50,7 @@ class Separated(NamedTuple):
 def separate(
     job: Job, order: Order, config: Config, progress: Callable[[str, float], None], files: ExitStack
 ) -> Separated:
-    """Return the vocals and the pitch of the input of a job; ``files`` closes what lies on the disk."""
+    """Return the vocals and the pitch of the input of a job; ``files`` closes temporary files."""
     song, warnings = _read(job, order, config, files)
     if not order.span.is_whole:
         song, job = excerpt_of(song, order.span), replace(job, track=_track_of(job, order.span))
@@ -76,7 +76,7 @@ def _read(job: Job, order: Order, config: Config, files: ExitStack) -> tuple[Sam
 
 
 def _storage(song: Samples, job: Job, config: Config, files: ExitStack) -> Storage:
-    """Return a silent place for a voice."""
+    """Return storage for a voice, filled with silence."""
     if not is_long(job, config):
         return Buffer.like(song)
     return files.enter_context(SampleFile(job.folder, song.rate_hz, song.n_channels, np.float32))
@@ -99,7 +99,7 @@ def excerpt_of(song: Samples, span: Span) -> Samples:
 
 
 def _track_of(job: Job, span: Span) -> PitchTrack | None:
-    """Return the contour of a part: the times of a contour file count from the start of the song."""
+    """Return the contour of a part of a song from a contour file, whose times count from the start of the song."""
     if job.track is None:
         return None
     track = shifted(job.track.between(span.start_s, span.stop_s), -span.start_s)
@@ -109,7 +109,7 @@ def _track_of(job: Job, span: Span) -> PitchTrack | None:
 
 
 class ChannelSum:
-    """The sum of the channels of a recording, as a recording of one channel."""
+    """The sum of the channels of a recording, as a mono recording."""
 
     def __init__(self, song: Samples):
         self.song, self.rate_hz, self.n_channels, self.n_samples = song, song.rate_hz, 1, song.n_samples

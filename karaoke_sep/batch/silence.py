@@ -1,9 +1,9 @@
-"""Notice songs in which no voice was found, and say what is the likely reason."""
+"""Warn about songs whose vocals are silent, with the likely reason."""
 
 import numpy as np
 
-_SILENT_DB = -70.0  # below the song: far less than any voice that one can hear in it
-_OPPOSITE_DB = -30.0  # the mono mix below the channels
+_SILENT_DB = -70.0  # relative to the song; any audible voice is louder
+_OPPOSITE_DB = -30.0  # of the mono mix relative to the channels
 
 
 class VocalsCheck:
@@ -13,14 +13,14 @@ class VocalsCheck:
         self._mixture = self._mono = self._vocals = 0.0
 
     def add(self, mixture: np.ndarray, vocals: np.ndarray) -> None:
-        """Take a block of a song and of its vocals, shape (C, n) each."""
+        """Add the energies of a block of a song and of its vocals, shape (C, n) each."""
         self._mixture += _energy(mixture)
         self._mono += len(mixture) * _energy(mixture.mean(axis=0))
         self._vocals += _energy(vocals)
 
     @property
     def warning(self) -> str:
-        """What a user should know of vocals that are silent although the song is not; empty as a rule."""
+        """A warning if the vocals are silent although the song is not; otherwise empty."""
         if self._mixture == 0:
             return ""
         if self._mono < 10 ** (_OPPOSITE_DB / 10) * self._mixture:

@@ -1,4 +1,4 @@
-"""Write the files of an UltraStar song that are not its stems: text, a copy of the input, and cover."""
+"""Write the files of an UltraStar song other than its stems: the text, a copy of the input, and the cover."""
 
 import shutil
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from .jobs import Job
 
 
 def write(job: Job, notes: Sequence[Note]) -> None:
-    """Write what the job asks for; the words come from a file beside the input."""
+    """Write the ordered files; the words come from a file beside the input."""
     if path := job.targets.get("ultrastar"):
         text = ultrastar.encode(notes, _song(job), lyrics.beside(job.source))
         with atomic.whole_file(path) as part:

@@ -1,4 +1,4 @@
-"""Write the sounds of a track: its stems, and its backing track, which of a video is a video."""
+"""Write the sounds of a track: its stems and its backing track. The backing track of a video is a video."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float
     check, about, song = VocalsCheck(), tags.read(job.source, job.info.tags), separated.song
     subtype = writing.output_subtype(job.info, order.container, order.subtype)
     levels_db: dict[str, float] = {}
-    told: dict[str, None] = {}  # each note once
+    told: dict[str, None] = {}  # without repetitions
     for names, pairs in ((STEMS, _stem_pairs(separated)), (("karaoke",), _backing_pairs(separated, order))):
         asked = [name for name in names if name in job.targets]
         if not asked:
@@ -85,7 +85,7 @@ def _backing_pairs(separated: Separated, order: Order) -> _Pairs:
     song, voice = separated.song, separated.voice
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        # Key and tempo are changed on the whole: the library has no state that goes from block to block.
+        # Key and tempo are changed for the whole song at once: the library cannot continue from block to block.
         for start, stop in [(0, song.n_samples)] if order.karaoke.stretches else blocks(song):
             track = backing.make(song.excerpt(start, stop), voice.excerpt(start, stop), order.karaoke).samples
             yield track, np.zeros_like(track)

@@ -1,4 +1,4 @@
-"""How much disk and memory the inputs need, and whether it is there."""
+"""Check that there is enough disk space and memory for the inputs."""
 
 import math
 import os
@@ -16,7 +16,7 @@ _BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
 
 def max_samples(job: Job, order: Order, config: Config) -> tuple[float, str]:
     """Return the longest sound of that many channels that this machine can separate, and what limits it."""
-    if is_long(job, config) and not order.karaoke.stretches:  # key and tempo are changed in memory
+    if is_long(job, config) and not order.karaoke.stretches:  # the key and the tempo are changed in memory
         there = next(folder for folder in (order.output, *order.output.absolute().parents) if folder.exists())
         n_bytes = scratch_bytes(job.info, order) + stem_bytes(job, order)
         return shutil.disk_usage(there).free / n_bytes / job.info.n_channels, "on the disk"
@@ -44,11 +44,11 @@ def n_values(info: SoundInfo) -> int:
 
 
 def check_room(output: Path, needed_bytes: int) -> None:
-    """Refuse an output that is no folder, is read-only, or on a disk without room for everything."""
+    """Reject an output that is not a folder, is read-only, or is on a disk without enough space."""
     try:
         there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     except OSError as err:
-        raise ConfigError(f"--output {output}: cannot be there ({(err.strerror or '').lower()})") from None
+        raise ConfigError(f"--output {output}: cannot be created ({(err.strerror or '').lower()})") from None
     if not there.is_dir():
         raise ConfigError(f"--output {output}: {there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -56,7 +56,7 @@ def check_room(output: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(there).free
     if needed_bytes > free_bytes:
         raise ConfigError(
-            f"--output {output}: the stems, and work on a long recording, need up to {_size(needed_bytes)}, and "
+            f"--output {output}: the stems and the temporary files need up to {_size(needed_bytes)}, and "
             f"{_size(free_bytes)} are free there; choose another disk, or --format mp3"
         )
 

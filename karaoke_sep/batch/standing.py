@@ -1,4 +1,4 @@
-"""Tell what of a job is there already, what is to be made, and what must not be touched."""
+"""Find out which files of a job exist, which to make, and which to keep."""
 
 import os
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from .jobs import Job
 
 @dataclass(frozen=True)
 class Standing:
-    """What is to be done for a job.
+    """What to do for a job.
 
     Attributes
     ----------
     todo : tuple of str
         Products to make.
     reason : str
-        Why something that was made already is made again, or why nothing is made.
+        Why existing outputs are made again, or why nothing is made.
     kept : tuple of Path
-        Files that were changed by hand since they were made, and stay.
+        Files that were changed by hand after they were made. They are kept.
     known : record.Record
-        What the record tells.
+        The record.
     """
 
     todo: tuple[str, ...]
@@ -33,12 +33,12 @@ class Standing:
 
 
 def standing(job: Job) -> Standing:
-    """Return what is to be done for a job.
+    """Return what to do for a job.
 
     Raises
     ------
     InputError
-        When the input is gone, or a file that is not ours lies where one of ours would.
+        If the input no longer exists, or a file that this package did not make has the name of an output.
     """
     found = record.read(job.place.record)
     known = found[1] if found else {}
@@ -73,18 +73,18 @@ def standing(job: Job) -> Standing:
 
 
 def line_for_kept(job: Job, path: Path) -> str:
-    """Return the message for a file that was changed by hand."""
+    """Return the message about a file that was changed by hand."""
     return f"{job.source}: {path} was changed since it was made and is kept; --overwrite replaces it"
 
 
 def _outdated(made: record.Made, content: int, job: Job, product: str, of_input: dict) -> str:
-    """Return why a file of ours does not hold what is ordered; empty if it does."""
+    """Return why an existing output is out of date; empty if it is up to date."""
     if made.identity != of_input:
         other = job.place.folder / made.source
         if os.path.exists(other) and not os.path.samefile(other, job.source):
             raise InputError(
-                f"{job.source}: {job.targets[product]} was made of {os.path.normpath(other)}; choose another --output "
-                "or --name, or replace it with --overwrite"
+                f"{job.source}: {job.targets[product]} was made from {os.path.normpath(other)}; choose another "
+                "--output or --name, or replace it with --overwrite"
             )
         return "the input has changed"
     if made.version != __version__:

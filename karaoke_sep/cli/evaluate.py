@@ -21,12 +21,16 @@ from .options import (
     together,
 )
 
-_SNR_DB = 60.0  # beyond it, one of the sources is inaudible
+_SNR_DB = 60.0  # at higher values one of the sources is inaudible
 
 _selection_options = together(
     click.option("--singers", metavar="NAME,...", default="", callback=parse_names, help="Use these singers only."),
     click.option(
-        "--every", default=1, type=click.IntRange(1), metavar="K", help="Use every K-th clip only, from the first on."
+        "--every",
+        default=1,
+        type=click.IntRange(1),
+        metavar="K",
+        help="Use every K-th clip only, beginning with the first.",
     ),
 )
 
@@ -65,7 +69,8 @@ def _rows_option(default: str) -> Callable:
 def evaluate() -> None:
     """Score separations with the figures of the literature.
 
-    BSS Eval SDR, SIR and SAR of version 2.1 (v2: gain only) and version 3 (v3: filters of 512 taps), and uSDR.
+    The figures are SDR, SIR and SAR of BSS Eval version 2.1 (v2: gain only) and version 3 (v3: filters of 512 taps),
+    and uSDR.
     """
 
 
@@ -209,8 +214,8 @@ def stems(estimates: Path, references: Path, **outputs: Any) -> None:
 def print_page(results: tuple[Path, ...]) -> None:
     """Print runs side by side, in Markdown, from the files that --json wrote.
 
-    Each run is named after its file. Runs on different clips, or at different levels of the voice, get tables of their
-    own.
+    Each run is named after its file. Runs on different clips, or at different levels of the voice, get separate
+    tables.
     """
     from ..evaluation import report
 
@@ -228,14 +233,14 @@ def _checked_config(chosen: ConfigChoice) -> Any:
 
 
 def _warn_of_known_singers(models: Iterable[str], clips: list) -> None:
-    """Name the singers that a model was trained on: their figures are too good."""
+    """Warn about singers that a model was trained on, because their figures are too high."""
     from ..trained.models import read
 
     for path in models:
         known = sorted({clip.singer for clip in clips} & set(read(path).singers))
         if known:
             names = ", ".join(known)
-            log(f"{path}: was trained on {names}, so their figures are too good; choose others with --singers")
+            log(f"{path}: was trained on {names}, so their figures are too high; choose others with --singers")
 
 
 def _described(kind: str, n_clips: int, data: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The command line: a thin shell over functions that a notebook can call as well.
 
-Results go to stdout, messages and progress to stderr. Exit code 0: all done; 1: some inputs failed; 2: wrong use or
-config, nothing was started; 130: interrupted with Ctrl-C; 143 or 129: ended by SIGTERM or SIGHUP. The numerical
+Results go to stdout, messages and progress to stderr. Exit code 0: success; 1: some inputs failed; 2: wrong usage or
+config, no work was started; 130: interrupted with Ctrl-C; 143 or 129: ended by SIGTERM or SIGHUP. The numerical
 libraries are imported inside the commands, so that ``--help`` does not wait for them.
 """
 
@@ -38,7 +38,7 @@ def _check_current_folder() -> None:
 
 
 class _Group(click.Group):
-    """Turns expected failures into lines and an exit code, in one place."""
+    """A group that turns expected failures into one-line messages and an exit code."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program, also where the standard streams are closed."""
@@ -49,7 +49,7 @@ class _Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Propose `separate` where the name of a file stands in the place of a command."""
+        """Propose `separate` if the name of a file is given instead of a command."""
         name = args[0]
         if name not in self.commands and (os.path.lexists(name) or os.path.splitext(name)[1]):
             shown = printable(name)
@@ -57,7 +57,7 @@ class _Group(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; its expected failures end in one line each."""
+        """Run a command; report each expected failure in one line."""
         try:
             _check_current_folder()
             return super().invoke(ctx)
@@ -66,7 +66,7 @@ class _Group(click.Group):
             raise failure("\n".join(map(printable, str(err).split("\n")))) from None
         except MemoryError:
             raise click.ClickException("not enough memory; close other programs, or use fewer --jobs") from None
-        except OSError as err:  # of inputs and outputs, the place that reads or writes them has reported it
+        except OSError as err:  # errors of inputs and outputs have been reported where they are read and written
             if err.errno == errno.EPIPE:
                 raise
             if err.errno == errno.ENOSPC and err.filename is None:

@@ -1,7 +1,7 @@
 """Messages on stderr, results on stdout, and progress bars.
 
-Messages are for a person, and ``--quiet`` leaves only the errors of them. Results, such as the paths of the stems, are
-for other programs: one a line, with the bytes of file names as they are, whether or not ``--quiet`` is given.
+Messages are for people, and ``--quiet`` suppresses all of them except errors. Results, such as the paths of the stems,
+are for other programs: one per line, with the unchanged bytes of file names, whether or not ``--quiet`` is given.
 """
 
 import errno
@@ -16,11 +16,11 @@ import click
 
 # Share of the work on a song that is done when a stage begins, and when it ends (processor time, default config).
 _STAGES = {"pitch": (0.0, 0.4), "separation": (0.4, 1.0)}
-_UNKNOWN_S = 180.0  # of a sound whose header does not give its length: a usual song
+_UNKNOWN_S = 180.0  # assumed for a sound without a length in its header
 
 
 def open_standard_streams() -> None:
-    """Make stdin, stdout and stderr usable where the caller has closed them.
+    """Make stdin, stdout and stderr usable if the caller has closed them.
 
     The next file that is opened would otherwise get the number of a standard stream, and messages would be written
     into it.
@@ -29,19 +29,19 @@ def open_standard_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # open() takes the lowest free number, which is this one
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def log(line: str) -> None:
-    """Write a message to stderr, without control characters; there may be nobody who reads it."""
+    """Write a message to stderr, without control characters; ignore that stderr may be closed."""
     with suppress(OSError, ValueError):  # ValueError: the stream is closed
         _echo(printable(line).encode(errors="backslashreplace"), err=True)
 
 
 def result_line(line: str | Path) -> None:
-    """Write a result to stdout; when its reader has gone, as ``head`` does, the work goes on without output."""
+    """Write a result to stdout; if the reader has closed it, as ``head`` does, continue without output."""
     try:
         _echo(os.fsencode(line), err=False)
     except OSError as error:
@@ -59,7 +59,7 @@ def _discard_stdout() -> None:
 
 
 def _echo(line: bytes, err: bool) -> None:
-    """Write a line without tearing a progress bar."""
+    """Write a line without disturbing a progress bar."""
     bars = sys.modules.get("tqdm")
     with bars.tqdm.external_write_mode(sys.stderr) if bars and _is_watched() else nullcontext():
         click.echo(line, err=err)
@@ -76,7 +76,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def _is_watched() -> bool:
-    """Tell whether stderr is a terminal."""
+    """Return whether stderr is a terminal."""
     try:
         return sys.stderr.isatty()
     except ValueError:  # closed
@@ -84,7 +84,7 @@ def _is_watched() -> bool:
 
 
 def progress_bar(quiet: bool = False, **settings: Any) -> Any:
-    """Return a tqdm bar on stderr, which shows nothing unless stderr is a terminal."""
+    """Return a tqdm bar on stderr, which is hidden unless stderr is a terminal."""
     from tqdm import tqdm
 
     tqdm.monitor_interval = 0  # no thread: a process with a second thread cannot be forked safely
@@ -92,7 +92,7 @@ def progress_bar(quiet: bool = False, **settings: Any) -> Any:
 
 
 class SongBars:
-    """Two bars: all songs with the time left, and the stage of the song in work.
+    """Two bars: one for all songs with the time left, and one for the stage of the current song.
 
     Songs count by their length, so that the bar moves evenly and the time left is right from the first minute on.
     """
@@ -131,7 +131,7 @@ class SongBars:
         _move(self.songs, self.finished_s)
 
     def show_stage(self, name: str, fraction: float) -> None:
-        """Show how far the stage of the first song that is left has come."""
+        """Show the progress of the current stage of the first unfinished song."""
         if self.stages is None or self.stages.disable or not self.lengths_s:
             return
         if self.stages.desc != name:
@@ -144,6 +144,6 @@ class SongBars:
 
 
 def _move(bar: Any, position: float) -> None:
-    """Put a bar to a position and draw it; the stages of a song are too few to leave any out."""
+    """Set the position of a bar and draw it at once; a song has so few stages that none may be skipped."""
     bar.n = position
     bar.refresh()

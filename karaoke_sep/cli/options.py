@@ -31,7 +31,7 @@ class Number(click.FloatRange):
 
 
 class NamedPath(click.Path):
-    """A path that is not empty: the path of an empty name would be the current folder."""
+    """A path that is not empty; pathlib reads an empty path as the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, or fail with one line."""
@@ -42,7 +42,7 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-# Whether a file can be read shows later, so that one unreadable file does not stop the others.
+# Files are opened later, so that one unreadable file does not stop the others.
 PATH = NamedPath(path_type=Path, readable=False)
 FILE = NamedPath(path_type=Path, readable=False, dir_okay=False)
 
@@ -83,7 +83,7 @@ def parse_names(ctx: click.Context, param: click.Parameter, text: str) -> tuple[
 
 
 def complete_words(words: Callable[[], Iterable[str]]) -> Callable:
-    """Return a completion out of fixed words."""
+    """Return a completion from a fixed set of words."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return [CompletionItem(word) for word in words() if word.startswith(incomplete)]
@@ -140,8 +140,8 @@ layout_option = choice_option(
     "--layout",
     ["mixture", "mir1k"],
     "mixture",
-    "Read the channels so. mixture: all channels are the song. mir1k: accompaniment left, voice right; their sum is "
-    "separated.",
+    "Choose the layout of the channels. mixture: all channels are the song. mir1k: accompaniment left, voice right; "
+    "their sum is separated.",
 )
 
 stream_option = click.option(
@@ -170,14 +170,14 @@ def span_options(command: Callable) -> Callable:
             type=Seconds(),
             default=0.0,
             metavar="TIME",
-            help="Begin here, at seconds, M:S or H:M:S.  [default: at 0:00]",
+            help="Begin at this time, in seconds, M:S or H:M:S.  [default: 0:00]",
         ),
         click.option(
             "--duration",
             "duration_s",
             type=Seconds(),
             metavar="TIME",
-            help="Process this much of the song only, to try settings.  [default: up to the end]",
+            help="Process only this much of the song, to try settings.  [default: up to the end]",
         ),
     )
     @wraps(command)
@@ -223,13 +223,13 @@ running_options = together(
         multiple=True,
         type=PATH,
         metavar="FILE",
-        help="Read inputs from a list, one on each line (repeatable); INPUT or FILE - is a list on stdin.",
+        help="Read inputs from a list, one on each line (repeatable). - as INPUT or FILE is a list on stdin.",
     ),
     click.option(
         "--exclude",
         multiple=True,
         metavar="PATTERN",
-        help="Leave out files and folders whose name, or path below INPUT, matches, such as '*live*' (repeatable).",
+        help="Leave out files and folders whose name or path below INPUT matches, such as '*live*' (repeatable).",
     ),
     jobs_option,
     click.option(
@@ -237,12 +237,12 @@ running_options = together(
         default="1/1",
         callback=_parse_shard,
         metavar="I/N",
-        help="Process every N-th input only, from the I-th on: a share of the work for each of N machines.",
+        help="Process only every N-th input, beginning with the I-th, to divide the work among N machines.",
     ),
     choice_option("--engine", ["local", "dask", "ray"], "local", "Run on this machine or on a cluster."),
     click.option("--scheduler", metavar="ADDRESS", help="Connect to the Dask or Ray scheduler at this address."),
     click.option("--overwrite", is_flag=True, help="Make outputs again that exist already."),
-    click.option("--dry-run", is_flag=True, help="Check all inputs and print the plan, without any work."),
+    click.option("--dry-run", is_flag=True, help="Check all inputs and print the plan without doing the work."),
     click.option("--fail-fast", is_flag=True, help="Stop at the first input that fails."),
     click.option("--report", type=FILE, metavar="FILE", help="Add one line of JSON for each input to this file."),
     quiet_option,
@@ -251,7 +251,7 @@ running_options = together(
 
 
 class Extras(NamedTuple):
-    """Products besides the sounds.
+    """Outputs in addition to the sounds.
 
     Attributes
     ----------
@@ -297,18 +297,18 @@ def extras_options(command: Callable) -> Callable:
 
 
 class ConfigChoice(NamedTuple):
-    """The options that together give the config.
+    """Values of the options that determine the config.
 
     Attributes
     ----------
     source : str or None
-        Of --config.
+        From --config.
     models : tuple of str
-        Of --model.
+        From --model.
     backend : str or None
-        Of --pitch.
+        From --pitch.
     overrides : tuple of str
-        Of --set.
+        From --set.
     """
 
     source: str | None
@@ -328,7 +328,7 @@ class ConfigChoice(NamedTuple):
         return load_with_origins(self.source, self.overrides, options=options)
 
     def _model_settings(self) -> list[str]:
-        """Return the settings that put trained models to use."""
+        """Return the settings that select the trained models."""
         if not self.models:
             return []
         from ..trained.models import as_settings
@@ -352,7 +352,7 @@ def config_options(command: Callable) -> Callable:
             "models",
             multiple=True,
             metavar="FILE",
-            help="Use a model of karaoke-sep train, or the shipped one, mir1k-dev (repeatable: one of each kind).",
+            help="Use a model from karaoke-sep train, or the shipped one, mir1k-dev (repeatable: one of each kind).",
         ),
         click.option(
             "--pitch",
@@ -391,5 +391,5 @@ def check_contours(contours: Path | None) -> None:
 
 
 def is_given(name: str) -> bool:
-    """Tell whether the user gave an option, even with its default value."""
+    """Return whether the user gave an option, even with its default value."""
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -9,7 +9,7 @@ from ..errors import KaraokeSepError
 from .messages import log, result_line
 from .options import PATH
 
-_LARGE_PAGE_MB = 20  # many mail services take no larger attachment
+_LARGE_PAGE_MB = 20  # many mail services reject larger attachments
 
 
 @click.command()

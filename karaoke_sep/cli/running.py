@@ -33,7 +33,7 @@ def run_jobs(
     exclude: tuple[str, ...],
     **how: Any,
 ) -> None:
-    """Plan the work, report errors, do the rest, and end with the exit code."""
+    """Plan the work, report its errors, do the rest of the work, and end with the exit code."""
     from .. import batch
 
     inputs = all_inputs(inputs, lists)
@@ -65,7 +65,7 @@ def run_jobs(
 
 @contextmanager
 def _overwriting(overwrite: bool) -> Iterator[None]:
-    """Say what an interruption means with --overwrite, with which the same command does not resume."""
+    """Explain an interruption with --overwrite, which does not resume."""
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -75,7 +75,7 @@ def _overwriting(overwrite: bool) -> Iterator[None]:
 
 
 def _check_inputs(inputs: tuple[Path, ...]) -> None:
-    """Reject inputs that do not exist: a mistyped name is found before hours of work, not after them."""
+    """Reject inputs that do not exist, so that a mistyped name is reported before the work begins."""
     missing = [f"{path}: no such file or folder; check the name" for path in inputs if not os.path.lexists(path)]
     if missing:
         raise ConfigError("\n".join(missing))
@@ -84,7 +84,7 @@ def _check_inputs(inputs: tuple[Path, ...]) -> None:
 def _check_effects(
     quiet: bool, verbose: bool, dry_run: bool, report: Path | None, engine: str, scheduler: str | None
 ) -> None:
-    """Reject options that would have no effect: whoever gives one expects something of it."""
+    """Reject options that would have no effect."""
     if scheduler and engine == "local":
         raise ConfigError("--scheduler: has no effect without --engine dask or --engine ray; add one of them")
     if engine != "local" and is_given("n_jobs"):
@@ -96,7 +96,7 @@ def _check_effects(
 
 
 def _say_states(jobs: list, order: Any, looks_like_mir1k: bool) -> None:
-    """Say what is up to date and what is made again."""
+    """Report which outputs are up to date and which are made again."""
     if order.layout == "mixture" and looks_like_mir1k:
         log("hint: this looks like MIR-1K, accompaniment left and voice right; --layout mir1k separates their sum")
     for job in jobs:
@@ -109,7 +109,7 @@ def _say_states(jobs: list, order: Any, looks_like_mir1k: bool) -> None:
 
 
 def _say(outcome: Any, quiet: bool, verbose: bool, reported: set[str]) -> None:
-    """Report an outcome; errors of the plan have been reported already."""
+    """Report an outcome, unless it is an error of the plan, which has been reported already."""
     if not quiet:
         for line in outcome.warnings:
             log(line)
@@ -129,7 +129,7 @@ def _summary(counts: dict[str, int]) -> str:
 
 
 class _Report:
-    """Adds a line of JSON to a file for each outcome."""
+    """A file to which a line of JSON is added for each outcome."""
 
     def __init__(self, path: Path | None, config: Any):
         self.path, self.config = path, config

@@ -64,7 +64,7 @@ _training_options = together(
 def train() -> None:
     """Train models on recordings with separate voice and accompaniment.
 
-    The default way of separating needs no model.
+    The default config needs no model.
     """
 
 
@@ -86,7 +86,7 @@ def train() -> None:
     default=6,
     show_default=True,
     type=click.IntRange(1),
-    help="Pass over the training data this many times.",
+    help="Repeat the training data this many times.",
 )
 @click.option(
     "--window-ms",
@@ -101,7 +101,7 @@ def train() -> None:
     default=16000,
     show_default=True,
     type=click.IntRange(8000, 192000),
-    help="Resample the training data to this rate, Hz; the model ends at half of it.",
+    help="Resample the training data to this rate, Hz; the highest frequency of the model is half of it.",
 )
 @click.option(
     "--voice-semitones",
@@ -161,7 +161,7 @@ def nmf(
 @click.option(
     "--remixes",
     type=click.IntRange(0, 100),
-    show_default="520 in all with the clips, 1 or more",
+    show_default="as many as give 520 examples in all, at least 1",
     help="Mix the voice of each clip with the accompaniments of this many others.",
 )
 @click.option(

@@ -73,7 +73,7 @@ def is_dataset(folder: Path) -> bool:
 
 
 def looks_like_clip(path: Path, rate_hz: int, n_channels: int) -> bool:
-    """Return whether a sound seems to be a clip of MIR-1K, by its format, its name and its place."""
+    """Return whether a sound looks like a clip of MIR-1K, by its format, name and folder."""
     return (
         (rate_hz, n_channels) == (16_000, 2)
         and _NAME.fullmatch(path.stem) is not None
@@ -129,7 +129,7 @@ def find_clips(
 def load(clip: Clip, snr_db: float = 0.0) -> Track:
     """Return the sources of a clip at equal energies, the voice then scaled by ``snr_db``, and their sum.
 
-    The sum peaks at 0.9, so that no mixture clips and all are about equally loud. A silent source stays silent.
+    The peak of the sum is 0.9, so that no mixture clips and all have similar levels. A silent source stays silent.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def read_classes(clip: Clip) -> np.ndarray:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"{error.filename}: cannot be read ({reason}); labels of MIR-1K are needed") from None
     except ValueError:
-        raise InputError(f"{path}: or {clip.pitch_path.name}: is no column of numbers") from None
+        raise InputError(f"{path}: or {clip.pitch_path.name}: is not a column of numbers") from None
     n = min(len(sung), len(voiced))
     return np.where(sung[:n], np.where(voiced[:n], 2, 1), 0)
 

@@ -1,7 +1,7 @@
 """Find and read stems that any tool wrote, beside the reference stems.
 
 A track has ``vocals`` and ``accompaniment`` (or ``instrumental``, or ``no_vocals``), in any sound format, or the parts
-of the accompaniment, ``bass``, ``drums`` and ``other``. Three layouts are known:
+of the accompaniment, ``bass``, ``drums`` and ``other``. Three layouts are recognised:
 
 - a folder for each track: ``song/vocals.wav``, ``song/accompaniment.wav`` (Spleeter, Demucs, MUSDB as WAV files);
 - flat names: ``song.vocals.wav``, ``song_vocals.wav``, ``song_(Vocals).wav``, ``song_(Vocals)_model.wav``;

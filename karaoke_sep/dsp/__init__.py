@@ -1,1 +1,1 @@
-"""Numerical building blocks that know nothing of songs."""
+"""Numerical building blocks that are independent of the method."""

@@ -1,12 +1,12 @@
-"""Non-negative matrix factorisation by the generalised Kullback-Leibler divergence: the update rules, once.
+"""Non-negative matrix factorisation by the generalised Kullback-Leibler divergence: the update rules.
 
 A plane X of magnitudes is approximated by H B + V: activations H, bases B, and a fixed part V. With weights M of the
 bins (1 where missing) and the ratio R = M X / (H B + V), the multiplicative updates of Lee & Seung (2001) are
 
     H <- H * (R B^T) / (M B^T),    B <- B * (H^T R) / (H^T M).
 
-The ratio is the only plane that they need. It is computed for a block of frames at a time, which stays in the cache and
-takes half the time of whole planes. Axes are (T, F), time first, as frames lie in memory.
+The updates need only the ratio. It is computed for one block of frames at a time. A block stays in the cache, which
+halves the time. Axes are (T, F), time first, because frames are contiguous in memory.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def ratios(
     V_TF: np.ndarray | None = None,
     block_frames: int | None = BLOCK_FRAMES,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the ratio X / (H B + V) of one block of frames after the other.
+    """Yield the ratio X / (H B + V) block by block.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
 """Running medians of many columns at once, without a loop over samples.
 
-Neighbouring windows share all but a few values. So a block of 16 windows sorts what is common to all of them once;
-each half of the block adds what only its windows share, then each quarter, down to the single window. Of what is
-common to n windows only the n middle ranks can still become a median; the rest is dropped on the way (the idea of
-Adams 2021, "Separable Sorting and Median Filters", along one axis). All of it is minima and maxima of whole
-arrays: 5 times faster than SciPy's filter for 17 to 23 values, and the same to the last bit.
+Neighbouring windows share most of their values. Therefore the values that all 16 windows of a block share are sorted
+only once. Then the block is halved, and the values that only the windows of one half share are added; this is repeated
+down to single windows. Of the values that n windows share, only the n middle ranks can become a median, and the others
+are discarded. This is the idea of Adams (2021), "Separable Sorting and Median Filters", applied along one axis. All
+operations are minima and maxima of whole arrays. It is 5 times faster than SciPy's filter for 17 to 23 values, with
+exactly the same result.
 """
 
 from collections.abc import Iterable
@@ -12,9 +13,9 @@ from collections.abc import Iterable
 import numpy as np
 import scipy.ndimage
 
-N_BLOCK = 16  # windows that are sorted together
-TILE_VALUES = 1 << 14  # an array of these fits into the cache thirty times
-MAX_SORTED = 65  # sorting grows with the square of the length; SciPy's filter hardly does
+N_BLOCK = 16  # windows in a block
+TILE_VALUES = 1 << 14  # thirty arrays of this size fit into the cache
+MAX_SORTED = 65  # the time grows with the square of the length; that of SciPy's filter hardly grows
 
 
 def running_median(values_TF: np.ndarray, length: int) -> np.ndarray:
@@ -81,8 +82,8 @@ def halves(values: list) -> tuple[list, list]:
 def merged(a: list, b: list, ranks: Iterable[int]) -> list:
     """Return the values of some ranks among two ordered lists together.
 
-    If the t lowest of b and the r + 1 - t lowest of a are the r + 1 lowest of all, rank r is the greater of
-    their last ones; any other division has a last one that is higher.
+    If the r + 1 lowest of all values are the t lowest of b and the r + 1 - t lowest of a, rank r is the greater of the
+    two last values. For any other t, the greater of the two is higher. So rank r is the minimum over t.
     """
     found = []
     for r in ranks:

@@ -1,7 +1,7 @@
 """Convert frequencies to mel and to MIDI semitones.
 
 The formulas are written out here because importing librosa, which has them too, takes longer than separating a short
-clip, and because its mel formula is rounded in another way, which would change the bytes of trained models.
+clip, and because its mel formula rounds differently, which would change the bytes of trained models.
 
 References
 ----------

@@ -1,7 +1,7 @@
 """Short-time Fourier transform and its exact inverse.
 
 Hann window for analysis and synthesis; frame t is centred at sample ``t * hop``. The inverse divides by the summed
-squared window, the least-squares solution of Griffin & Lim (1984), Eq. (6): an unchanged spectrum gives back the sound.
+squared window, the least-squares solution of Griffin & Lim (1984), Eq. (6). An unchanged spectrum gives the same sound.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ import scipy.fft
 from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, Spectrum
 
-BLOCK_VALUES = 1 << 17  # that stay in the cache
+BLOCK_VALUES = 1 << 17  # a block that stays in the cache
 
 
 @dataclass(frozen=True)
 class Params:
     """Resolution of the masks.
 
-    192 ms resolves the partials of a low voice from the accompaniment between them: +0.2 dB vocals (v2) over
-    128 ms, and a hop of a twelfth of it follows glides.
+    A window of 192 ms separates the partials of a low voice from the accompaniment between them: +0.2 dB vocals (v2)
+    compared with 128 ms. The hop of a twelfth of the window follows glides.
     """
 
     window_ms: float = ranged(192.0, 10, 1000)
@@ -30,7 +30,7 @@ class Params:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        low, high = self.window_ms / 48, self.window_ms / 2  # a smaller hop only multiplies the memory
+        low, high = self.window_ms / 48, self.window_ms / 2  # a smaller hop only needs more memory
         if not low <= self.hop_ms <= high:
             raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be {low:g} to {high:g}, a 48th to half of window_ms")
 
@@ -64,7 +64,7 @@ def stft(audio: Audio, window_ms: float, hop_ms: float, top_hz: float = np.inf) 
         for start in range(0, n_frames, n_block):
             block = slice(start, start + n_block)
             channel[block] = scipy.fft.rfft(frames[block] * window, axis=1)[:, :n_bins]
-    # Frames lie one after the other in memory; the axes are named (F, T) as in the equations.
+    # Frames are contiguous in memory; the axes are named (F, T) as in the equations.
     return Spectrum(values.transpose(0, 2, 1), audio.rate_hz, n_fft, hop, audio.n_samples)
 
 
@@ -74,7 +74,7 @@ def istft(spectrum: Spectrum) -> Audio:
     Parameters
     ----------
     spectrum : Spectrum, values (C, F, T)
-        Bins that were left out are silent.
+        Bins above the highest one are taken as zero.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def istft(spectrum: Spectrum) -> Audio:
     n_fft, hop, n = spectrum.n_fft, spectrum.hop, spectrum.n_samples
     n_channels, _, n_frames = spectrum.values.shape
     window, n_block = hann(n_fft), block_frames(n_fft)
-    # Frames are cut in pieces of a hop, so that piece after piece is added for many frames at once.
+    # Frames are divided into pieces of one hop, so that each addition acts on many frames at once.
     edges = [*range(0, n_fft, hop), n_fft]
     weight_NH = np.zeros((n_frames + len(edges) - 2, hop), np.float32)
     total_CNH = np.zeros((n_channels, *weight_NH.shape), np.float32)
@@ -93,7 +93,7 @@ def istft(spectrum: Spectrum) -> Audio:
         for start in range(0, n_frames, n_block):
             frames = scipy.fft.irfft(values_FT.T[start : start + n_block], n_fft, axis=1)
             frames *= window
-            # The last piece first: a sample gets its frames in their order, wherever a block begins.
+            # Begin with the last piece: the frames are then added to a sample in their order, wherever a block begins.
             for piece, (begin, end) in reversed(list(enumerate(pairwise(edges)))):
                 total_NH[start + piece :][: len(frames), : end - begin] += frames[:, begin:end]
     inner = slice(n_fft // 2, n_fft // 2 + n)
@@ -105,8 +105,8 @@ def istft(spectrum: Spectrum) -> Audio:
 def block_frames(n_fft: int) -> int:
     """Return the number of frames that are transformed at once.
 
-    A multiple of 16, as transforms are vectorised over frames, and those left over are rounded differently: which
-    frames these are must not depend on where a block begins.
+    It is a multiple of 16. Transforms are vectorised over frames, and the remaining frames are rounded differently.
+    Which frames remain must not depend on where a block begins.
     """
     return 16 * max(1, BLOCK_VALUES // n_fft // 16)
 

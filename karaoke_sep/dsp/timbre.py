@@ -1,8 +1,8 @@
 """Timbre of the singer of a song, learned from the song itself.
 
 Mel-frequency cepstra describe the shape of each frame's spectrum. A linear discriminant (Fisher 1936) is fitted to the
-frames that other features call sung, and those that they do not, and then scores every frame. It uses neither labels
-nor other recordings.
+frames that other features classify as sung and to the other frames, and then applied to every frame. It uses neither
+labels nor other recordings.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from .smoothing import smooth
 N_BANDS, N_CEPSTRA = 24, 13  # the usual numbers (Davis & Mermelstein 1980)
 MIN_HZ = 80.0
 AUDIBLE_DB = -50.0  # relative to loud frames; softer frames are left out of the fit
-BLOCK_FRAMES = 1 << 15  # hours of frames are never copied as a whole
+BLOCK_FRAMES = 1 << 15  # so that long recordings are not copied as a whole
 
 
 def cepstra(S_TF: np.ndarray, bin_hz: float) -> np.ndarray:
@@ -37,7 +37,7 @@ def cepstra(S_TF: np.ndarray, bin_hz: float) -> np.ndarray:
     edges_hz = mel_to_hz(np.linspace(low_mel, top_mel, N_BANDS + 1))
     edges = np.maximum.accumulate(np.rint(edges_hz / bin_hz).astype(int) + np.arange(N_BANDS + 1) // N_BANDS)
     power = np.add.reduceat(S_TF[:, : edges[-1]] ** 2, edges[:-1], axis=1) / np.maximum(np.diff(edges), 1)
-    log_power = np.log(power + 1e-8 * power.mean() + 1e-12)  # 80 dB of range: rounding errors have no timbre
+    log_power = np.log(power + 1e-8 * power.mean() + 1e-12)  # 80 dB of range, against rounding errors
     return scipy.fft.dct(log_power, norm="ortho", axis=1)[:, :N_CEPSTRA]
 
 
@@ -58,7 +58,7 @@ def evidence(C_TD: np.ndarray, sung_T: np.ndarray, audible_T: np.ndarray, smooth
     n_features = C_TD.shape[1]
     sung, rest = sung_T * audible_T, (1 - sung_T) * audible_T
     if min(sung.sum(), rest.sum()) < n_features:
-        return np.zeros(len(C_TD))  # too few frames of one kind
+        return np.zeros(len(C_TD))  # too few frames of one class
     blocks = [slice(start, start + BLOCK_FRAMES) for start in range(0, len(C_TD), BLOCK_FRAMES)]
 
     def average(weight_T: np.ndarray, values: Callable[[slice], np.ndarray]) -> np.ndarray:

@@ -14,7 +14,7 @@ def figures(true: np.ndarray, classes: np.ndarray, p_sung: np.ndarray, gains: np
     true, classes : ndarray of int, shape (T,)
         Labelled and predicted class of each frame: 0 accompaniment, 1 unvoiced, 2 voiced.
     p_sung, gains : ndarray, shape (T,), 0..1
-        Probability that somebody sings, by the trained model and by the untrained gate.
+        Probability that somebody sings, from the trained model and from the untrained gate.
     """
     sung = true > 0
     recall = {

@@ -1,8 +1,8 @@
-"""What a user might try instead, for comparison on the same clips. No part of the separator.
+"""Other methods without training, for comparison on the same clips. The separator does not use them.
 
-Each takes a mono mixture, shape (N,), and its rate, and gives the vocals, shape (N,), or those of several masks,
-shape (masks, N); the accompaniment is the rest.
-Masks act on a spectrogram of 64 ms windows every 16 ms (1024 / 256 at 16 kHz), the resolution of the published figures.
+Each function takes a mono mixture, shape (N,), and its rate. It returns the vocals, shape (N,), or the vocals of
+several masks, shape (masks, N). The accompaniment is the mixture minus the vocals. The masks act on a spectrogram with
+windows of 64 ms every 16 ms (1024 / 256 at 16 kHz), the resolution of the published figures.
 """
 
 import numpy as np
@@ -13,16 +13,16 @@ import scipy.signal
 from ..dsp.running_median import running_median
 from ..processes.numba_cache import librosa
 
-VOICE_FLOOR_HZ = 100.0  # nobody sings below this in MIR-1K; Rafii & Pardo (2013) give it all to the accompaniment
+VOICE_FLOOR_HZ = 100.0  # lower bins are accompaniment, as in Rafii & Pardo (2013); no pitch in MIR-1K is lower
 
 
 def half_the_mixture(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return half of the mixture as both stems: NSDR is 0 by definition, since only uSDR depends on the scale."""
+    """Return half of the mixture. NSDR is 0 by definition, because only uSDR depends on the scale."""
     return mixture / 2
 
 
 def high_pass(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return everything above 100 Hz, without delay: the figure that any method has to beat."""
+    """Return everything above 100 Hz, filtered without delay: the simplest method."""
     filter_sos = scipy.signal.butter(4, VOICE_FLOOR_HZ, "highpass", fs=rate_hz, output="sos")
     return scipy.signal.sosfiltfilt(filter_sos, mixture)
 
@@ -30,8 +30,8 @@ def high_pass(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
 def repet(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
     """Return the part that does not repeat with the period of the music.
 
-    Rafii & Pardo, "REpeating Pattern Extraction Technique (REPET)" (2013): the median over all periods is the
-    accompaniment; no bin can hold more of it than there is.
+    Rafii & Pardo, "REpeating Pattern Extraction Technique (REPET)" (2013). The accompaniment is the median over all
+    periods, limited to the mixture in each bin.
     """
     X_FT = _stft(mixture, rate_hz)
     V_FT = np.abs(X_FT)
@@ -49,13 +49,13 @@ def repet(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
 def repeating_period(power_FT: np.ndarray) -> int:
     """Return the period of a power spectrogram, frames (Rafii & Pardo 2013, section II-A).
 
-    For each candidate its multiples are looked up in the beat spectrum (the mean autocorrelation of the rows); those
-    that are the highest peak around count with their height over the mean there.
+    The beat spectrum is the mean autocorrelation of the rows. The score of a candidate sums over its multiples: a
+    multiple counts if it is the highest peak nearby, by its height above the local mean.
     """
     n_frames = power_FT.shape[1]
     spectrum = scipy.fft.rfft(power_FT, 2 * n_frames, axis=1)
     beat = scipy.fft.irfft(np.mean(np.abs(spectrum) ** 2, axis=0))[:n_frames] / np.arange(n_frames, 0, -1)
-    # Lag 1 comes first; the longest lags, means over too few frames, are left out.
+    # Lag 1 comes first. The longest lags are left out, because they are means over too few frames.
     beat = beat[1 : 3 * n_frames // 4] / max(beat[0], 1e-12)
     score = np.full(max(len(beat) // 3, 1), -np.inf)
     for lag in range(4, len(score) + 1):
@@ -77,7 +77,7 @@ def nearest_neighbours(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
     """
     X_FT = librosa.stft(mixture)
     V_FT = np.abs(X_FT)
-    # Clips below 4 s have no frames so far apart: then as far as librosa lets them be.
+    # Clips shorter than 4 s have no frames 2 s apart; then the largest distance that librosa accepts is used.
     width = min(int(librosa.time_to_frames(2, sr=rate_hz)), (V_FT.shape[1] - 1) // 2 - 1)
     similar_FT = librosa.decompose.nn_filter(V_FT, aggregate=np.median, metric="cosine", width=width)
     music_FT = np.minimum(V_FT, similar_FT)
@@ -90,7 +90,7 @@ def hpss(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
 
     FitzGerald & Gainza, "Single channel vocal separation using median filtering and factorisation techniques" (2010):
     a voice is neither as steady as instruments nor as short as drums. Medians and masks are those of
-    `librosa.decompose.hpss`, but on rows end to end, which is five times faster.
+    `librosa.decompose.hpss`. The rows are concatenated for the medians, which is five times faster.
     """
     X_FT = _stft(mixture, rate_hz, 256)
     unsteady = _istft((1 - _steady_share(np.abs(X_FT))) * X_FT, rate_hz, len(mixture), 256)
@@ -99,17 +99,17 @@ def hpss(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
 
 
 def _steady_share(V_FT: np.ndarray) -> np.ndarray:
-    """Return the share of each bin that is smooth along time, by medians of 31 bins (FitzGerald 2010)."""
+    """Return the share of each bin that is smooth along time, from medians of 31 bins (FitzGerald 2010)."""
     along_time_FT = running_median(np.ascontiguousarray(V_FT.T), 31).T
     along_frequency_FT = running_median(V_FT, 31)
     return librosa.util.softmask(along_time_FT, along_frequency_FT, power=2, split_zeros=True)
 
 
 def rpca(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
-    """Return the sparse part of the spectrogram, by two masks, shape (2, N), that share one decomposition.
+    """Return the vocals of two masks from one decomposition into a low-rank and a sparse part, shape (2, N).
 
-    First the bins where it is above the low-rank part (Huang et al. 2012, with gain 1), then its share of each bin
-    (Huang et al. 2014).
+    The first mask is 1 where the sparse part is greater than the low-rank part (Huang et al. 2012, with gain 1). The
+    second is the share of the sparse part in each bin (Huang et al. 2014).
     """
     X_FT = _stft(mixture, rate_hz)
     L_FT, S_FT = map(np.abs, robust_pca(np.abs(X_FT)))
@@ -120,15 +120,16 @@ def rpca(mixture: np.ndarray, rate_hz: int) -> np.ndarray:
 def robust_pca(M_FT: np.ndarray, tolerance: float = 1e-3, max_iterations: int = 100) -> tuple[np.ndarray, np.ndarray]:
     """Return the low-rank and the sparse part of a matrix, L and S with L + S = M.
 
-    Candes et al. (2011) by the inexact augmented Lagrange multipliers of Lin, Chen & Ma (2010), their start and steps;
-    lambda = 1 / sqrt(max(F, T)) as in Huang et al. (2012). It stops at 1e-3 of the norm, not at 1e-7: four times as
-    fast, single precision is enough, and the vocals' NSDR stays within 0.002 dB.
+    Robust PCA (Candes et al. 2011) by the inexact augmented Lagrange multiplier method of Lin, Chen & Ma (2010), with
+    their initial values and step sizes, and lambda = 1 / sqrt(max(F, T)) as in Huang et al. (2012). It stops at 1e-3
+    of the norm instead of 1e-7. This is four times as fast, single precision is enough, and the NSDR of the vocals
+    changes by less than 0.002 dB.
 
     Parameters
     ----------
     M_FT : ndarray, shape (F, T)
     tolerance : float
-        What of the norm may be missing from L + S; below 1e-3 only in double precision.
+        Norm of M - L - S relative to that of M at which the iteration stops; below 1e-3 only in double precision.
 
     Returns
     -------
@@ -153,7 +154,7 @@ def robust_pca(M_FT: np.ndarray, tolerance: float = 1e-3, max_iterations: int = 
 
 
 def _shrink_singular_values(A_FT: np.ndarray, by: float) -> np.ndarray:
-    """Return A with its singular values lowered, those below to 0; only the few that remain are computed."""
+    """Return A with its singular values reduced by a threshold, and at least 0. Only those that remain are computed."""
     if len(A_FT) > A_FT.shape[1]:
         return _shrink_singular_values(A_FT.T, by).T
     squares, U = scipy.linalg.eigh(A_FT @ A_FT.T, subset_by_value=(by**2, np.inf), driver="evr", check_finite=False)
@@ -175,7 +176,7 @@ def _istft(X_FT: np.ndarray, rate_hz: int, n_samples: int, window_ms: float = 64
     return librosa.istft(X_FT, n_fft=n_fft, hop_length=n_fft // 4, length=n_samples)
 
 
-BASELINES = {  # by the names of what each gives
+BASELINES = {  # each function, with the names of the methods that it returns
     ("half the mixture",): half_the_mixture,
     ("100 Hz high-pass",): high_pass,
     ("HPSS, two-stage",): hpss,

@@ -1,21 +1,22 @@
-"""The separation figures of the literature: BSS Eval SDR, SIR and SAR, and the plain uSDR.
+"""The usual figures of source separation: BSS Eval SDR, SIR and SAR, and uSDR.
 
-An estimate of source j is split into a part that the true source explains, a part that the other sources explain,
-and the rest (Vincent, Gribonval & Fevotte, "Performance measurement in blind audio source separation", 2006):
+An estimate e of source j is the sum of three parts: its projection onto the true source, the further part of its
+projection onto all sources, and the remainder (Vincent, Gribonval & Fevotte, "Performance measurement in blind audio
+source separation", 2006):
 
     target = P_j e        interference = P_all e - P_j e        artefacts = e - P_all e
 
-where P projects onto the sources delayed by 0 .. n_taps - 1 samples. One tap lets a source be scaled only: version
-2.1 of the toolbox. 512 taps let it be filtered: version 3. The same stems score about 0.8 dB higher in version 3, so a
-figure means nothing without its version.
+where P projects onto the sources delayed by 0 .. n_taps - 1 samples. With one tap a source may only be scaled (version
+2.1 of the toolbox). With 512 taps it may be filtered (version 3). Version 3 gives about 0.8 dB more for the same stems,
+so a figure must always be stated with its version.
 
-Both are mono measures; stereo is averaged to mono by whoever calls. Sources are never permuted. All ratios are in dB;
-NaN where a source or an estimate is silent, for nothing is defined there, and never beyond 300 dB, where rounding is
-all that is left. uSDR allows no projection at all and scores 0 for silence.
+Both versions are defined for mono signals; the caller averages the channels. Sources are not permuted. All ratios are
+in dB. They are NaN if a source or an estimate is silent, because they are not defined then. They are limited to 300 dB,
+where rounding errors dominate. uSDR uses no projection, and is 0 for a silent estimate.
 
-An own implementation, because museval 0.4.1 takes 0.045 CPU-s per second of two mono stems, as much as separating
-them, and more for the figures against a single reference. Here the factorised Gram matrices serve every estimate and
-the mixture, and energies are taken in the frequency domain; a single tap needs no transform at all.
+The figures are computed here because museval 0.4.1 takes 0.045 CPU-s per second of two mono stems, as much as their
+separation, and more for the figures against a single reference. Here all estimates and the mixture share the factorised
+Gram matrices, and energies are computed in the frequency domain. A single tap needs no transform.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ N_TAPS = {"v2": 1, "v3": 512}
 
 @dataclass(frozen=True, eq=False)
 class Subspaces:
-    """What the true sources span; made once, used for every estimate.
+    """Subspaces that the true sources span. They are computed once and used for every estimate.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ def subspaces(sources: np.ndarray, n_taps: int) -> Subspaces:
     blocks: list[list[Any]] = [[None] * n_sources for _ in range(n_sources)]
     for i in range(n_sources):
         for j in range(i, n_sources):
-            # Of source i delayed by a and source j by b only the difference counts.
+            # The inner product of source i delayed by a and source j delayed by b depends only on a - b.
             i_later = _correlate(spectra[i], spectra[j], n_fft, n_taps)
             j_later = _correlate(spectra[j], spectra[i], n_fft, n_taps)
             blocks[i][j] = scipy.linalg.toeplitz(i_later, j_later)
@@ -115,8 +116,8 @@ def criteria(spaces: Subspaces, estimates: np.ndarray) -> Criteria:
 def single_reference_sdr(spaces: Subspaces, estimate: np.ndarray) -> np.ndarray:
     """Return the SDR of one signal against each source alone, shape (J,), dB.
 
-    With the mixture as the estimate this is what NSDR subtracts: what doing nothing scores. The SDR does not depend on
-    the other sources, so it equals the one that `criteria` gives.
+    NSDR subtracts the SDR of the mixture, which this function computes. The SDR does not depend on the other sources,
+    so it equals that of `criteria`.
 
     Parameters
     ----------
@@ -148,8 +149,8 @@ def usdr_db(source: np.ndarray, estimate: np.ndarray) -> float:
 def _factorise(gram: np.ndarray) -> tuple:
     """Return the Cholesky factor of a Gram matrix.
 
-    The ridge, 1e-12 of each source's energy and so far below any figure's precision, keeps sources that depend on each
-    other (copies, or nothing above a lossy encoder's cut-off) from being singular.
+    A ridge of 1e-12 of the energy of each source keeps the matrix regular if sources are linearly dependent (copies, or
+    no energy above the cut-off of a lossy encoder). It is far below the precision of all figures.
     """
     return scipy.linalg.cho_factor(gram + 1e-12 * np.eye(len(gram)), lower=True, check_finite=False)
 
@@ -179,7 +180,7 @@ def _ratio_db(numerator: np.ndarray, denominator: np.ndarray, n_fft: int) -> flo
 
 
 def _energy(spectrum: np.ndarray, n_fft: int) -> float:
-    """Return the energy up to a factor: every bin stands for two, the first and last of an even length for one."""
+    """Return the energy up to a factor. A bin counts twice, except the first bin and the last bin of an even length."""
     total = np.vdot(spectrum, spectrum).real
     return 2 * total - abs(spectrum[0]) ** 2 - abs(spectrum[-1]) ** 2 if n_fft else total
 

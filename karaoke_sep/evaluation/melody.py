@@ -2,8 +2,8 @@
 
 The definitions are those of Poliner et al., "Melody transcription from music audio" (2007), as in mir_eval. A pitch is
 correct within 50 cents, whether or not its frame is estimated as sung; chroma ignores the octave. The estimate is read
-at the frames of the reference. A figure over no frames is NaN. They are computed here because mir_eval would be a
-dependency for five lines.
+at the frames of the reference. A figure over no frames is NaN. The figures are computed here because they take five
+lines, and mir_eval would be another dependency.
 """
 
 from dataclasses import dataclass

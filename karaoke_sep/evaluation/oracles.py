@@ -1,7 +1,8 @@
-"""Ceilings: what a mask, or the method itself, would reach if it were told a part of the truth.
+"""Ceilings: the figures of ideal masks, and of the method with a part of the labels.
 
-The distance between two of them says what the part that is missing costs. Masks of the true sources bound any method
-that masks in that resolution; 64 ms windows every 16 ms (1024 / 256 at 16 kHz) are those of the published bounds.
+The difference between two ceilings is the cost of the errors in the part that they do not share. Masks from the true
+sources are upper bounds for any method that masks at the same resolution. Windows of 64 ms every 16 ms (1024 / 256 at
+16 kHz) are those of the published bounds.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def ideal_wiener(clip: Track, config: Config | None, track: PitchTrack | None) -
 def ideal_wiener_in_comb(clip: Track, config: Config, track: PitchTrack) -> Audio:
     """Return the vocals of the ideal Wiener gain inside the harmonic mask of the estimated pitch, 0 outside.
 
-    What the method would reach if it told voice from accompaniment perfectly wherever it looks for a voice.
+    It is the upper bound of the method with the estimated pitch.
     """
     spectrum = stft(clip.mixture, config.stft.window_ms, config.stft.hop_ms)
     n_bins = len(spectrum.freqs_hz)
@@ -67,7 +68,7 @@ def true_pitch_and_voicing(clip: Track, config: Config, track: PitchTrack) -> Au
 
 
 def _labels(clip: Track) -> PitchTrack:
-    """Return the true pitch; only `FROM_LABELS` needs it, where there is one."""
+    """Return the pitch labels of a clip. Only the ceilings in `FROM_LABELS` use them, on clips with labels."""
     return cast(PitchTrack, clip.pitch)
 
 
@@ -83,7 +84,7 @@ def _wiener(V: np.ndarray, A: np.ndarray) -> np.ndarray:
     return V**2 / (V**2 + A**2 + 1e-20)
 
 
-# By what they need besides the sources: nothing, the estimated pitch, the labels. Only the first do without a config.
+# By their inputs besides the sources: none, the estimated pitch, the labels. Only the first group needs no config.
 FROM_SOURCES = {
     "ideal binary mask": ideal_binary,
     "ideal ratio mask": ideal_ratio,

@@ -1,4 +1,4 @@
-"""Summarise rows of figures: means, tables, files.
+"""Summarise rows of figures in means, tables and files.
 
 GNSDR, GSIR and GSAR are means over clips weighted by their length, as in the papers. The mean of the singers gives each
 singer the same weight, and therefore predicts other singers better. A clip without a figure (silence) is left out of
@@ -136,7 +136,7 @@ def read_json(path: Path) -> dict:
     except (OSError, ValueError):
         result = None
     if not (isinstance(result, dict) and {"methods", "software", "data"} <= result.keys() and result["methods"]):
-        raise ConfigError(f"{path}: is no result of karaoke-sep evaluate; give files that --json wrote")
+        raise ConfigError(f"{path}: is not a result of karaoke-sep evaluate; give files that --json wrote")
     return result
 
 
@@ -228,4 +228,4 @@ def _mean(values: np.ndarray, weights: np.ndarray, there: np.ndarray) -> float:
 
 
 def _text(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
+    return "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0 avoids "-0.00"

@@ -1,7 +1,7 @@
 """Separate and score clips, on several processes.
 
 A row is a dict for one clip and one method: clip, singer and method, the figures, and ``problem``, which is empty if
-all went well. When a clip is finished, its rows are written to a file of JSON lines, one list a line. The first line
+all went well. When a clip is finished, its rows are written to a file of JSON lines, one list per line. The first line
 describes the run, so that an interrupted run can be resumed and two different runs are never mixed.
 """
 
@@ -121,7 +121,7 @@ def stream(
     run : dict
         Description of this run; ``clips`` is the number of clips.
     overwrite : bool
-        Begin anew; by default keep the rows in ``path`` and compute the others.
+        Begin again; by default keep the rows in ``path`` and compute the others.
     n_jobs : int
 
     Raises
@@ -132,7 +132,7 @@ def stream(
         If it cannot be written.
     """
     done = {} if overwrite else _earlier_rows(path, run)
-    with atomic.whole_file(path) as part:  # without the line that an interruption may have cut off
+    with atomic.whole_file(path) as part:  # without an incomplete last line
         _write(part, "w", [run, *done.values()])
     yield from done.values()
     todo = [item for item, name in zip(items, names, strict=True) if name not in done]
@@ -223,7 +223,7 @@ def _earlier_rows(path: Path, run: dict) -> dict[str, list[dict]]:
         try:
             entries.append(json.loads(line))
         except (ValueError, RecursionError):
-            break  # the run was stopped while it wrote this line
+            break  # an incomplete line of a run that was stopped
     header = entries[0] if entries else None
     if not (isinstance(header, dict) and header.keys() == run.keys()):
         raise ConfigError(f"{path}: exists and holds no rows of this evaluation; give another --rows, or remove it")

@@ -1,1 +1,1 @@
-"""Reading and writing of files, one job a module."""
+"""Reading and writing of files, one job per module."""

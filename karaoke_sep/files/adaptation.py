@@ -1,4 +1,4 @@
-"""Bring a sound to a rate and a number of channels that a format can hold."""
+"""Convert a sound to a sample rate and a number of channels that a file format supports."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 _MAX_CHANNELS = {"wav": 1024, "flac": 8, "mp3": 2, "ogg": 255}
 _FLAC_MAX_RATE_HZ = 655_350
-# Gains to the left for each channel of the layouts that WAV and FLAC use, by their number of channels: L left, R right,
-# C both (-3 dB), B low frequencies, which are left out.
+# Channel layouts of WAV and FLAC by number of channels, for the mix-down: L goes left, R right, C to both at -3 dB.
+# B (low frequencies) is left out.
 _LAYOUTS = {3: "LRC", 4: "LRLR", 5: "LRCLR", 6: "LRCBLR", 7: "LRCBCLR", 8: "LRCBLRLR"}
 _GAINS = {"L": (1.0, 0.0), "R": (0.0, 1.0), "C": (0.5**0.5, 0.5**0.5), "B": (0.0, 0.0)}
 
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What becomes of a sound so that a format can hold it.
+    """Conversion of a sound for a file format.
 
     Attributes
     ----------
     rate_hz, n_channels : int
-        As it is written.
+        Sample rate and number of channels of the file.
     note : str
-        What a user should know; empty when nothing changes.
+        Message about the changes; empty if nothing changes.
     """
 
     rate_hz: int
@@ -34,7 +34,7 @@ class Adaptation:
 
 
 def adaptation(rate_hz: int, n_channels: int, container: str, subtype: str) -> Adaptation:
-    """Return the rate and the number of channels with which a sound is written."""
+    """Return the conversion of a sound that a file format needs."""
     rates_hz: tuple[int, ...] = {"MPEG_LAYER_III": _MP3_RATES_HZ, "OPUS": _OPUS_RATES_HZ}.get(subtype, ())
     written_hz, written_channels, changes = rate_hz, n_channels, []
     if rates_hz and rate_hz not in rates_hz:
@@ -52,7 +52,7 @@ def adaptation(rate_hz: int, n_channels: int, container: str, subtype: str) -> A
 
 
 def adapted(blocks: Iterable[np.ndarray], rate_hz: int, n_channels: int, form: Adaptation) -> Iterator[np.ndarray]:
-    """Yield a sound, in blocks of shape (C, n), as an `Adaptation` says."""
+    """Yield a converted sound in blocks of shape (C, n)."""
     if (form.rate_hz, form.n_channels) == (rate_hz, n_channels):
         yield from blocks
         return
@@ -69,7 +69,7 @@ def adapted(blocks: Iterable[np.ndarray], rate_hz: int, n_channels: int, form: A
 
 
 def _like(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return samples within full scale, as integers that fill 32 bits if the sound came as such."""
+    """Return samples clipped to full scale; integer samples fill 32 bits and stay integers."""
     samples = np.clip(samples, -1, 1)
     if dtype != np.int32:
         return samples
@@ -77,7 +77,7 @@ def _like(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def _stereo(samples: np.ndarray) -> np.ndarray:
-    """Mix a sound down to two channels, without clipping; the mean where the layout is not known."""
+    """Mix a sound down to two channels without clipping; use the mean of all channels for unknown layouts."""
     layout = _LAYOUTS.get(len(samples), "C" * len(samples))
     gains = np.array([_GAINS[place] for place in layout])
     return (gains / gains.sum(axis=0).max()).T @ samples

@@ -1,4 +1,4 @@
-"""Write files that appear under their name when they are whole."""
+"""Write files that appear under their final name only when they are complete."""
 
 import glob
 import hashlib
@@ -14,21 +14,21 @@ from ..errors import OutputError
 
 try:
     import fcntl
-except ImportError:  # Windows, where a file that is open cannot be removed
+except ImportError:  # Windows, where open files cannot be removed
     fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; the file takes its place once it is whole and on the disk.
+    """Give a temporary path beside ``path`` to write to, which is renamed to ``path`` when it is complete and on disk.
 
-    The part file is new and has a name that nobody can guess, so that no link that others planted is followed. It
-    stays locked while it is written, so that `remove_parts` of another run leaves it alone.
+    The temporary file is new and has a random name, so that no prepared link is followed. It is locked while it is
+    written, so that `remove_parts` of another run does not remove it.
 
     Raises
     ------
     OutputError
-        When it cannot be written; ``path`` is then what it was before.
+        If it cannot be written; ``path`` is then unchanged.
     """
     part, descriptor = None, None
     try:
@@ -52,9 +52,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what stopped processes left of ``path``; no pattern for stems matches these files."""
+    """Remove the temporary files of ``path`` that stopped processes left."""
     for part in path.parent.glob(f".part-*-{glob.escape(_mark(path))}"):
-        with suppress(OSError):  # a live process holds it, or another one has removed it already
+        with suppress(OSError):  # in use by another process, or already removed by one
             descriptor = os.open(part, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
             try:
                 _lock(descriptor)
@@ -64,7 +64,7 @@ def remove_parts(path: Path) -> None:
 
 
 def _new_part(path: Path) -> tuple[Path, int]:
-    """Create and lock a part file; its path and its open descriptor."""
+    """Create and lock a temporary file; return its path and its open descriptor."""
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
         part = path.with_name(f".part-{secrets.token_hex(8)}-{_mark(path)}")
@@ -77,11 +77,11 @@ def _new_part(path: Path) -> tuple[Path, int]:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock a file for this process; OSError when another one holds it."""
+    """Lock a file for this process; raise OSError if another process holds it."""
     if fcntl is not None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _mark(path: Path) -> str:
-    """Give something short for a name that may have no room left for a prefix."""
+    """Return a short hash of a name, because a long name leaves no room for a prefix."""
     return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16] + path.suffix

@@ -3,10 +3,10 @@
 A file ends in one of these:
 
 - ``.csv``, ``.txt``, ``.tsv``: one row a frame with the time in s and the pitch in Hz. The pitch is 0, negative, empty
-  or not a number where nobody sings. A third column may hold the voicing, 0 to 1, which is else 1 wherever there is a
-  pitch. Written are the columns ``time_s,f0_hz,voicing``. Read are the tables of crepe (time, frequency, confidence),
-  Tony, Sonic Visualiser and mir_eval as well: with a header or without, with commas, semicolons, tabs or spaces,
-  decimal points or commas, in UTF-8 or UTF-16.
+  or not a number where nobody sings. A third column may hold the voicing, 0 to 1; without it the voicing is 1 wherever
+  there is a pitch. Files are written with the columns ``time_s,f0_hz,voicing``. The tables of crepe (time, frequency,
+  confidence), Tony, Sonic Visualiser and mir_eval can be read as well: with or without a header, with commas,
+  semicolons, tabs or spaces, decimal points or commas, in UTF-8 or UTF-16.
 - ``.pv``, the labels of MIR-1K: one MIDI semitone a row, 0 where unvoiced; row i is centred at (i + 1) x 20 ms.
 """
 
@@ -32,7 +32,7 @@ MAX_BYTES = 200_000_000  # eight hours of contour are 100 MB
 MAX_FRAMES = 6_000_000  # eight hours at one frame each 5 ms
 MAX_S = 1e6  # eleven days
 TABLES = (".csv", ".txt", ".tsv")
-SUFFIXES = (".csv", ".pv", ".tsv", ".txt")  # in the order in which a contour is looked for
+SUFFIXES = (".csv", ".pv", ".tsv", ".txt")  # in the order in which they are searched for
 _MAX_HZ = 20_000
 _MAX_FRAMES_PER_S = 2000
 _MAX_LINE = 10_000  # characters
@@ -45,7 +45,7 @@ _UNVOICED = {"", "nan", "na", "none", "null", "-", "--undefined--"}
 
 
 class _Columns(NamedTuple):
-    """Where a table has the time, the pitch and the voicing; None for a voicing that is not there."""
+    """Columns of the time, the pitch and the voicing in a table; None without a voicing."""
 
     time: int
     pitch: int
@@ -72,8 +72,8 @@ def read(path: str | Path) -> PitchTrack:
             f"{path}: a pitch contour ends in {', '.join(TABLES)} (rows of time and pitch) or .pv (MIR-1K)"
         )
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device read for ever
-            raise InputError(f"{path}: is not a file; a pitch contour is a table in a file")
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device might never end
+            raise InputError(f"{path}: is not a regular file; a pitch contour is a table in a file")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: {path.stat().st_size / 1e6:.0f} MB is too large for a pitch contour")
         with open(path, "rb") as file:
@@ -118,7 +118,7 @@ def _encoding(file: io.BufferedReader) -> str:
 
 
 def _lines(path: Path, text: io.TextIOWrapper) -> Iterator[str]:
-    """Yield the lines of a table; a limit keeps one without ends from being read into memory."""
+    """Yield the lines of a table. The length of a line is limited, so that memory is bounded."""
     number = 0
     while line := text.readline(_MAX_LINE):
         number += 1
@@ -164,7 +164,7 @@ def _read_table(path: Path, lines: Iterator[str]) -> array:
 
 
 def _dialect(line: str) -> tuple[Callable[[str], list[str]], bool]:
-    """Return what splits a line into cells, and whether its numbers may have decimal commas."""
+    """Return the separator of the cells of a line, and whether its numbers may have decimal commas."""
     for delimiter in (";", "\t", ","):
         if delimiter in line:
             return partial(_cells, delimiter), delimiter != ","
@@ -176,7 +176,7 @@ def _cells(delimiter: str, line: str) -> list[str]:
 
 
 def _columns(path: Path, number: int, first: list[str], decimal_comma: bool) -> _Columns:
-    """Return where the columns of a table are, by its header or, without one, by their order."""
+    """Return the columns of a table, from its header or, without a header, by their order."""
     if _is_number(first[0], decimal_comma):
         if len(first) not in (2, 3):
             raise InputError(f"{path}: line {number}: {_count(len(first))} and no header; {_EXAMPLE}")
@@ -212,7 +212,7 @@ def _is_number(text: str, decimal_comma: bool) -> bool:
 
 
 def _pitch_hz(path: Path, line: int, text: str) -> float:
-    """Return the pitch in a cell; 0 for what stands for none, such as an empty cell, nan or a negative pitch."""
+    """Return the pitch in a cell; 0 for an unvoiced frame: an empty cell, nan or a negative number."""
     if text.strip().lower() in _UNVOICED:
         return 0.0
     return max(0.0, _number(path, line, text, -_MAX_HZ, _MAX_HZ))
@@ -232,7 +232,8 @@ def _number(path: Path, line: int, text: str, low: float, high: float) -> float:
 def write(path: str | os.PathLike, track: PitchTrack) -> None:
     """Write a contour in the format of the file's suffix.
 
-    The CSV keeps everything, so that reading it back separates alike; a .pv holds the frames more likely sung than not.
+    A CSV file keeps the whole contour, so that it gives the same separation. A .pv file keeps the pitch of the frames
+    with a voicing of at least 0.5.
 
     Raises
     ------

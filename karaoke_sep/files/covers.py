@@ -11,7 +11,7 @@ _MAX_BYTES = 20_000_000
 
 
 class Cover(NamedTuple):
-    """A picture as its file holds it, and the suffix of its format."""
+    """The bytes of a picture file, and the suffix of its format."""
 
     data: bytes
     suffix: str

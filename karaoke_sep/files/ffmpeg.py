@@ -1,7 +1,7 @@
-"""Run the ffmpeg on the PATH: it reads what libsndfile does not know, and decodes on after damage.
+"""Run the ffmpeg on the PATH, which reads formats that libsndfile does not support, and continues after damage.
 
-ffmpeg opens the one local file that it is given and nothing else. Playlists and scripts, which name other files and
-addresses (HLS, DASH, concat and the like), are refused by their format before they are read.
+ffmpeg may open one local file and nothing else. Playlists and scripts, which refer to other files and addresses (such
+as HLS, DASH and concat), are rejected by their format before they are read.
 """
 
 import ctypes
@@ -26,20 +26,20 @@ from ..errors import InputError
 BLOCK_FRAMES = 1 << 12
 _WITHOUT_PROGRESS_S = 60.0
 _ALLOCATION_BYTES = 500_000_000  # at once; more than any sound or cover needs
-# Formats that hold their sound themselves.
+# Formats that contain their sound, instead of referring to other files.
 _FORMATS = (
     "3gp,aa,aac,ac3,act,adts,adx,aea,aiff,amr,amrnb,amrwb,ape,aptx,asf,asf_o,ast,au,avi,brstm,caf,daud,dff,dsf,dts,"
     "dtshd,dv,eac3,ea,flac,flv,g722,g726,gsm,gxf,hca,iff,ircam,kux,latm,loas,live_flv,m4a,matroska,mlp,mmf,mov,mp3,mp4,"
     "mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,nuv,ogg,oma,pvf,qcp,rm,rso,sds,shn,sox,spdif,swf,tak,truehd,tta,voc,"
     "vqf,w64,wav,webm,wsd,wtv,wv,xwma"
 )
-# ffmpeg says these of sound files that are whole, or says once more what it has said before.
+# Messages of ffmpeg about complete files, or repetitions of earlier messages.
 _NOISE = re.compile("non monotonically increasing dts|Error while decoding stream|Last message repeated|fuzzy seeking")
 _PR_SET_PDEATHSIG = 1
 
 
 class BrokenOffError(InputError):
-    """A sound cannot be read further. The message is the reason alone."""
+    """A sound cannot be read further. The message contains the reason only."""
 
 
 def is_there() -> bool:
@@ -48,12 +48,12 @@ def is_there() -> bool:
 
 
 def ask(path: Path, fields: str) -> dict[str, Any]:
-    """Return what ffprobe says of a file: the ``fields`` in the form of its option -show_entries.
+    """Return the output of ffprobe for a file; ``fields`` are those of its option -show_entries.
 
     Raises
     ------
     BrokenOffError
-        When it knows nothing of the file.
+        If ffprobe cannot read the file.
     """
     command = ["ffprobe", *_input_arguments(path), "-show_entries", fields, "-of", "json"]
     with _running(command) as (process, said, progress):
@@ -68,20 +68,20 @@ def ask(path: Path, fields: str) -> dict[str, Any]:
 def decode(
     path: Path, stream: str, rate_hz: int, n_channels: int, dtype: str, complaints: list[str]
 ) -> Iterator[np.ndarray]:
-    """Yield a sound in blocks of shape (C, n), at one rate with one number of channels, whatever changes midway.
+    """Yield a sound in blocks of shape (C, n), at one rate and number of channels even if these change midway.
 
     Parameters
     ----------
     stream : str
-        As ffmpeg names it, such as ``a:0``.
+        Name of the stream in ffmpeg, such as ``a:0``.
     dtype : {"float32", "float64"}
     complaints : list of str
-        What ffmpeg says of damage is added to it.
+        The messages of ffmpeg about damage are added to it.
 
     Raises
     ------
     BrokenOffError
-        When ffmpeg stops with an error.
+        If ffmpeg stops with an error.
     """
     letter, size = {"float32": ("f32le", 4), "float64": ("f64le", 8)}[dtype]
     command = ["ffmpeg", "-nostdin", *_input_arguments(path), "-map", f"0:{stream}", "-ar", str(rate_hz)]
@@ -100,7 +100,7 @@ def decode(
 
 
 def extract(path: Path, stream: str, max_bytes: int) -> bytes:
-    """Return the packets of a stream as they are, such as a cover picture; empty when it is larger or not there."""
+    """Return the packets of a stream, such as a cover picture; empty if there is none, or if it is too large."""
     command = ["ffmpeg", "-nostdin", *_input_arguments(path), "-map", f"0:{stream}", "-c", "copy"]
     with _running([*command, "-frames:v", "1", "-f", "image2pipe", "pipe:1"]) as (process, _, _):
         data = cast(IO[bytes], process.stdout).read(max_bytes + 1)
@@ -108,14 +108,14 @@ def extract(path: Path, stream: str, max_bytes: int) -> bytes:
 
 
 def write(inputs: Mapping[Path, Sequence[str]], options: Sequence[str], target: Path) -> None:
-    """Write a file that ffmpeg makes of others.
+    """Write a file with ffmpeg, from other files.
 
     Parameters
     ----------
     inputs : mapping of sequences of str
         The options of each input.
     options : sequence of str
-        Those of the output.
+        Options of the output.
 
     Raises
     ------
@@ -125,30 +125,30 @@ def write(inputs: Mapping[Path, Sequence[str]], options: Sequence[str], target: 
     command = ["ffmpeg", "-nostdin", "-y"]
     for path, own in inputs.items():
         command += [*own, *_input_arguments(path)]
-    # Without bitexact a file names the version of ffmpeg, and a Matroska file has random numbers.
+    # Without bitexact the file contains the version of ffmpeg, and a Matroska file contains random numbers.
     command += [*options, "-flags", "+bitexact", "-fflags", "+bitexact", f"file:{target.absolute()}"]
     with _running(command) as (process, said, progress):
-        progress.waits = False  # a long video is written without a word
+        progress.waits = False  # ffmpeg prints nothing while it writes a long video
         cast(IO[bytes], process.stdout).read()
     if process.returncode:
         raise BrokenOffError(_why(said))
 
 
 def version() -> str:
-    """Return the version of the ffmpeg on the PATH; empty when there is none."""
+    """Return the version of the ffmpeg on the PATH; empty if there is none."""
     path = shutil.which("ffmpeg")
     said = subprocess.run([path, "-version"], capture_output=True, check=False).stdout.decode() if path else ""
     return said.partition(" Copyright")[0].removeprefix("ffmpeg version ")
 
 
 def _input_arguments(path: Path) -> list[str]:
-    """Return arguments that let ffmpeg open this local file and nothing else, whatever its name looks like."""
+    """Return arguments that let ffmpeg open only this local file, whatever its name is."""
     limits = ["-v", "error", "-max_alloc", str(_ALLOCATION_BYTES)]
     return [*limits, "-protocol_whitelist", "file", "-format_whitelist", _FORMATS, "-i", f"file:{path.absolute()}"]
 
 
 class _Progress:
-    """Whether a process is waited for, and since when."""
+    """A timer for the time that ffmpeg is given to make progress."""
 
     def __init__(self) -> None:
         self.is_killed = False
@@ -170,7 +170,7 @@ class _Progress:
 
 @contextmanager
 def _running(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], deque[str], _Progress]]:
-    """Run ffmpeg until the block ends or it makes no progress; what it says is collected line by line."""
+    """Run ffmpeg until the context ends or it makes no progress; collect its messages line by line."""
     said: deque[str] = deque(maxlen=100)
     progress, is_over = _Progress(), threading.Event()
     process = subprocess.Popen(
@@ -214,19 +214,19 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to end this process when its parent ends; elsewhere a closed pipe ends ffmpeg at its next write."""
+    """Have Linux end this process with its parent; on other systems a closed pipe ends ffmpeg at its next write."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _why(said: deque[str]) -> str:
-    """Return the reason for which ffmpeg stopped."""
+    """Return the reason why ffmpeg stopped."""
     for line in said:
         if "not on whitelist" in line:
-            return f"a playlist, or a format that is not read here: {_plain(line.partition(' @ ')[0]).lstrip('[')}"
-    return _plain(said[-1]) if said else "ffmpeg does not say why"
+            return f"a playlist, or a format that is not supported: {_plain(line.partition(' @ ')[0]).lstrip('[')}"
+    return _plain(said[-1]) if said else "ffmpeg gives no reason"
 
 
 def _plain(line: str) -> str:
-    """Return a line of ffmpeg's without the part of ffmpeg or the file that it names first."""
+    """Return a message of ffmpeg without the component or the file name at its beginning."""
     return re.sub(r"^\[[^\]]*\] ", "", line).rsplit(": ", 1)[-1]

@@ -1,7 +1,7 @@
 """Open sound files with libsndfile.
 
-All go through a `Handle`. libsndfile itself says "system error" when a disk is full, needs names that are UTF-8, and
-takes a ``.raw`` file for one without a header.
+Every file is opened through a `Handle`, because libsndfile by itself reports a full disk as "system error", needs names
+in UTF-8, and reads every ``.raw`` file as samples without a header.
 """
 
 import os
@@ -20,13 +20,13 @@ _LENGTH_UNKNOWN = b"\xff\xff\xff\xff"
 
 
 class Handle:
-    """A file for libsndfile that keeps the error of the system.
+    """A file object for libsndfile that keeps the last error of the operating system.
 
     Attributes
     ----------
     file : binary file
     error : OSError or None
-        The last one.
+        The last error.
     """
 
     def __init__(self, file: BinaryIO):
@@ -35,11 +35,11 @@ class Handle:
         self._patch_at = _unwritten_length(file) if file.readable() else None
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to a place in the file."""
+        """Move to a position in the file."""
         return self.file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Return the place in the file."""
+        """Return the position in the file."""
         return self.file.tell()
 
     def read(self, n_bytes: int) -> bytes:
@@ -56,7 +56,7 @@ class Handle:
         return data
 
     def write(self, data: bytes) -> int:
-        """Write all; the number of bytes, 0 after an error."""
+        """Write all bytes; return their number, 0 after an error."""
         rest = memoryview(data)
         try:
             while rest:
@@ -68,12 +68,12 @@ class Handle:
 
 
 class GapHandle(Handle):
-    """A file in which tags stand that libsndfile does not know of.
+    """A file object that inserts tags which libsndfile cannot write.
 
     Parameters
     ----------
     place : int
-        Where libsndfile would put what follows the tags.
+        Position of the tags, as libsndfile counts.
     tags : bytes
     """
 
@@ -83,7 +83,7 @@ class GapHandle(Handle):
         self._are_written = False
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to a place, as libsndfile counts."""
+        """Move to a position, as libsndfile counts."""
         if whence == os.SEEK_CUR:
             offset, whence = self.tell() + offset, os.SEEK_SET
         if whence == os.SEEK_SET and offset >= self._place:
@@ -92,12 +92,12 @@ class GapHandle(Handle):
         return self.tell()
 
     def tell(self) -> int:
-        """Return the place, as libsndfile counts."""
+        """Return the position, as libsndfile counts."""
         at = self.file.tell()
         return max(self._place, at - len(self._tags)) if at > self._place else at
 
     def write(self, data: bytes) -> int:
-        """Write all, the tags where they belong; the number of bytes, 0 after an error."""
+        """Write all bytes, and the tags at their position; return the number of bytes, 0 after an error."""
         before = max(0, min(len(data), self._place - self.tell()))
         if before and super().write(data[:before]) != before:
             return 0
@@ -114,10 +114,10 @@ class GapHandle(Handle):
 
 
 class SequentialFile(soundfile.SoundFile):
-    """A sound file without the seek that soundfile does after each block, and without waiting for the disk.
+    """A sound file without the seek and the flush that soundfile does after each block.
 
-    That seek fails where a header claims too much, and puts silence into an MP3 that is being written. `whole_file`
-    waits for the disk, once.
+    The seek fails if a header claims too many samples, and writes silence into an MP3 file. `whole_file` flushes the
+    file to the disk once.
     """
 
     def seekable(self) -> bool:
@@ -125,7 +125,7 @@ class SequentialFile(soundfile.SoundFile):
         return False
 
     def flush(self) -> None:
-        """Do nothing; closing writes what is left."""
+        """Do nothing; closing the file writes the remaining samples."""
 
 
 @contextmanager
@@ -147,14 +147,14 @@ def created(
     handle_of: Callable[[BinaryIO], Handle] = Handle,
     **settings: Any,
 ) -> Iterator[soundfile.SoundFile]:
-    """Open a part file for writing; OSError says why the system did not take all.
+    """Open a temporary file for writing; raise OSError with the reason if it cannot be written completely.
 
     Parameters
     ----------
     container : str
-        As libsndfile names it.
+        Its name in libsndfile.
     handle_of : callable
-        Makes the handle through which libsndfile writes.
+        Return the handle through which libsndfile writes.
     **settings
         ``compression_level`` and ``bitrate_mode``, as soundfile takes them.
     """
@@ -164,7 +164,7 @@ def created(
         try:
             with SequentialFile(handle, "w", rate_hz, n_channels, subtype, format=container, **settings) as sound:
                 yield sound
-        except (soundfile.SoundFileError, AssertionError):  # soundfile asserts that everything was written
+        except (soundfile.SoundFileError, AssertionError):  # soundfile raises it if not everything was written
             if handle.error is None:
                 raise
         if handle.error is not None:
@@ -185,7 +185,7 @@ def read_blocks(sound: soundfile.SoundFile, n_frames: int, dtype: str) -> Iterat
 
 
 def reason_of(err: soundfile.LibsndfileError) -> str:
-    """Return what libsndfile complains of."""
+    """Return the error of libsndfile in plain words."""
     # It says that an MP3 file without one whole frame does not exist.
     absent = err.error_string.startswith("File does not exist")
     return "no sound data" if absent else err.error_string.removeprefix("Error : ").rstrip(".")
@@ -193,7 +193,7 @@ def reason_of(err: soundfile.LibsndfileError) -> str:
 
 @contextmanager
 def quiet_decoder() -> Iterator[None]:
-    """Keep libmpg123 from writing to the process's stderr: what it has to say comes as an error as well."""
+    """Keep libmpg123 from writing to stderr; its errors are also reported through libsndfile."""
     with suppress(AttributeError, ValueError, OSError):  # stderr may be None, or closed
         sys.stderr.flush()
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -211,9 +211,9 @@ def quiet_decoder() -> Iterator[None]:
 
 
 def _unwritten_length(file: BinaryIO) -> int | None:
-    """Return the place of the length of the samples in a WAV file whose writer was stopped before it wrote it.
+    """Return the position of the data length in a WAV file whose writer was stopped before it wrote the length.
 
-    None for every other file. The length is then 0, but samples follow.
+    In such a file the length is 0, but samples follow. None for every other file.
     """
     end = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -235,7 +235,7 @@ def _unwritten_length(file: BinaryIO) -> int | None:
 
 
 def _chunks_follow(file: BinaryIO, at: int, end: int) -> bool:
-    """Return whether chunks fill a file from a place to its end."""
+    """Return whether chunks fill a file from a position to its end."""
     while at + 8 <= end:
         file.seek(at)
         name, size = file.read(4), int.from_bytes(file.read(4), "little")

@@ -1,8 +1,8 @@
-"""Lyrics that lie beside a song: ``.lrc`` with times, ``.txt`` with words alone, or an UltraStar file.
+"""Lyrics in a file beside a song: ``.lrc`` with times, ``.txt`` with words alone, or an UltraStar file.
 
 References
 ----------
-LRC: lines of ``[mm:ss.xx]words``; several times before one line repeat it; ``[offset:ms]`` shows the words earlier.
+LRC: lines of ``[mm:ss.xx]words``; a line with several times is repeated; ``[offset:ms]`` shows the words earlier.
 """
 
 import re
@@ -16,7 +16,7 @@ _WORD_STAMP = re.compile(r"<\d+:\d+(?:[.:]\d+)?>")
 _OFFSET = re.compile(r"^\[offset:\s*([+-]?\d+)\]", re.IGNORECASE | re.MULTILINE)
 _TAG = re.compile(r"\[[a-z#]+:[^\]]*\]", re.IGNORECASE)
 _ULTRASTAR = re.compile(r"\s*#[A-Z]+:", re.IGNORECASE)
-# Scripts without spaces: a character, with what cannot begin a syllable after it, is sung like a word.
+# Scripts without spaces: each character, together with following marks that cannot begin a syllable, counts as a word.
 _CHARACTER = "[぀-ヿ㐀-鿿가-힣]"
 _UNIT = re.compile(rf"{_CHARACTER}[ぁぃぅぇぉっゃゅょァィゥェォッャュョー、。！？]*|(?:(?!{_CHARACTER})\S)+")
 
@@ -31,14 +31,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Lyrics:
-    """The lyrics of a song: lines in order, or the whole text of an UltraStar file, which has notes of its own."""
+    """The lyrics of a song: lines in order, or the whole text of an UltraStar file with its own notes."""
 
     lines: tuple[Line, ...] = ()
     ultrastar: str = ""
 
 
 def beside(song: Path) -> Lyrics | None:
-    """Read the lyrics beside a song: the file of its name, ``.txt`` before ``.lrc``; None if there are none."""
+    """Read the lyrics of a song from the file with its name, ``.txt`` before ``.lrc``; None if there are none."""
     for suffix in (".txt", ".lrc", ".TXT", ".LRC"):
         path = song.with_suffix(suffix)
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:
@@ -47,7 +47,7 @@ def beside(song: Path) -> Lyrics | None:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = data.decode("cp1252", "replace")  # the encoding of files from before UltraStar took UTF-8
+            text = data.decode("cp1252", "replace")  # the encoding of old UltraStar files
         lyrics = parse(text)
         if lyrics.lines or lyrics.ultrastar:
             return lyrics
@@ -73,11 +73,11 @@ def parse(text: str) -> Lyrics:
 
 
 def spread(lines: tuple[Line, ...], onsets_s: list[float]) -> list[tuple[str, bool]]:
-    """Lay lyrics over notes.
+    """Assign lyrics to notes.
 
     Lines with times take the notes from their time to that of the next line. Lines without times share all notes in
-    order, each in proportion to its words. Within a line the words are spread evenly: a note beyond the words holds
-    the one before with ``~``, and where notes are too few several words share one.
+    order, each in proportion to its words. Within a line the words are spread evenly. If there are more notes
+    than words, some notes continue a word with ``~``; if there are fewer, several words share a note.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _over(words: list[str], n_notes: int) -> list[tuple[str, bool]]:
     """Return the text of each note of a line, and whether the line begins there."""
     texts = ["~"] * n_notes
     for i in range(n_notes):
-        # Notes that are as many as the words or fewer share them; of more notes than words some hold on.
+        # At most as many notes as words share the words. If there are more, some notes continue a word.
         mine = [word for j, word in enumerate(words) if j * n_notes // len(words) == i]
         texts[i] = _joined(mine) if mine else "~"
     for i in range(n_notes):

@@ -1,7 +1,7 @@
 """Standard MIDI files.
 
-Written by hand: a format 0 file is a list of a few kinds of message, shorter than the code that would drive a library,
-and no dependency is needed for it.
+The bytes are written here because a format 0 file consists of a few kinds of messages. This takes less code than the
+use of a library, and needs no dependency.
 
 References
 ----------
@@ -17,8 +17,8 @@ from ..dsp.scales import hz_to_midi
 from ..types import Note, PitchTrack
 
 _TICKS_PER_S = 960  # of a MIDI file: 480 in a quarter note, and 120 of those a minute
-_BEND_SEMITONES = 2  # what a synthesiser does unless told otherwise, and what the file asks for
-_VOICE_OOHS = 53  # General MIDI: a sustained sound, on which bends can be heard
+_BEND_SEMITONES = 2  # default range of synthesisers, which the file also sets
+_VOICE_OOHS = 53  # General MIDI: a sustained sound, on which bends are audible
 
 
 def encode(notes: Sequence[Note], track: PitchTrack | None = None) -> bytes:
@@ -29,7 +29,7 @@ def encode(notes: Sequence[Note], track: PitchTrack | None = None) -> bytes:
     notes : sequence of Note
         In order of time.
     track : PitchTrack, optional
-        With it, pitch bends follow the contour within each note, as far as two semitones; without it, all is in tune.
+        If given, pitch bends follow the contour within each note, up to two semitones; otherwise notes are in tune.
     """
     # (time, order among events at that time, bytes): a note ends before the next is bent, and is bent before it begins.
     events = []

@@ -1,8 +1,8 @@
-"""Check the pages of an Ogg file, and rewrite those of one that is written.
+"""Check the pages of an Ogg file, and rewrite the pages of a new one.
 
-libsndfile numbers each Ogg stream at random, and knows few tags. Here the number is always the same, so that the same
-sound gives the same bytes, and the comment header is replaced. No library on PyPI that a permissive project can use
-does this.
+libsndfile gives each Ogg stream a random serial number, and supports few tags. Here the serial number is constant, so
+that the same sound gives the same bytes, and the comment header is replaced. No library on PyPI with a permissive
+licence does this.
 
 References
 ----------
@@ -26,7 +26,7 @@ _COMMENT_MARKS = {b"\x01vorbis": (b"\x03vorbis", b"\x01"), b"OpusHead": (b"OpusT
 
 
 def is_one_whole_stream(path: Path) -> bool:
-    """Return whether an Ogg file holds one stream, without damage and to its end."""
+    """Return whether an Ogg file contains exactly one complete stream without damage."""
     serial = b""
     with open(path, "rb") as file:
         while head := file.read(_HEADER_BYTES):
@@ -45,7 +45,7 @@ def is_one_whole_stream(path: Path) -> bool:
 
 
 class OggHandle(Handle):
-    """A file to which libsndfile writes an Ogg stream, and which rewrites its pages.
+    """A file object that rewrites the pages of an Ogg stream while libsndfile writes it.
 
     Parameters
     ----------
@@ -64,15 +64,15 @@ class OggHandle(Handle):
         self._are_headers_done = False
 
     def tell(self) -> int:
-        """Return how much libsndfile has written."""
+        """Return the number of bytes that libsndfile has written."""
         return self._n_bytes
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Return the place; an Ogg stream is written from front to back."""
+        """Return the position; an Ogg stream is written sequentially."""
         return self._n_bytes
 
     def write(self, data: bytes) -> int:
-        """Take part of the stream, and write the pages that are whole."""
+        """Take a part of the stream, and write the complete pages."""
         self._n_bytes += len(data)
         self._waiting += bytes(data)
         for page in self._whole_pages():
@@ -102,7 +102,7 @@ class OggHandle(Handle):
         return [_sealed(page[:14], number + self._n_added_pages, page[26:])]
 
     def _collect(self, page: bytes, number: int) -> list[bytes]:
-        """Keep a page of headers; all of their pages once they are whole."""
+        """Collect the pages of the headers; return all of them when they are complete."""
         at = _HEADER_BYTES + page[26]
         for size in page[_HEADER_BYTES:at]:
             self._segments.append(page[at : at + size])
@@ -122,7 +122,7 @@ class OggHandle(Handle):
 
 
 def _pages(packets: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Lay out header packets: what comes before the serial number in each page, and what after the checksum."""
+    """Divide header packets into pages; return the bytes before the serial number and after the checksum of each."""
     segments = [packet[at : at + 255] for packet in packets for at in range(0, len(packet) + 1, 255)]
     is_continued = False
     for start in range(0, len(segments), 255):

@@ -1,16 +1,16 @@
-"""Read sound files whole.
+"""Read complete sound files.
 
-libsndfile reads what is not compressed, and OGG files whose pages are whole. FLAC, MP3 and the other OGG files go
-through ffmpeg where it is on the PATH: it decodes on after damage, and it brings all of a file to one rate and one
-number of channels where these change midway. Both decoders give the same samples at the same places, except that
-ffmpeg drops up to 128 samples at the end of some OGG files. Where ffmpeg is absent, files that are damaged or joined
-are refused. m4a, aac, wma, webm and video need ffmpeg.
+libsndfile reads uncompressed files, and OGG files with complete pages. ffmpeg, if it is on the PATH, reads FLAC, MP3
+and the other OGG files: it continues after damage, and converts a file to one sample rate and number of channels if
+these change midway. Both decoders give the same samples at the same positions, except that ffmpeg drops up to 128
+samples at the end of some OGG files. Without ffmpeg, damaged or joined files are an error. m4a, aac, wma, webm and
+video need ffmpeg.
 
-Samples come out with full scale 1.0, in float32 where that holds every value of the file and in float64 where it does
-not (32-bit integers, double).
+Samples have full scale 1.0. They are float32 if that represents every value of the file exactly, otherwise float64
+(32-bit integers, double).
 
-An MP3 file without a LAME or Xing header does not tell by how much its encoder delayed the sound (often 1105 samples).
-Nothing is cut from it then, as ffmpeg and mpg123 do.
+An MP3 file without a LAME or Xing header does not contain the delay of its encoder (often 1105 samples). The delay is
+then not removed; ffmpeg and mpg123 do the same.
 """
 
 import math
@@ -33,21 +33,21 @@ from .sample_formats import is_lossy, is_wide
 from .samples_on_disk import SampleFile
 from .sound_info import SoundInfo, probe
 
-# libmpg123 and container headers are off by up to a few codec frames; that is no loss.
+# Lengths from libmpg123 and container headers are wrong by up to a few codec frames, without loss of sound.
 _LENGTH_SLACK_S = 0.1
 _TAG_BYTES = 1 << 14  # tags may follow the sound
-_APE_FOOTER_BYTES = 32 + 128  # with an older tag behind it
+_APE_FOOTER_BYTES = 32 + 128  # with an older tag after it
 
 
 def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None) -> tuple[Audio, tuple[str, ...]]:
-    """Return the sound in ``path``, and what is to be said about it.
+    """Return the sound in ``path``, and warnings.
 
-    The whole of what is there is read, in blocks, so that neither time nor memory depends on what a header claims.
+    The file is read to its end in blocks, so that neither time nor memory depends on the length in the header.
 
     Parameters
     ----------
     max_samples : float
-        Of one channel; a sound that has more is refused, even if its header does not tell.
+        Number of samples of each channel; a longer sound is an error, also if its header has another length.
     stream : int, optional
         As for `sound_info.probe`.
 
@@ -55,13 +55,13 @@ def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None
     -------
     Audio
     tuple of str
-        A warning for a file that is damaged, holds less than its header says, or holds several sounds; empty as a rule.
+        Warnings about a file that is damaged, shorter than its header says, or contains several sounds; usually empty.
 
     Raises
     ------
     InputError
-        When nothing can be read, too much, or not to the end. Samples are not judged here: no sound, or NaN, may come
-        out.
+        If the file cannot be read, is too long, or cannot be read to its end. The samples are not checked: there may be
+        none, or NaN.
     """
     info = probe(path, stream)
     blocks: list[np.ndarray] = []
@@ -73,7 +73,7 @@ def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None
 def read_to_disk(
     path: Path, folder: Path, max_samples: float = math.inf, *, stream: int | None = None
 ) -> tuple[SampleFile, tuple[str, ...]]:
-    """Read as `read` does, into a file in ``folder``; OutputError if there is no room."""
+    """Read as `read` does, into a file in ``folder``; raise OutputError if there is no space."""
     info = probe(path, stream)
     samples = SampleFile(folder, info.rate_hz, info.n_channels, np.float64 if is_wide(info.subtype) else np.float32)
     try:
@@ -84,16 +84,14 @@ def read_to_disk(
 
 
 def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, max_samples: float) -> tuple[str, ...]:
-    """Hand over all that is there, in blocks of shape (C, n); what is to be said about it."""
+    """Pass on the whole sound in blocks of shape (C, n), and return warnings."""
     n_samples = 0
     complaints: list[str] = []
     try:
         for block in _blocks(path, info, complaints):
             n_samples += block.shape[1]
             if n_samples > max_samples:
-                raise InputError(
-                    f"{path}: is longer than the {max_samples / info.rate_hz:.0f} s that there is room for"
-                )
+                raise InputError(f"{path}: is longer than {max_samples / info.rate_hz:.0f} s, for which there is room")
             take(block)
     except OSError as err:
         raise InputError(f"{path}: cannot be read any more ({(err.strerror or str(err)).lower()})") from None
@@ -105,7 +103,7 @@ def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, 
     if is_flac and info.claimed_samples and seconds - claimed_s > _LENGTH_SLACK_S:  # ffmpeg loses frames at the joins
         raise InputError(f"{path}: holds several sounds, one after the other; save each in a file of its own")
     warnings = [f"{path}: {note}" for note in info.notes]
-    # Tags behind an MP3 file look like a frame without a header.
+    # Tags at the end of an MP3 file look like a frame without a header.
     is_tag = set(complaints) == {"Header missing"} and 0 <= seconds - claimed_s <= _LENGTH_SLACK_S
     if complaints and not is_tag:
         warnings.append(
@@ -114,7 +112,7 @@ def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, 
         )
     elif claimed_s - seconds > _LENGTH_SLACK_S:
         warnings.append(
-            f"{path}: {seconds:.2f} s of {claimed_s:.2f} s that its header tells could be read and are used; "
+            f"{path}: {seconds:.2f} s of {claimed_s:.2f} s (header) could be read and are used; "
             "the rest is damaged or missing"
         )
     return tuple(warnings)
@@ -172,10 +170,10 @@ def _blocks_from_file(path: Path, dtype: str) -> Iterator[np.ndarray]:
 
 
 def _blocks_from_pipe(path: Path, dtype: str) -> Iterator[np.ndarray]:
-    """Read an MP3 file as from a pipe.
+    """Read an MP3 file through a pipe.
 
-    libsndfile guesses the length of one without a header from its first frame. Where the bit rate falls later on it
-    would stop far too soon, without a word; from a pipe, where it has no size to guess from, it reads to the end.
+    libsndfile estimates the length of a file without a header from its first frame. If the bit rate falls later, it
+    stops too early without an error. From a pipe, whose size is unknown, it reads to the end.
     """
     reason, n_blocks = "", 0
     with libsndfile.quiet_decoder(), _piped(path) as end:
@@ -196,14 +194,14 @@ def _blocks_from_pipe(path: Path, dtype: str) -> Iterator[np.ndarray]:
 
 
 def _check_rest(n_bytes: int) -> None:
-    """Refuse a sound after which much of its file was not decoded."""
+    """Reject a sound if a large part of its file was not decoded."""
     if n_bytes > _TAG_BYTES:
         raise BrokenOffError("damage, or another sound: libsndfile does not decode what follows")
 
 
 @contextmanager
 def _piped(path: Path) -> Iterator[int]:
-    """Give a file descriptor from which the bytes of ``path`` come as from a pipe."""
+    """Give the file descriptor of a pipe with the bytes of ``path``."""
     read_end, write_end = os.pipe()
 
     def feed() -> None:

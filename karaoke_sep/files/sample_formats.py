@@ -1,32 +1,32 @@
-"""Sample formats, as libsndfile names them, and what is true of each.
+"""Properties of sample formats, by their names in libsndfile.
 
-A format that is not one of libsndfile's, such as ``AAC``, is that of a lossy codec which ffmpeg decodes.
+A format that libsndfile does not have, such as ``AAC``, is that of a lossy codec which ffmpeg decodes.
 """
 
 import re
 
 INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 EVEN = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
-# 8-bit WAV files are unsigned, and ALAC is integers.
+# Integer formats; 8-bit WAV files are unsigned.
 KEPT = {"PCM_S8": "PCM_U8", "ALAC_16": "PCM_16", "ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32"}
 _UNEVEN = re.compile("LAW|ADPCM|DPCM|GSM|G72|DWVW")
 
 
 def sample_bytes(subtype: str) -> int:
-    """Return the bytes that one sample takes, in memory or in a WAV file; 4 for what is decoded to float."""
+    """Return the number of bytes of one sample in memory or in a WAV file; 4 for formats that are decoded to float."""
     return INTEGER_BITS.get(subtype, 64 if subtype == "DOUBLE" else 32) // 8
 
 
 def is_wide(subtype: str) -> bool:
-    """Return whether float32 does not hold every value of a format."""
+    """Return whether a format has values that float32 cannot represent."""
     return subtype in ("PCM_32", "ALAC_32", "DOUBLE")
 
 
 def is_uneven(subtype: str) -> bool:
-    """Return whether the steps of a format are uneven, as those of A-law, u-law and ADPCM are."""
+    """Return whether the quantisation of a format is not uniform, as in A-law, u-law and ADPCM."""
     return bool(_UNEVEN.search(subtype))
 
 
 def is_lossy(subtype: str) -> bool:
-    """Return whether a format holds what a lossy codec left, such as MP3, Vorbis or AAC."""
+    """Return whether a format is that of a lossy codec, such as MP3, Vorbis or AAC."""
     return not (subtype in EVEN or subtype in KEPT or is_uneven(subtype))

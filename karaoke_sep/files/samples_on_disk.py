@@ -10,7 +10,7 @@ from ..types import Audio
 
 
 class SampleFile:
-    """Samples on the disk instead of in memory, in a file without a name, which goes when it is closed.
+    """Samples on the disk instead of in memory, in an unnamed file that is deleted when it is closed.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Read the headers of sound files.
 
-libsndfile reads those of WAV, FLAC, OGG, MP3, AIFF, CAF and others. What it does not know (m4a, aac, wma, webm, video)
-an ffmpeg on the PATH reads.
+libsndfile reads the headers of WAV, FLAC, OGG, MP3, AIFF, CAF and others. Other formats (m4a, aac, wma, webm, video)
+are read by ffmpeg if it is on the PATH.
 """
 
 import math
@@ -19,8 +19,8 @@ from ..errors import InputError, NoSoundError
 from . import ffmpeg, libsndfile
 from .sample_formats import EVEN, sample_bytes
 
-# What a search through a folder takes for sound; a file named by the user is read whatever its name. libsndfile reads
-# the first line, and the others are read by way of ffmpeg.
+# Suffixes of sound files in a search through a folder. Files that the user names may have any suffix. libsndfile reads
+# the first line, ffmpeg the others.
 _SOUNDS = """
     wav wave rf64 w64 flac ogg oga opus mp3 mp2 mpga aif aiff aifc caf au snd voc sph
     m4a m4b m4r aac adts wma ac3 eac3 dts thd mlp ape wv mpc tta tak shn spx amr ra mka weba dsf dff
@@ -29,12 +29,12 @@ _VIDEOS = "mp4 m4v mov mkv webm avi mpg mpeg mpe m2v vob ts mts m2ts flv f4v wmv
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEOS.split())
 SUFFIXES = VIDEO_SUFFIXES | {f".{name}" for name in _SOUNDS.split()}
 TAGS = ("title", "artist", "album", "tracknumber", "date", "genre", "comment", "copyright", "license")
-# WAV counts bytes in 32 bits; streaming programs write its largest values for "length unknown".
+# WAV files have 32-bit lengths; streaming programs write the largest values for an unknown length.
 WAV_LIMIT_BYTES = 0x7FFFF000
-# A header that tells of a lower rate than that lies: 8 kbit/s is the least of MP3, and silence in FLAC aside, other
-# codecs need more.
+# Lower bit rates in a header are wrong: 8 kbit/s is the minimum of MP3, and other codecs need more, except FLAC for
+# silence.
 _LEAST_BYTES_PER_S = 1000
-# Containers of which ffprobe tells the length of the sound as it stands in the header; of others it is an estimate.
+# Containers whose header contains the length of the sound. For others, the length from ffprobe is an estimate.
 _TELL_LENGTH = {"mov", "matroska", "flac", "ogg", "wav", "w64", "aiff", "caf", "ape", "wv", "tta", "tak", "au"}
 _LOSSLESS = re.compile("pcm_|flac|alac|ape|wavpack|tta|tak|mlp|truehd|shorten|wmalossless|als|ralf|dsd_")
 _AUDIBLE_SHIFT_S = 0.01
@@ -42,25 +42,25 @@ _AUDIBLE_SHIFT_S = 0.01
 
 @dataclass(frozen=True)
 class SoundInfo:
-    """What the header of a sound file says.
+    """The header of a sound file.
 
     Attributes
     ----------
     rate_hz, n_channels : int
     n_samples : int or None
-        None when the header does not tell, or tells more than a file of that size can hold. That of a compressed file
-        may be more than there is.
+        None if the header does not contain it, or contains more than a file of that size can hold. For compressed files
+        it may be too large.
     subtype : str
-        Sample format, as libsndfile names it (``PCM_16``, ``FLOAT``, ``VORBIS``, ...), or a lossy codec (``AAC``).
+        Sample format by its name in libsndfile (``PCM_16``, ``FLOAT``, ``VORBIS``, ...), or a lossy codec (``AAC``).
     decoder : {"libsndfile", "ffmpeg"}
     tags : dict of str
         Title, artist and so on, under the names in `TAGS`.
     claimed_samples : int or None
-        What the header says, whether it can be or not.
+        Length in the header, possible or not.
     stream : str
-        The sound that is read, as ffmpeg names it.
+        Name in ffmpeg of the sound that is read.
     notes : tuple of str
-        What a user should know of the choice of the sound, and of its place in a video.
+        Messages about the choice of the sound and its start in a video.
     """
 
     rate_hz: int
@@ -75,22 +75,22 @@ class SoundInfo:
 
     @property
     def duration_s(self) -> float | None:
-        """Length, s; None when the header does not tell."""
+        """Length, s; None if the header does not contain it."""
         return None if self.n_samples is None else self.n_samples / self.rate_hz
 
 
 def probe(path: Path, stream: int | None = None) -> SoundInfo:
-    """Return what the header of ``path`` says, without reading the sound.
+    """Read the header of a sound file, without its samples.
 
     Parameters
     ----------
     stream : int, optional
-        Number of the sound in a file that holds several, from 1; otherwise its default one.
+        Number of the sound in a file with several, from 1; by default the one that players choose.
 
     Raises
     ------
     InputError
-        When ``path`` is no sound file that can be read here.
+        If ``path`` is not a sound file that can be read.
     """
     _check_regular(path)
     if stream is not None:
@@ -99,7 +99,7 @@ def probe(path: Path, stream: int | None = None) -> SoundInfo:
         return _probe_with_libsndfile(path)
     except soundfile.LibsndfileError as err:
         return _probe_with_ffmpeg(path, None, libsndfile.reason_of(err))
-    except OSError as err:  # it was there a moment ago
+    except OSError as err:  # it was removed or changed in the meantime
         raise InputError(f"{path}: cannot be read any more ({(err.strerror or str(err)).lower()})") from None
 
 
@@ -112,7 +112,7 @@ def codecs() -> dict[str, str]:
 
 
 def _check_regular(path: Path) -> None:
-    """Refuse what is not a file with something in it: a FIFO would be waited for, a device read for ever."""
+    """Reject everything that is not a regular, non-empty file: reading a pipe or a device might never end."""
     try:
         status = path.stat()
     except OSError as err:
@@ -162,7 +162,7 @@ def _probe_with_libsndfile(path: Path) -> SoundInfo:
 
 
 def _missing_samples(file: soundfile.SoundFile) -> int:
-    """Return how much libsndfile cut from the length in the header of a WAV file, because the samples are missing."""
+    """Return by how much libsndfile reduced the length in the header of a WAV file because samples are missing."""
     claim = re.search(r"^data : (\d+) \(should be \d+\)", file.extra_info, re.MULTILINE)
     if not claim or int(claim[1]) >= WAV_LIMIT_BYTES or file.subtype not in EVEN:
         return 0
@@ -170,7 +170,7 @@ def _missing_samples(file: soundfile.SoundFile) -> int:
 
 
 def _tells_length(path: Path) -> bool:
-    """Return whether an MP3 file tells its length: in its first frame, after a tag that may come before it."""
+    """Return whether an MP3 file contains its length in its first frame, after an optional tag."""
     with open(path, "rb") as file:
         head = file.read(10)
         if head[:3] == b"ID3":
@@ -191,7 +191,7 @@ def _n_ogg_streams(path: Path) -> int:
 
 
 def _probe_with_ffmpeg(path: Path, number: int | None, reason: str) -> SoundInfo:
-    """Probe a file that libsndfile refused for ``reason``."""
+    """Probe a file that libsndfile cannot read because of ``reason``."""
     if not ffmpeg.is_there():
         raise InputError(
             f"{path}: libsndfile cannot read it ({reason}); if it is m4a, aac, wma or video, install ffmpeg"
@@ -210,7 +210,7 @@ def _probe_with_ffmpeg(path: Path, number: int | None, reason: str) -> SoundInfo
     chosen, notes = _choice(path, sounds, number)
     rate_hz, n_channels = int(chosen.get("sample_rate", 0)), int(chosen.get("channels", 0))
     if not (chosen.get("codec_name") and rate_hz > 0 and n_channels > 0):
-        raise InputError(f"{path}: its sound is in a coding that ffmpeg does not know")
+        raise InputError(f"{path}: ffmpeg does not support the codec of its sound")
     container = answer.get("format", {})
     claimed = _claimed_samples(chosen, container, rate_hz)
     tags = {name.lower(): text for name, text in (chosen.get("tags", {}) | container.get("tags", {})).items()}
@@ -229,7 +229,7 @@ def _probe_with_ffmpeg(path: Path, number: int | None, reason: str) -> SoundInfo
 
 
 def _choice(path: Path, sounds: list[dict[str, Any]], number: int | None) -> tuple[dict[str, Any], list[str]]:
-    """Return the sound that is read, and what is to be said about the choice."""
+    """Return the sound to read, and messages about the choice."""
     if number is not None:
         if not 1 <= number <= len(sounds):
             raise InputError(f"{path}: --stream {number}: the file holds {len(sounds)} sound{'s' * (len(sounds) > 1)}")
@@ -245,7 +245,7 @@ def _choice(path: Path, sounds: list[dict[str, Any]], number: int | None) -> tup
 
 
 def _shift(chosen: dict[str, Any], answer: dict[str, Any]) -> list[str]:
-    """Say by how much the stems are early in a video whose sound starts later than its picture."""
+    """Return messages about a video whose sound starts later than its picture, so that the stems are early."""
     has_picture = any(
         stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic")
         for stream in answer["streams"]
@@ -260,7 +260,7 @@ def _shift(chosen: dict[str, Any], answer: dict[str, Any]) -> list[str]:
 
 
 def _claimed_samples(chosen: dict[str, Any], container: dict[str, Any], rate_hz: int) -> int | None:
-    """Return the length of a sound that stands in a header; None where ffprobe only estimates it."""
+    """Return the length of a sound in a header; None if ffprobe only estimates it."""
     if not _TELL_LENGTH & set(container.get("format_name", "").split(",")):
         return None
     seconds = _number(chosen.get("duration"))
@@ -287,7 +287,7 @@ def _subtype(chosen: dict[str, Any]) -> str:
 
 
 def _number(text: Any) -> float:
-    """Return a number that ffprobe gives as text; 0 where it gives none."""
+    """Return a number from the text output of ffprobe; 0 if it is missing."""
     try:
         value = float(text)
     except (TypeError, ValueError):

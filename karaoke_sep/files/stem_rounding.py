@@ -1,4 +1,4 @@
-"""Round stems to the steps of a sample format, so that they add up to the input.
+"""Round stems to a sample format so that they add up to the input.
 
 - Integer formats: samples are rounded to the nearest step without dither, the vocals first; the accompaniment is the
   rounded mixture minus the rounded vocals. So the stems add up to the input exactly.
@@ -23,21 +23,21 @@ def fit_stems(
     ----------
     mixture, vocals : ndarray, shape (C, N), full scale 1.0
     subtype : str
-        Sample format. Float formats have no limit, and ``clip`` does not concern them.
+        Sample format. Float formats do not clip, so ``clip`` has no effect on them.
     clip : {"clamp", "rescale", "float"}
-        What happens when a stem passes full scale. "clamp": the vocals are held where both stems stay within it;
-        the overshoot of one goes to the other, and the sum stays exact (a mixture that itself passes full scale is
-        limited first). "rescale": turned down by one gain, and add up to the mixture times that gain.
-        "float": both are written as 32-bit float, unchanged.
+        How to handle clipping. "clamp": limit the vocals to the range in which both stems are within full scale. The
+        overshoot of one stem goes to the other, and the sum stays exact. (A mixture beyond full scale is limited
+        first.) "rescale": scale the whole recording by one gain; the stems add up to the mixture times that gain.
+        "float": write both as 32-bit float, unchanged.
 
     Returns
     -------
     stems : dict of ndarray, shape (C, N)
         ``vocals`` and ``accompaniment``: int32, scaled to fill the 32 bits, for integer formats; float otherwise.
     subtype : str
-        ``FLOAT`` when the rule is "float" and had to act.
+        ``FLOAT`` if the rule is "float" and a stem would clip.
     note : str
-        What was done about clipping; empty when nothing had to be.
+        Message about clipping; empty if no stem would clip.
     """
     fit = fit_for([(mixture, vocals)], subtype, clip)
     return fit.stems(mixture, vocals), fit.subtype, fit.note
@@ -45,14 +45,14 @@ def fit_stems(
 
 @dataclass(frozen=True)
 class Fit:
-    """How the stems of a whole recording are fitted into a sample format, to be done block by block.
+    """Rounding of the stems of a whole recording to a sample format, block by block.
 
     Attributes
     ----------
     subtype, note : str
-        As `fit_stems` gives them.
+        As returned by `fit_stems`.
     gain : float, optional
-        All is turned down by it.
+        Gain of the whole recording with "rescale".
     """
 
     subtype: str
@@ -60,7 +60,7 @@ class Fit:
     gain: np.floating | None = None
 
     def stems(self, mixture: np.ndarray, vocals: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the stems of a block, as `fit_stems` does; OutputError when a sample is not finite."""
+        """Return the stems of a block, as `fit_stems` does; raise OutputError if a sample is not finite."""
         check_finite(mixture, vocals)
         if self.subtype in ("FLOAT", "DOUBLE"):
             return _float_stems(mixture, vocals, self.subtype)
@@ -74,7 +74,7 @@ class Fit:
 
 
 def fit_for(blocks: Iterable[tuple[np.ndarray, np.ndarray]], subtype: str, clip: str) -> Fit:
-    """Return the fit that suits all blocks of a recording, (mixture, vocals) each; the rest as for `fit_stems`."""
+    """Return the rounding for the blocks (mixture, vocals) of a recording; other parameters as for `fit_stems`."""
     if subtype in ("FLOAT", "DOUBLE"):
         return Fit(subtype)
     top = 1 - 2.0 ** (1 - INTEGER_BITS[subtype]) if subtype in INTEGER_BITS else 1.0
@@ -86,17 +86,17 @@ def fit_for(blocks: Iterable[tuple[np.ndarray, np.ndarray]], subtype: str, clip:
     if not n_over:
         return Fit(subtype)
     if clip == "float":
-        return Fit("FLOAT", f"{n_over} samples pass full scale; written as 32-bit float")
+        return Fit("FLOAT", f"{n_over} samples exceed full scale; written as 32-bit float")
     if clip == "rescale":
         gain = top / max(peaks)
-        return Fit(subtype, f"{n_over} samples pass full scale; turned down by {-20 * np.log10(gain):.2f} dB", gain)
-    return Fit(subtype, f"{n_over} samples pass full scale and are clamped; --clip rescale or float keeps them")
+        return Fit(subtype, f"{n_over} samples exceed full scale; scaled down by {-20 * np.log10(gain):.2f} dB", gain)
+    return Fit(subtype, f"{n_over} samples exceed full scale and are clamped; --clip rescale or float keeps them")
 
 
 def check_finite(*sounds: np.ndarray) -> None:
-    """Raise an OutputError when a sample is NaN or infinite."""
+    """Raise OutputError if a sample is NaN or infinite."""
     if not all(np.isfinite(samples).all() for samples in sounds):
-        raise OutputError("the stems are not written, since their samples are not finite; a setting is too extreme")
+        raise OutputError("the stems are not written, because their samples are not finite; a setting is too extreme")
 
 
 def _beyond(samples: np.ndarray, top: float) -> np.ndarray:

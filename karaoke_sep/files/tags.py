@@ -1,7 +1,8 @@
 """Read and write tags and covers.
 
-ffprobe reads them where it is on the PATH, libsndfile otherwise. They are written by hand: libsndfile marks UTF-8 as
-Latin-1 in MP3 files and knows no covers, ffmpeg writes no lyrics into MP3 files, and mutagen is under the GPL.
+ffprobe reads tags if it is on the PATH, otherwise libsndfile does. The tags are written here because libsndfile marks
+UTF-8 as Latin-1 in MP3 files and does not support covers, ffmpeg writes no lyrics into MP3 files, and mutagen is under
+the GPL.
 
 References
 ----------
@@ -44,14 +45,14 @@ _FLAC_COMMENT, _FLAC_PICTURE, _FLAC_PADDING = 4, 6, 1
 
 @dataclass(frozen=True)
 class Tags:
-    """What a file says of its song.
+    """Tags and cover of a file.
 
     Attributes
     ----------
     text : mapping of str
-        Under the names in `KNOWN`; others are left out by the writers that do not know them.
+        By the names in `KNOWN`; writers leave out other names that their format does not have.
     cover : bytes
-        A JPEG or PNG file; empty when there is none.
+        A JPEG or PNG file; empty if there is none.
     """
 
     text: Mapping[str, str] = field(default_factory=dict)
@@ -64,7 +65,7 @@ def read(path: Path, known: Mapping[str, str]) -> Tags:
     Parameters
     ----------
     known : mapping of str
-        What `sound_info.probe` found; all that can be had without ffmpeg.
+        Tags from `sound_info.probe`, which are used without ffmpeg.
     """
     text = {"track" if name == "tracknumber" else name: value for name, value in known.items()}
     if not ffmpeg.is_there():
@@ -85,7 +86,7 @@ def read(path: Path, known: Mapping[str, str]) -> Tags:
 
 
 def id3(tags: Tags) -> bytes:
-    """Return an ID3v2.3 tag, to stand before the frames of an MP3 file; empty when there is nothing to say."""
+    """Return an ID3v2.3 tag for the beginning of an MP3 file; empty if there are no tags."""
     frames = b""
     for name, text in tags.text.items():
         if name in _ID3_FRAMES:
@@ -108,7 +109,7 @@ def id3(tags: Tags) -> bytes:
 
 
 def vorbis_comment(tags: Tags, *, with_cover: bool = True) -> bytes:
-    """Return tags as FLAC and Ogg files hold them; the cover as well, as Ogg files hold it."""
+    """Return a Vorbis comment for FLAC and Ogg files; for Ogg files it includes the cover."""
     texts = {_VORBIS_NAMES.get(name, name.upper()): text for name, text in tags.text.items()}
     entries = [f"{name}={text}".encode(errors="replace") for name, text in texts.items()]
     if tags.cover and with_cover:
@@ -123,13 +124,13 @@ def vorbis_comment(tags: Tags, *, with_cover: bool = True) -> bytes:
 
 
 def flac_blocks(tags: Tags) -> bytes:
-    """Return the metadata blocks that stand behind the first of a FLAC file."""
+    """Return the metadata blocks that follow the first block of a FLAC file."""
     blocks = _flac_block(_FLAC_COMMENT, vorbis_comment(tags, with_cover=False))
     return blocks + (_flac_block(_FLAC_PICTURE, _picture_block(tags.cover)) if tags.cover else b"")
 
 
 def remove_second_flac_comment(path: Path) -> None:
-    """Turn the comment that libFLAC writes into padding: a FLAC file has one, and `flac_blocks` came before it."""
+    """Turn the comment that libFLAC writes into padding; `flac_blocks` has written the only comment before it."""
     with open(path, "r+b") as file:
         at, n_comments, is_last = 4, 0, False
         while not is_last:
@@ -148,7 +149,7 @@ def _flac_block(kind: int, content: bytes) -> bytes:
 
 
 def _picture_block(cover: bytes) -> bytes:
-    """Return a picture as FLAC holds it; 0 stands for an unknown size and number of colours."""
+    """Return the picture block of FLAC; 0 means an unknown size and number of colours."""
     kind = _picture_type(cover).encode()
     return struct.pack(f">II{len(kind)}sIIIIII", _FRONT_COVER, len(kind), kind, 0, 0, 0, 0, 0, len(cover)) + cover
 
@@ -162,7 +163,7 @@ def _id3_frame(name: str, content: bytes) -> bytes:
 
 
 def _id3_text(text: str) -> bytes:
-    """Encode ASCII as Latin-1 and all else as UTF-16: many players take Latin-1 for the code page of their country."""
+    """Encode ASCII as Latin-1 and other text as UTF-16, because many players read Latin-1 in a local code page."""
     if text.isascii():
         return b"\0" + text.encode()
     parts = text.split("\0")
@@ -170,5 +171,5 @@ def _id3_text(text: str) -> bytes:
 
 
 def _id3_long_text(text: str) -> bytes:
-    """Return a text with an unknown language and an empty description."""
+    """Return the content of a frame with an unknown language and an empty description."""
     return b"\1XXX\xff\xfe\0\0\xff\xfe" + text.encode("utf-16-le", "replace")

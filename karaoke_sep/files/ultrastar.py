@@ -2,8 +2,8 @@
 
 References
 ----------
-The UltraStar file format, version 1, github.com/UltraStar-Deluxe/format. It requires ``#MP3``; games that know
-``#AUDIO`` prefer it. A file of ours has both.
+The UltraStar file format, version 1, github.com/UltraStar-Deluxe/format. It requires ``#MP3``; games that support
+``#AUDIO`` prefer it. The files that are written here have both.
 """
 
 import re
@@ -18,8 +18,8 @@ _VERSION = "1.1.0"
 _BPM = 300  # four beats to each, so a beat is 50 ms: as fine as games draw and score
 _BEAT_S = 60 / (4 * _BPM)
 _PHRASE_REST_S = 0.5
-# A note of a game begins with its syllable, ours with the vowel. Against the note files of four songs, made by hand,
-# our onsets were 40 to 80 ms late; consonants that lead to a sung vowel take about as long.
+# In the games a note begins with the syllable; `notes` gives the onset of the vowel. Compared with hand-made note files
+# of four songs, these onsets are 40 to 80 ms late, about the length of the consonants before a sung vowel.
 _CONSONANT_S = 0.05
 _HEADER = re.compile(r"\s*#\s*([^:\s]+)\s*:(.*)")
 _FILES = ("MP3", "AUDIO", "INSTRUMENTAL", "VOCALS", "COVER", "VIDEO", "BACKGROUND")  # of another folder
@@ -27,7 +27,7 @@ _FILES = ("MP3", "AUDIO", "INSTRUMENTAL", "VOCALS", "COVER", "VIDEO", "BACKGROUN
 
 @dataclass(frozen=True)
 class Song:
-    """What the header of a song file says. Files are named relative to it; an empty text leaves the line out."""
+    """The header of a song file. File names are relative to it; an empty text leaves the line out."""
 
     title: str
     artist: str
@@ -58,11 +58,12 @@ def encode(notes: Sequence[Note], song: Song, lyrics: Lyrics | None = None) -> s
     Parameters
     ----------
     notes : sequence of Note
-        In order of time. A new line of words begins after a rest of half a second, or where the lyrics have one.
+        In order of time. A new line of words begins after a rest of half a second, or where a line of the lyrics
+        begins.
     song : Song
     lyrics : Lyrics, optional
-        Words to lay over the notes; without them each note has a ``~``. An UltraStar file keeps its notes, words and
-        headers, and gets the files of this song.
+        Words for the notes; without them each note has a ``~``. An UltraStar file keeps its notes, words and headers,
+        and refers to the files of this song.
     """
     if lyrics and lyrics.ultrastar:
         return _with_files(lyrics.ultrastar, song)
@@ -87,14 +88,14 @@ def _body(notes: Sequence[Note], lyrics: Lyrics | None) -> list[str]:
         if i > 0 and (begins if has_words else rests):
             lines.append(f"- {end}")
         start = max(beats[i], end)
-        # The consonant of the next note takes its time from this one.
+        # The consonant of the next note shortens this one.
         end = max(min(round(note.offset_s / _BEAT_S), beats[i + 1]), start + 1)
         lines.append(f": {start} {end - start} {note.key - 60} {text}")
     return lines
 
 
 def _with_files(text: str, song: Song) -> str:
-    """Return an UltraStar file with the files of a song instead of its own; all other lines stay as they are."""
+    """Return an UltraStar file that refers to the files of a song; all other lines are unchanged."""
     rows = text.splitlines()
     n_header = next((i for i, row in enumerate(rows) if row.strip() and not _HEADER.match(row)), len(rows))
     keys = [match[1].upper() if (match := _HEADER.match(row)) else "" for row in rows[:n_header]]

@@ -1,4 +1,4 @@
-"""Give a video another sound, with ffmpeg: the picture and the subtitles are copied as they are."""
+"""Replace the sound of a video with ffmpeg. The picture and the subtitles are copied."""
 
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,16 @@ _FIELDS = "format=start_time:stream=index,codec_type,codec_name,start_time:strea
 
 
 def container_of(path: Path) -> str:
-    """Return the container for a video like this one, "mp4", "mov" or "mkv"; empty if the name is not of a video."""
+    """Return the container for the name of a video, "mp4", "mov" or "mkv"; empty for other names."""
     suffix = path.suffix.lower()
     if suffix in (".mp4", ".m4v"):
         return "mp4"
-    # QuickTime and Matroska take pictures that MP4 may not hold.
+    # QuickTime and Matroska support picture codecs that MP4 does not.
     return "mov" if suffix == ".mov" else "mkv" if suffix in VIDEO_SUFFIXES else ""
 
 
 def has_picture(path: Path) -> bool:
-    """Return whether a file holds a moving picture; a cover is none.
+    """Return whether a file contains a moving picture; a cover is not one.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def replace_sound(video: Path, stream: str, sound: Path, target: Path, container
     ----------
     video : Path
     stream : str
-        Its sound, as in `SoundInfo`. If it begins after the picture, so does the sound of the target.
+        The sound to replace, as in `SoundInfo`. If it begins after the picture, so does the new sound.
     sound : Path
     target : Path
     container : {"mp4", "mov", "mkv"}
@@ -101,7 +101,7 @@ def _fits_as_subtitle(stream: dict[str, Any], container: str) -> bool:
 
 
 def _subtitle_codec(stream: dict[str, Any], container: str) -> str:
-    """Return the codec of a subtitle: MP4 has a form of its own, which Matroska does not take."""
+    """Return the codec of a subtitle: MP4 has its own, which Matroska does not support."""
     if container != "mkv":
         return "mov_text"
     return "srt" if stream.get("codec_name") == "mov_text" else "copy"
@@ -110,5 +110,5 @@ def _subtitle_codec(stream: dict[str, Any], container: str) -> str:
 def _seconds(entry: dict[str, Any]) -> float:
     try:
         return float(entry["start_time"])
-    except (KeyError, ValueError):  # not every container says when it begins
+    except (KeyError, ValueError):  # not every container has a start time
         return 0.0

@@ -1,4 +1,4 @@
-"""Write sound files. They keep the rate, the channels and the length of what they are given, where the format can."""
+"""Write sound files. They keep the sample rate, channels and length of the samples if the format supports them."""
 
 import io
 import math
@@ -25,7 +25,7 @@ from .stem_rounding import check_finite
 from .tags import Tags, flac_blocks, id3, remove_second_flac_comment, vorbis_comment
 
 FORMATS = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "OGG"}
-# Demucs and audio-separator write MP3 files of 320 kbit/s as well; Vorbis sounds alike at less.
+# Demucs and audio-separator also write MP3 files at 320 kbit/s; Vorbis needs less for the same quality.
 DEFAULT_KBPS = {"mp3": 320, "ogg": 256}
 BITRATES_KBPS = (32, 500)
 # Nominal bit rates of Vorbis qualities 0 to 10, in steps of 1, for stereo at 44.1 kHz (libvorbis, setup_44.h).
@@ -43,16 +43,16 @@ def output_subtype(info: SoundInfo, container: str, subtype: str | None = None) 
     Parameters
     ----------
     info : SoundInfo
-        Of the input.
+        Header of the input.
     container : {"wav", "flac", "mp3", "ogg"}
     subtype : str, optional
-        What the user asks for; otherwise the input's own, or the nearest that the container knows. That of a lossy
-        input is 16-bit integers: its codec left no more than they hold.
+        The choice of the user; by default the format of the input, or the nearest one that the container supports.
+        For lossy inputs it is 16-bit integers, which exceed the precision of their codec.
 
     Raises
     ------
     ConfigError
-        When the container has no such sample format.
+        If the container has no such sample format.
     """
     known = soundfile.available_subtypes(FORMATS[container])
     if subtype is None:
@@ -79,16 +79,16 @@ def write(
     tags: Tags | None = None,
     bitrate_kbps: int | None = None,
 ) -> None:
-    """Write a sound file; it appears under its name when it is whole.
+    """Write a sound file, which appears under its name when it is complete.
 
     Parameters
     ----------
-    samples : ndarray, shape (C, N), as `stem_rounding.fit_stems` gives it
+    samples : ndarray, shape (C, N), from `stem_rounding.fit_stems`
     container : {"wav", "flac", "mp3", "ogg"}
     tags : Tags, optional
-        Those that the container does not know are left out.
+        Tags that the container does not support are left out.
     bitrate_kbps : int, optional
-        Of MP3 and Vorbis, kbit/s; `DEFAULT_KBPS` otherwise.
+        Bit rate of MP3 and Vorbis, kbit/s; by default `DEFAULT_KBPS`.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def write_blocks(
     tags: Tags | None = None,
     bitrate_kbps: int | None = None,
 ) -> None:
-    """Write as `write` does, with the samples in blocks of shape (C, n), together ``shape`` (C, N)."""
+    """Write as `write` does, from blocks of shape (C, n); ``shape`` (C, N) is that of all blocks together."""
     tags = tags or Tags()
     form = adaptation(rate_hz, shape[0], container, subtype)
     too_long = container == "wav" and math.prod(shape) * sample_bytes(subtype) > WAV_LIMIT_BYTES
@@ -146,7 +146,7 @@ def mp3(audio: Audio) -> bytes:
 
 
 def _handle(container: str, tags: Tags) -> Callable[[BinaryIO], Handle]:
-    """Return what makes the handle that puts the tags into a file while it is written."""
+    """Return a function that makes the handle which inserts the tags while a file is written."""
     if container == "mp3":
         return lambda file: GapHandle(file, 0, id3(tags))
     if container == "flac":
@@ -165,7 +165,7 @@ def _set_wav_tags(file: soundfile.SoundFile, tags: Tags) -> None:
 
 
 def _quality(container: str, subtype: str, rate_hz: int, bitrate_kbps: int | None) -> dict[str, Any]:
-    """Return a bit rate as libsndfile's settings: a level of compression from 0 (best) to 1."""
+    """Return the compression level of libsndfile, from 0 (best) to 1, for a bit rate."""
     if container not in DEFAULT_KBPS or subtype not in ("MPEG_LAYER_III", "VORBIS"):
         return {}
     kbps = bitrate_kbps or DEFAULT_KBPS[container]
@@ -177,7 +177,7 @@ def _quality(container: str, subtype: str, rate_hz: int, bitrate_kbps: int | Non
 
 
 def _remove_time(path: Path) -> None:
-    """Blank the time of day, which libsndfile puts into the PEAK chunk of floats: same input, same bytes."""
+    """Erase the time of day in the PEAK chunk of float files, so that the same sound gives the same bytes."""
     with open(path, "r+b") as file:
         file.seek(12)
         while len(header := file.read(8)) == 8:

@@ -1,14 +1,14 @@
-"""How the sung pitch is estimated: one file a method, chosen by its name in the config.
+"""Estimation of the sung pitch: one file for each method. The config chooses a method by its name.
 
 A method is a module of this folder with
 
 - ``Params``: a frozen dataclass of its settings, each with a default. Where the frames lie on a grid, ``Params.hop_ms``
   is its step.
 - ``track(melody, params)``: return the `PitchTrack` of an excerpt, a mono `Audio` after melody enhancement, with times
-  from its start. Long recordings are estimated in parts, so the pitch of a moment must not depend on what is sung
-  more than 16 s away. If the track comes with its ``salience``, its voicing is judged once more over the whole
-  recording; else its voicing is kept.
-- or ``known(params)`` in its place: return the `PitchTrack` of the whole recording, which needs no estimate.
+  from its start. Long recordings are estimated in parts, so the pitch of a frame must not depend on sound more
+  than 16 s away. If the track has a ``salience``, its voicing is computed again from the salience of the whole
+  recording; otherwise its voicing is kept.
+- or instead of ``track``, ``known(params)``: return the `PitchTrack` of the whole recording without estimating it.
 - if it can fail before any work, ``check(params, config)``: raise ConfigError.
 """
 
@@ -22,12 +22,12 @@ from ._salience import judged
 
 
 def known(section: Any) -> PitchTrack | None:
-    """Return the pitch of the whole recording where the chosen method knows it; else None."""
+    """Return the pitch of the whole recording if the chosen method has ``known``; otherwise None."""
     return section.method.known(section.params) if hasattr(section.method, "known") else None
 
 
 def joined(tracks: list[PitchTrack], hop_ms: float | None) -> PitchTrack:
-    """Return the track of a recording from those of its parts, its voicing judged over all of it.
+    """Join the tracks of the parts of a recording, and compute the voicing from all of them.
 
     Parameters
     ----------

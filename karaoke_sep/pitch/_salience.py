@@ -1,9 +1,9 @@
 """Salience of each pitch in each frame: weighted harmonic summation.
 
 A whitened, compressed spectrum is summed over the partials of each candidate, with falling weights (Hermes 1988;
-Klapuri 2006). Half of the spectrum midway between the partials is subtracted: the odd "partials" of a candidate an
-octave too low lie there and cancel. Without that subtraction octave errors dominate (raw pitch accuracy 0.25 instead of
-0.57 on unenhanced mixtures, MIR-1K dev).
+Klapuri 2006). Half of the spectrum midway between the partials is subtracted. The odd "partials" of a candidate an
+octave too low have these frequencies, and cancel. Without the subtraction octave errors dominate (raw pitch accuracy
+0.25 instead of 0.57 on unenhanced mixtures, MIR-1K dev).
 """
 
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ def salience(audio: Audio, params: Params) -> tuple[np.ndarray, np.ndarray, np.n
     """
     spectrum = stft(audio, params.window_ms, params.hop_ms)
     X_TF = spectrum.magnitude.T
-    # Whitening by the running mean over 313 Hz, then compression: no single loud partial decides.
+    # Whitening by the running mean over 313 Hz, then compression, so that no single loud partial dominates.
     n_bins = max(1, round(313 * spectrum.n_fft / spectrum.rate_hz))
     level_TF = scipy.ndimage.uniform_filter1d(X_TF, n_bins, axis=1)
     Y_TF = np.sqrt(X_TF / np.sqrt(level_TF + np.float32(1e-10)))
@@ -102,21 +102,22 @@ def comb_weights(bin_hz: float, n_bins: int, params: Params) -> scipy.sparse.csr
 
 
 def judged(times_s: np.ndarray, f0_hz: np.ndarray, salience: Salience, hop_ms: float) -> PitchTrack:
-    """Return a track whose voicing is judged from the salience of its pitch.
+    """Return a track whose voicing is computed from the salience of its pitch.
 
-    Two kinds of evidence, as log-odds. That this frame is sung: 1.5 (q + 0.9), with q the natural log of the salience
-    on the track against the recording's own 95th percentile, smoothed over 64 ms (area under the curve for "somebody
-    sings" 0.86 on MIR-1K dev clips). That the track follows a melody at all: its contrast c with the mean salience of
-    all pitches, smoothed over 0.5 s, counts against it below 8.5 dB, -log(1 + exp(-2 (c - 8.5 dB))). Of nine dev songs
-    c is above 9 dB where the track is right and 5 to 7 dB where the pitch is lost; there the voice fades out instead
-    of being cut along a wrong comb. Vocals uSDR of these songs 1.86 -> 2.5 dB, the worst -4.1 -> -0.2 dB, MIR-1K dev
-    +0.02 dB; midpoints of 8 and 9 dB with slopes 1.2 to 3 lie between 2.3 and 2.5.
+    The log-odds of the voicing are the sum of two terms. The first is evidence that the frame is sung: 1.5 (q + 0.9),
+    where q is the natural log of the salience on the track relative to the 95th percentile of the recording, smoothed
+    over 64 ms (area under the ROC curve of "somebody sings" 0.86 on MIR-1K dev clips). The second is evidence that the
+    track follows a melody: -log(1 + exp(-2 (c - 8.5 dB))), where c is the contrast of the salience on the track to the
+    mean salience of all pitches, smoothed over 0.5 s. In nine dev songs c is above 9 dB where the track is right, and 5
+    to 7 dB where it is wrong. There the vocals fade out instead of following a wrong comb. Vocals uSDR of these songs
+    1.86 -> 2.5 dB, the worst -4.1 -> -0.2 dB, MIR-1K dev +0.02 dB; midpoints of 8 and 9 dB with slopes of 1.2 to 3 give
+    2.3 to 2.5.
 
     Parameters
     ----------
     times_s, f0_hz : ndarray, shape (T,)
     salience : Salience, (T,)
-        Best that of the whole recording, with which each frame is compared.
+        Preferably that of the whole recording, to which each frame is compared.
     hop_ms : float
     """
     on_track_T, mean_T = salience

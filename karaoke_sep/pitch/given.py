@@ -1,6 +1,6 @@
-"""A pitch contour from a file, so that a person can correct one and separate again.
+"""Pitch contour from a file, such as a corrected estimate.
 
-The forms of the file are those of `karaoke_sep.files.contours`.
+The formats are those of `karaoke_sep.files.contours`.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..types import PitchTrack
 
 @dataclass(frozen=True)
 class Params:
-    """Which file. The command line's --pitch-file sets it."""
+    """Path of the file, which the option --pitch-file sets."""
 
     path: str = ""
 

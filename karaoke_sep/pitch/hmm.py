@@ -1,9 +1,10 @@
 """Pitch by a hidden Markov model: harmonic salience, then Viterbi.
 
-The state of a frame is a pitch of the grid together with sung or not sung. The pitch chain moves at most a semitone or
-so per frame, at a cost that grows with the step; the voicing chain has two states. Given the pitch path the two are
-independent, so they are solved one after the other, and an unvoiced frame keeps the pitch that the path passes through.
-(A single unvoiced state without that memory costs up to 1 dB of separation: an interpolated pitch beats an empty comb.)
+The state of a frame is a pitch of the grid and a voicing, sung or not sung. The pitch moves by at most about a semitone
+per frame, at a cost that grows with the step. The voicing has two states. Given the path of the pitch the two are
+independent, so they are decoded one after the other, and an unvoiced frame keeps the pitch of the path. A single
+unvoiced state without a pitch costs up to 1 dB of separation, because an interpolated pitch is better than an empty
+comb.
 """
 
 from dataclasses import dataclass
@@ -40,12 +41,12 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     Parameters
     ----------
     audio : Audio, (1, N)
-        Best after melody enhancement.
+        Preferably after melody enhancement.
     params : Params
 
     Returns
     -------
-    PitchTrack, one frame a hop
+    PitchTrack, one frame per hop
     """
     times_s, grid_hz, S_TP = _salience.salience(audio, params)
     score_TP = S_TP / np.maximum(S_TP.max(axis=1, keepdims=True), np.float32(1e-12))

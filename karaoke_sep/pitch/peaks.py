@@ -1,11 +1,11 @@
-"""Pitch by contours: salience peaks linked over time, the melody's contours selected; no hidden Markov model.
+"""Pitch by contours: salience peaks are linked over time, and the contours of the melody are selected.
 
-After Salamon & Gómez (2012): the highest peaks of the salience in each frame are linked to contours as long as the
-pitch moves smoothly. Departures, with their reasons: a link goes to the continuation that agrees best in both pitch and
-salience rather than to the first; and a contour's strength sums how far its peaks exceed three quarters of each frame's
-highest, since a long weak contour is an octave copy. Contours are taken from the strongest down, each keeping the
-frames that are still free. Frames that no contour covers get the pitch on the line between their neighbours, at a
-voicing judged from the salience found there.
+After Salamon & Gómez (2012): the highest peaks of the salience in each frame are linked to contours while the pitch
+moves smoothly. There are two differences. A peak is linked to the continuation that agrees best in pitch and salience,
+instead of the first one. The strength of a contour is the sum by which its peaks exceed three quarters of the highest
+peak of each frame, because long weak contours are copies in another octave. Contours are selected in decreasing order
+of strength; each keeps the frames that are still free. The pitch of frames without a contour is interpolated, and their
+voicing is computed from the salience of that pitch.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Params(_salience.Params):
     """
 
     n_peaks: int = ranged(5, 1, 50)
-    min_peak: float = ranged(0.5, 0, 1)  # against the frame's highest
+    min_peak: float = ranged(0.5, 0, 1)  # relative to the highest peak of the frame
     midpoint: float = ranged(0.75, 0, 1)  # a peak weaker than this is evidence against its contour
     max_step_cents: float = ranged(120.0, 1, 2400)
     max_gap_ms: float = ranged(48.0, 0, 5000)
@@ -35,7 +35,7 @@ class Params(_salience.Params):
 
 @dataclass
 class Contour:
-    """A line through salience peaks: frame numbers, states of the grid (fractional), and weights, one each a peak."""
+    """A line through salience peaks: frame numbers, states of the grid (fractional), and weights of its peaks."""
 
     frames: list[int]
     states: list[float]
@@ -48,12 +48,12 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     Parameters
     ----------
     audio : Audio, (1, N)
-        Best after melody enhancement.
+        Preferably after melody enhancement.
     params : Params
 
     Returns
     -------
-    PitchTrack, one frame a hop
+    PitchTrack, one frame per hop
     """
     times_s, grid_hz, S_TP = _salience.salience(audio, params)
     contours = link(find_peaks(S_TP, params), params)
@@ -90,7 +90,7 @@ def link(peaks: list, params: Params) -> list[Contour]:
     for t, frame in enumerate(peaks):
         finished += [c for c in growing if t - c.frames[-1] > max_gap]
         growing = [c for c in growing if t - c.frames[-1] <= max_gap]
-        # Every pairing within reach, best first: near in pitch, and alike in strength.
+        # All possible pairs, best first: those that are near in pitch and similar in strength.
         pairs = sorted(
             (abs(state - c.states[-1]) / max_step + abs(weight - c.weights[-1]) + 0.1 * (t - c.frames[-1]), i, j)
             for i, c in enumerate(growing)

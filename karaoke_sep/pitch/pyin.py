@@ -1,8 +1,8 @@
 """Pitch by probabilistic YIN (Mauch & Dixon 2014), librosa's implementation.
 
-Made for a single voice: on a raw mixture it follows the bass (raw pitch accuracy 0.21 on MIR-1K dev); on the enhanced
-melody signal it is useful (0.73). Its own voicing is that of a clean voice too, and calls three quarters of the sung
-frames of a mixture unvoiced; here voicing is judged from the salience of its pitch, as for the other methods.
+pYIN was made for a single voice. On a mixture it follows the bass (raw pitch accuracy 0.21 on MIR-1K dev); on the
+enhanced melody it is useful (0.73). Its voicing is also calibrated on clean voices, and is unvoiced in three quarters
+of the sung frames of a mixture. Here the voicing is computed from the salience of the pitch, as in the other methods.
 """
 
 import math
@@ -20,7 +20,7 @@ MAX_OCTAVES_PER_S = 35.92  # default of librosa.pyin; its model fails where a st
 
 @dataclass(frozen=True)
 class Params:
-    """librosa.pyin's settings that matter on mixtures."""
+    """The settings of librosa.pyin that matter on mixtures."""
 
     min_hz: float = ranged(MIN_HZ, 40, 4000)
     max_hz: float = ranged(MAX_HZ, 40, 4000)
@@ -50,14 +50,14 @@ def track(audio: Audio, params: Params) -> PitchTrack:
     Parameters
     ----------
     audio : Audio, (1, N)
-        Best after melody enhancement.
+        Preferably after melody enhancement.
     params : Params
 
     Returns
     -------
-    PitchTrack, one frame a hop
+    PitchTrack, one frame per hop
     """
-    from ..processes.numba_cache import librosa  # heavy, and needed by this method only
+    from ..processes.numba_cache import librosa  # imported here, because it takes long and only this method needs it
 
     n_window = 2 * round(params.window_ms * audio.rate_hz / 2000)
     n_window = max(n_window, 2 * int(audio.rate_hz / params.min_hz) + 2)  # more than two periods, whatever the rounding
@@ -72,7 +72,7 @@ def track(audio: Audio, params: Params) -> PitchTrack:
         frame_length=n_window,
         hop_length=hop,
         resolution=params.step_cents / 100,
-        fill_na=None,  # the pitch of unvoiced frames too: an interpolated pitch beats an empty comb
+        fill_na=None,  # also in unvoiced frames, where an interpolated pitch is better than an empty comb
     )
     grid = _salience.Params(min_hz=params.min_hz, max_hz=params.max_hz, hop_ms=params.hop_ms)
     times_s, grid_hz, S_TP = _salience.salience(audio, grid)

@@ -1,4 +1,4 @@
-"""Locks between processes, which the system releases when their holder ends, however it ends."""
+"""Locks between processes, which the operating system releases when a process ends in any way."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _RETRY_S = 0.1
-# Some network file systems know no locks. Work goes on without, as if it were alone.
+# Some network file systems have no locks. Then the work continues without a lock.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -18,29 +18,29 @@ class LockedError(Exception):
 
 @contextmanager
 def locked(path: Path, patience_s: float | None = None) -> Iterator[None]:
-    """Hold the lock that ``path`` stands for.
+    """Hold the lock of a lock file.
 
-    The lock file and its folder are made, and removed again when nobody else needs them.
+    The lock file and its folder are created, and removed again when no other process needs them.
 
     Parameters
     ----------
     path : Path
     patience_s : float, optional
-        How long to wait for another holder; without end by default.
+        Time to wait for another process; by default without limit.
 
     Raises
     ------
     LockedError
-        When another process holds the lock for longer than ``patience_s``.
+        If another process holds the lock for longer than ``patience_s``.
     OSError
-        When the lock file cannot be made.
+        If the lock file cannot be created.
     """
     last_s = None if patience_s is None else time.monotonic() + patience_s
     while True:
         descriptor = _opened(path)
         try:
             _lock(descriptor, last_s)
-            if _is_still_there(path, descriptor):  # else its holder has just removed it
+            if _is_still_there(path, descriptor):  # otherwise another process has just removed it
                 break
         except BaseException:
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next array: to give it back to the system and fetch it again costs a fifth of `fast`."""
+"""Reuse of freed memory. To return it to the system and request it again takes a fifth of the time of `fast`."""
 
 import ctypes
 from contextlib import suppress
@@ -11,10 +11,10 @@ _KEPT = 64 << 20  # bytes
 
 @lru_cache(maxsize=1)
 def keep_freed() -> None:
-    """Have this process keep up to 64 MB of what it frees.
+    """Have this process keep up to 64 MB of the memory that it frees.
 
-    glibc comes to these bounds by itself, but only after it has freed arrays of that size, and not at all under Dask,
-    which starts its workers with MALLOC_TRIM_THRESHOLD_=65536.
+    glibc raises its thresholds to these values by itself, but only after it has freed arrays of that size, and not in
+    Dask workers, which are started with MALLOC_TRIM_THRESHOLD_=65536.
     """
     with suppress(AttributeError, OSError, TypeError):  # not on every system
         mallopt = ctypes.CDLL(None).mallopt

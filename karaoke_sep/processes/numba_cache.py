@@ -1,7 +1,7 @@
-"""librosa, imported where numba finds a folder for the code that it compiles.
+"""Folder for the code that numba compiles.
 
-numba cannot import librosa at all where neither librosa's own folder nor the user's cache can be written to, as in many
-containers. It then gets a folder of its own among the temporary files.
+The import of librosa fails if numba can write neither to the folder of librosa nor to the cache of the user, as in many
+containers. Then a folder among the temporary files is used.
 """
 
 import importlib.util
@@ -17,12 +17,12 @@ _VARIABLE = "NUMBA_CACHE_DIR"
 
 
 def prepare() -> None:
-    """Name a folder for numba's cache where the usual ones cannot be written to.
+    """Set a folder for the cache of numba if the usual ones cannot be written to.
 
     Raises
     ------
     ConfigError
-        When there is no such folder.
+        If there is no folder that can be written to.
     """
     if any(map(_can_be_written, _usual_folders())):
         return
@@ -53,7 +53,7 @@ def _can_be_written(folder: Path) -> bool:
 
 
 def _private_folder() -> Path:
-    """Return a folder of this user alone: numba runs what it finds there."""
+    """Return a folder that only this user can write to, because numba executes the files in it."""
     try:
         user = os.getuid() if hasattr(os, "getuid") else os.getlogin()
         folder = Path(tempfile.gettempdir(), f"karaoke-sep-numba-{user}")

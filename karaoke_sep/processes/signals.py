@@ -1,4 +1,4 @@
-"""Stop in order at the signals that ask a program to end, as at Ctrl-C: workers are stopped and parts removed."""
+"""Handle termination signals like Ctrl-C: stop the workers and remove temporary files."""
 
 import signal
 import threading
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# A supervisor, `kill` and a shutdown send the first, a terminal that is closed the second.
+# Supervisors, `kill` and shutdowns send SIGTERM. A terminal that is closed sends SIGHUP.
 _STOPS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks the program to end.
+    """A termination signal was received.
 
     Attributes
     ----------
     exit_code : int
-        128 and the number of the signal, as shells have it.
+        128 plus the number of the signal, as in shells.
     """
 
     def __init__(self, number: int):
@@ -25,18 +25,18 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop_in_order() -> None:
-    """Have the signals that end this process raise `Stopped` in its main thread.
+    """Have termination signals raise `Stopped` in the main thread.
 
-    A signal that is ignored, as under nohup, stays so.
+    A signal that is ignored, as with nohup, remains ignored.
     """
-    if threading.current_thread() is threading.main_thread():  # where alone signals can be handled
+    if threading.current_thread() is threading.main_thread():  # signals can only be handled there
         for number in _STOPS:
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, _stop)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    # A second signal raises again: an exception that is raised within a callback from C is lost.
+    # A second signal raises again, because an exception that is raised in a callback from C is lost.
     raise Stopped(number)
 
 
@@ -58,7 +58,7 @@ def held_back() -> Iterator[None]:
 
 
 def leave_stopping_to_the_parent() -> None:
-    """Have a worker end at once when its parent ends it, and ignore Ctrl-C, which the parent handles for both."""
+    """Have a worker end at once at a termination signal, and ignore Ctrl-C, which its parent handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in _STOPS:
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Limits on the threads of BLAS and OpenMP: BLAS rounds differently with another number of threads."""
+"""Limits on the threads of BLAS and OpenMP, because the rounding of BLAS depends on the number of threads."""
 
 import sys
 from collections.abc import Iterator

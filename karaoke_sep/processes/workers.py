@@ -1,8 +1,8 @@
-"""Processes to work in: on this machine, on a Dask cluster or on a Ray cluster.
+"""Worker processes on this machine, on a Dask cluster or on a Ray cluster.
 
-`open_helper` is one more process, for work in short steps. The others are for long ones, and give futures. Joblib's own
-backends would be shorter, but its Dask backend waits for ever when a worker dies, and its Ray backend gives no result
-before all are there.
+`open_helper` starts one further process for many short calls. `open_workers` is for long jobs, and returns futures. The
+backends of joblib would take less code, but its Dask backend never returns if a worker dies, and its Ray backend
+returns no result before all are finished.
 """
 
 import multiprocessing
@@ -18,12 +18,12 @@ from typing import Any
 from ..errors import ConfigError, how_to_install
 from .signals import held_back, leave_stopping_to_the_parent
 
-_IDLE_S = 30  # a process without work ends after at most twice that, or it would outlive a parent that was killed
+_IDLE_S = 30  # an idle process ends after at most twice that time, also if its parent was killed
 Workers = tuple[Callable[..., Future], type[Exception] | tuple[type[Exception], ...]]
 
 
 class NoProcessesError(Exception):
-    """No process can be started beside this one, as where there is no /dev/shm."""
+    """No further process can be started, for example without /dev/shm."""
 
 
 def open_workers(engine: str, n_jobs: int = 1, scheduler: str | None = None) -> AbstractContextManager[Workers]:
@@ -40,15 +40,15 @@ def open_workers(engine: str, n_jobs: int = 1, scheduler: str | None = None) -> 
     Returns
     -------
     context manager
-        Gives a function like ``Executor.submit``, and what a future raises whose process died. Whatever has not begun
-        when the context is left is not done.
+        Gives a function like ``Executor.submit``, and the exception that a future raises if its process died. Jobs that
+        have not begun when the context ends are cancelled.
 
     Raises
     ------
     ConfigError
-        On entering: when the cluster cannot be reached, or its library is not installed.
+        On entering, if the cluster cannot be reached, or its library is not installed.
     NoProcessesError
-        On entering: when no process can be started on this machine.
+        On entering, if no process can be started on this machine.
     """
     if engine == "local":
         return _local(n_jobs)
@@ -57,7 +57,7 @@ def open_workers(engine: str, n_jobs: int = 1, scheduler: str | None = None) -> 
 
 @contextmanager
 def _local(n_jobs: int) -> Iterator[Workers]:
-    # Loky, unlike the standard library's pool, does not run the caller's main module again.
+    # Unlike the pool of the standard library, loky does not run the main module of the caller again.
     from joblib.externals.loky import ProcessPoolExecutor
 
     def submit(*args: Any) -> Future:
@@ -79,16 +79,16 @@ def _local(n_jobs: int) -> Iterator[Workers]:
 
 @contextmanager
 def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
-    """Open a process beside this one that computes one function, over and over.
+    """Open one further process that computes one function repeatedly.
 
-    Arguments and results go through a pipe of its own: the queues and threads of `open_workers` take 10 ms a call.
+    Arguments and results go through a pipe. The queues and threads of `open_workers` would take 10 ms per call.
 
     Returns
     -------
     context manager
-        Gives a function that begins with the given arguments, and gives a function that waits for the result. Either
-        raises EOFError or OSError when the process has died, the latter what ``function`` raised, if it did. One
-        result has to be fetched before the next is begun.
+        Gives a function that starts a call with its arguments, and returns a function that waits for the result. Both
+        raise EOFError or OSError if the process has died. The second one also raises the exceptions of ``function``.
+        A result must be fetched before the next call.
     """
     from joblib.externals.loky.backend import get_context
 
@@ -113,15 +113,15 @@ def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
     try:
         yield begin
     finally:
-        ours.close()  # at which it ends by itself, unless it computes
+        ours.close()  # an idle process ends when its pipe is closed
         process.terminate()
         process.join()
 
 
 def _serve(function: Callable, theirs: Any, ours: Any) -> None:
-    ours.close()  # a copy; while it is open, the end of the other process cannot be seen
+    ours.close()  # while this copy is open, the end of the other process is not visible
     leave_stopping_to_the_parent()
-    with suppress(EOFError, OSError):  # the other process needs no more, or is gone
+    with suppress(EOFError, OSError):  # the other process does not need it any more, or has ended
         while True:
             args = theirs.recv()
             try:
@@ -132,10 +132,10 @@ def _serve(function: Callable, theirs: Any, ours: Any) -> None:
 
 
 def _start_method() -> multiprocessing.context.BaseContext | None:
-    """Choose forking, which saves each process the imports, where it is safe; None for loky's own method.
+    """Choose to fork, which avoids the imports in each process, if it is safe; None for the default of loky.
 
-    Another thread might hold a lock that nobody in the new process would ever release. Systems other than Linux have
-    libraries that do not survive it.
+    It is not safe if there are other threads, because a lock that a thread holds is never released in the new process.
+    Some libraries of systems other than Linux do not work after a fork.
     """
     alone = threading.active_count() == 1 and threading.current_thread() is threading.main_thread()
     return multiprocessing.get_context("fork") if sys.platform == "linux" and alone else None
@@ -145,13 +145,13 @@ def _start_method() -> multiprocessing.context.BaseContext | None:
 def _start_reported() -> Iterator[None]:
     try:
         yield
-    except (OSError, ImportError) as err:  # of semaphores, which need shared memory
+    except (OSError, ImportError) as err:  # semaphores, which need shared memory
         raise NoProcessesError(str(getattr(err, "strerror", None) or err).lower()) from None
 
 
 @contextmanager
 def _silent_tracker() -> Iterator[None]:
-    """Silence loky's tracker, which may warn of a semaphore that a stopped pool has just removed (joblib 1.6)."""
+    """Silence the tracker of loky, which may warn of a semaphore that a stopped pool has removed (joblib 1.6)."""
     option = "ignore:resource_tracker:UserWarning"
     sys.warnoptions.append(option)  # its process starts with the options of this one
     try:
@@ -162,7 +162,7 @@ def _silent_tracker() -> Iterator[None]:
 
 @contextmanager
 def _silent_threads() -> Iterator[None]:
-    """Silence loky's manager thread, which fails on jobs that were cancelled (KeyError in joblib 1.6)."""
+    """Silence the manager thread of loky, which fails on cancelled jobs (KeyError in joblib 1.6)."""
     before, threading.excepthook = threading.excepthook, lambda _: None
     try:
         yield

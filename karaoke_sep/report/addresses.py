@@ -12,7 +12,7 @@ from ..batch import STEMS, Result
 from ..files import reading, writing
 from ..types import Audio
 
-# libsndfile writes MP3 of the demo song at about 130 kbit/s; base64 makes three bytes four.
+# libsndfile writes MP3 of the demo song at about 130 kbit/s; base64 turns three bytes into four.
 _EMBEDDED_MB_PER_MINUTE = 130e3 / 8 * 60 * 4 / 3 / 1e6
 
 

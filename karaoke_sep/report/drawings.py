@@ -1,4 +1,4 @@
-"""What moves with the playhead: the pitch contour and the pictures of a track."""
+"""Pitch contour and pictures of a track, with a moving playhead."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Names that tell the tracks of a page apart, and a line that says how each was made."""
+"""Distinct names of the tracks of a page, and a line about the settings of each."""
 
 import html
 from collections import Counter
@@ -37,7 +37,7 @@ def headings(results: Iterable[Result], folder: Path) -> list[str]:
 
 
 def settings(result: Result) -> str:
-    """Say how a track was made: layout, key, tempo, level of the voice, and settings other than the defaults."""
+    """Return a line about a track: layout, key, tempo, level of the voice, and settings that are not defaults."""
     made = []
     if result.layout == "mir1k":
         made.append("MIR-1K layout")

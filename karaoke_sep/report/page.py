@@ -72,6 +72,6 @@ def _asset(name: str) -> str:
 
 
 def _filled(page: str, parts: Mapping[str, str]) -> str:
-    """Fill the template; a part that contains the name of another part stays as it is."""
+    """Fill in the template. Placeholders within the inserted text are not replaced."""
     pieces = page.split("{{")
     return pieces[0] + "".join(parts[name] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:]))

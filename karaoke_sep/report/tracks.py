@@ -1,4 +1,4 @@
-"""The part of the page that belongs to one track: players, contour, figures, pictures and settings."""
+"""The section of the page for one track: players, contour, figures, pictures and settings."""
 
 import json
 import math
@@ -95,14 +95,14 @@ data-sounds="{text(json.dumps([asdict(sound) for sound in sounds]))}">
 
 
 def _sounds(result: Result, look: Look) -> list[_Sound]:
-    """Return what can be played.
+    """Return the sounds that the page can play.
 
-    The file of an MIR-1K clip holds the voice in one ear, and the file of an excerpt is longer than its stems, so there
-    the stems together play the mixture.
+    An MIR-1K clip has the voice on one channel, and the file of an excerpt is longer than its stems. In these cases
+    both stems are played together as the mixture.
     """
 
     def address(path: Path) -> str:
-        sound_info.probe(path)  # a link to a damaged file would fail without a word when it is played
+        sound_info.probe(path)  # a link to a damaged file would fail without a message when it is played
         return addresses.data_url(path) if look.embed else addresses.link(path, look.page)
 
     stems = [result.files[stem] for stem in STEMS if stem in result.files]
@@ -139,7 +139,7 @@ def _contour(result: Result) -> str:
         return ""
     try:
         return drawings.contour(contours.read(result.files["pitch"]), result.seconds)
-    except InputError as err:  # somebody may have edited the file
+    except InputError as err:  # the file may have been edited
         return f'<p class="wrong">{text(str(err))}</p>\n'
 
 
@@ -166,7 +166,7 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _details(result: Result, is_compared: bool, look: Look) -> str:
-    """Return pictures and settings, which a click opens and closes."""
+    """Return the pictures and settings, which can be folded."""
     drawn = [result.files.get("picture"), comparison_path(result) if is_compared else None]
     pictures = [path for path in drawn if path and path.is_file()]
     parts = []

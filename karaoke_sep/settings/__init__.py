@@ -1,1 +1,1 @@
-"""How settings are declared and read: their ranges, their names, and the strict YAML that holds them."""
+"""Declaration of settings: ranges, names, and strict YAML."""

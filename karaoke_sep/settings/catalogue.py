@@ -1,4 +1,4 @@
-"""Names that a user can choose from, found without importing what they stand for.
+"""Names of backends, configs, formats and libraries, found without importing the modules.
 
 The command line derives its choices, help texts and completions from here, so `karaoke-sep --help` imports no
 numerical library.

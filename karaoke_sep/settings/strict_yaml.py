@@ -1,8 +1,8 @@
 """YAML nodes to typed values, and back.
 
-A scalar is read by the type that its setting declares, not by what it looks like: ``1e-4`` is a number, and ``no`` is a
-word, not ``false``. Tags, anchors, aliases, deep nesting, NaN and infinities are errors. Nodes keep their line numbers,
-so that a message can name the line.
+A scalar is read as the declared type of its setting, whatever it looks like: ``1e-4`` is a number, and ``no`` is text,
+not ``false``. Tags, anchors, aliases, deep nesting, NaN and infinities are errors. Nodes keep their line numbers, so
+that a message can name the line.
 """
 
 import json
@@ -134,7 +134,7 @@ def read_value(node: yaml.Node, kind: Any) -> Any:
 
 
 def _scalar_values(node: yaml.ScalarNode, kind: Any, choices: tuple) -> Iterator[Any]:
-    """Give the meaning of a scalar as ``kind``: one value, or none if it has no such meaning."""
+    """Yield the value of a scalar as ``kind``; nothing if the text has no such value."""
     text, plain = node.value, node.style is None
     if typing.get_origin(kind) is Literal:
         yield from (c for c in choices if text == str(c) and (plain or isinstance(c, str)))
@@ -156,15 +156,15 @@ def _scalar_values(node: yaml.ScalarNode, kind: Any, choices: tuple) -> Iterator
 
 
 def _can_be_a_file_name(text: str) -> bool:
-    """Tell whether the system can be given a text at all: every setting that is text names a file."""
+    """Return whether a text can be a path, because every text setting is a path."""
     try:
         return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
+    except UnicodeEncodeError:  # a lone surrogate that represents no byte
         return False
 
 
 def is_null(node: yaml.Node) -> bool:
-    """Tell whether a node is empty or null."""
+    """Return whether a node is empty or null."""
     return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in _NULLS
 
 
@@ -191,7 +191,7 @@ def wanted(kind: Any) -> str:
 
 
 def shown(node: yaml.Node) -> str:
-    """Return a node in few words, for a message."""
+    """Return a short description of a node for a message."""
     if isinstance(node, yaml.SequenceNode):
         return f"a list of {len(node.value)}"
     if isinstance(node, yaml.MappingNode):
@@ -211,7 +211,7 @@ def short(text: str) -> str:
 
 
 def fill(template: str, values: Mapping[str, Any]) -> str:
-    """Return a YAML text with other values, and with its comments.
+    """Return a YAML text with other values and the same comments.
 
     Parameters
     ----------
@@ -221,21 +221,21 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
         From dotted key, which the template must hold, to value.
     """
     places = {key: (node.start_mark.index, node.end_mark.index) for key, node in _leaves(compose(template, ""), "")}
-    for key in sorted(values, key=places.__getitem__, reverse=True):  # from the end, so that the places stay right
+    for key in sorted(values, key=places.__getitem__, reverse=True):  # from the end: positions stay valid
         start, stop = places[key]
         text, old = _scalar_text(values[key]), template[start:stop]
         if text == old or read_value_is(old, values[key]):
             continue
         rest = template[stop:]
         margin = len(rest) - len(rest.lstrip(" "))
-        if rest[margin : margin + 1] == "#":  # keep the column of the comment where the value leaves room for it
+        if rest[margin : margin + 1] == "#":  # keep the column of the comment if there is room
             rest = " " * max(2, margin + len(old) - len(text)) + rest[margin:]
         template = template[:start] + text + rest
     return template
 
 
 def read_value_is(text: str, value: Any) -> bool:
-    """Tell whether a text of the template already means a value, such as 50 for 50.0."""
+    """Return whether a text of the template is read as a value already, such as 50 for 50.0."""
     node = compose(text, "")
     kind = type(value) if not isinstance(value, tuple) else None
     if node is None or kind not in (bool, int, float, str):

@@ -1,1 +1,1 @@
-"""The steps of the method: one YAML section, one file."""
+"""The steps of the method: one file for each section of the config."""

@@ -1,4 +1,4 @@
-"""Consonants and breath: sound of the voice that is no partial.
+"""Consonants and breath: sounds of the voice between the partials.
 
 From a few kHz upwards, between and above the partials, the mixture minus the modelled accompaniment is mostly the noise
 of consonants while somebody sings (the vocal activity removes it at other times). Vocals +0.1 dB on 34 MIR-1K dev clips

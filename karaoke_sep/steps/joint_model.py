@@ -22,13 +22,13 @@ from .harmonic_mask import HarmonicMask
 class Params:
     """Length of the joint fit, and of the fit of the voice alone that follows.
 
-    Frames of 192 ms overlap so much that every second one is enough: the accompaniment from frames hop_ms = 16 / 32
+    Frames of 192 ms overlap so much that every second one is sufficient: the accompaniment from frames hop_ms = 16 / 32
     / 48 ms apart, interpolated, gives 10.17 / 10.15 / 10.11 dB (81 MIR-1K dev clips, v2) and the same on songs, at 29 /
     16 / 12 ms of processor time a second. 4 / 6 / 8 / 10 iterations: 10.20 / 10.23 / 10.24 / 10.25 dB, mean of the
     singers 9.62 / 9.63 / 9.64 / 9.63.
     """
 
-    enabled: bool = True  # else the voice is what the accompaniment leaves: s max(X - A, 0)
+    enabled: bool = True  # otherwise the voice is s max(X - A, 0)
     hop_ms: float = ranged(32.0, 1, 500)
     n_iterations: int = ranged(6, 0, 100)
     n_voice_iterations: int = ranged(2, 0, 100)

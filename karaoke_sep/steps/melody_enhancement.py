@@ -20,9 +20,9 @@ from ..types import Audio, Spectrum
 class Params:
     """Windows and median lengths.
 
-    256 and 512 ms do alike for the long window; 128 ms costs 0.15 of accuracy. A long median of 800 / 1088 / 1500 ms:
-    0.911 / 0.909 / 0.914 (34 MIR-1K dev clips), and 0.2 dB of vocals on the dev songs for the last step. Its length in
-    Hz is delicate upwards: 40 / 66 / 100 Hz 0.911 / 0.909 / 0.884.
+    256 and 512 ms are equally good for the long window; 128 ms costs 0.15 of accuracy. A long median of 800 / 1088 /
+    1500 ms: 0.911 / 0.909 / 0.914 (34 MIR-1K dev clips), and the last step gains 0.2 dB of vocals on the dev songs. Its
+    length in Hz: 40 / 66 / 100 Hz 0.911 / 0.909 / 0.884.
     """
 
     enabled: bool = True

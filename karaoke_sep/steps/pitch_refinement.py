@@ -16,7 +16,7 @@ from ..dsp.viterbi import viterbi
 from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack
 
-BLOCK_FRAMES = 64  # that stay in the cache
+BLOCK_FRAMES = 64  # a block that stays in the cache
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def partial_energy(
     bins_per_hz = n_fft / audio.rate_hz
     n_bins = int(np.ceil(top_hz * bins_per_hz)) + 2
     partials_TK = np.arange(1, params.n_partials + 1) * f0_hz[:, None]
-    # A partial counts for all offsets or for none, or the score would jump where one passes the limit.
+    # A partial is used for all offsets or for none. Otherwise the score would jump where a partial passes the limit.
     counts_TK = (partials_TK < top_hz).astype(np.float32)
     position_TK = (partials_TK * bins_per_hz).astype(np.float32)
     score_TP = np.empty((len(times_s), len(ratios_P)), np.float32)

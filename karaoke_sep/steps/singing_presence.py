@@ -1,20 +1,21 @@
-"""Whether anybody sings at all: an absolute judgement, where the gate compares a song with itself.
+"""Presence of singing: absolute evidence that anybody sings, whereas the gate compares the frames of one song.
 
-A voice glides: it is hardly ever still within a tenth of a second, and all of its partials move together. Keys, strings
-and most synthesizers hold their pitch. A pitch track that follows them seems to move as well, where it jumps between
-notes or follows noise, but the partials do not move with it. So each frame of a moving track is compared with two
-harmonic chirps, one that moves as the track does and one that moves in the opposite direction (a chirp transform in the
-sense of Weruaga & Kepesi 2007, at one pitch and two rates). A partial of a voice agrees with the first. A steady or
-noisy partial agrees with both equally, on average. The difference is therefore 0 without a voice, in any music, and
-needs no reference level. To it is added how far the salience of the track exceeds the mean over all pitches while the
-pitch moves smoothly: between the notes of an instrument it drops.
+A voice glides: its pitch is hardly ever constant for a tenth of a second, and all of its partials move together.
+Keyboards, strings and most synthesizers hold their pitch. A pitch track that follows them seems to move as well, where
+it jumps between notes or follows noise, but the partials do not move with it. So each frame of a moving track is
+compared with two harmonic chirps, one that moves as the track does and one that moves in the opposite direction (a
+chirp transform in the sense of Weruaga & Kepesi 2007, at one pitch and two rates). A partial of a voice agrees with the
+first. A steady or noisy partial agrees with both equally, on average. The difference is therefore 0 without a voice, in
+any music, and needs no reference level. The second feature is the contrast of the salience on the track to the mean of
+all pitches while the pitch moves smoothly. It is low between the notes of an instrument. The evidence is the sum of
+both.
 
-The evidence of a recording is summed up. If it is not enough for the whole, two states (a passage with or without
-singing) are decoded, and only passages with clear evidence are kept. Short recordings need less evidence: what tells
-7 s without singing from a voice that is hardly audible is little.
+The evidence is summed over the recording. If the sum is too low, two states (a passage with or without singing) are
+decoded, and only passages with clear evidence are kept. Short recordings need less evidence, because 7 s without
+singing and 7 s with a hardly audible voice differ little.
 
-MIR-1K dev clips (175) and dev songs (12), with the voice as it is and 10 dB lower: all are found to be sung. Of the
-accompaniments of the songs alone, 11 of 12 are not.
+All MIR-1K dev clips (175) and dev songs (12) are classified as sung, with the voice as it is and 10 dB lower. Of the
+accompaniments of the songs, 11 of 12 are classified as instrumental.
 """
 
 from dataclasses import dataclass
@@ -26,22 +27,22 @@ from ..dsp.viterbi import two_state_posterior
 from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, PitchTrack
 
-MAX_HOP_S = 0.02  # every 32 ms, and on a coarser grid of pitches, voices and instruments are no longer told apart
+MAX_HOP_S = 0.02  # at 32 ms and on a coarser pitch grid, voices and instruments have similar evidence
 N_PARTIALS = 12
 TOP_HZ = 3500.0
 SLOPE_MS = 48.0  # on each side: the line through the pitch over this time is its speed
 MIN_SPEED, FULL_SPEED, MAX_SPEED = 0.25, 1.0, 6.0  # relative change of the pitch per second; a vibrato reaches 1
-MAX_BEND_CENTS = 40.0  # rms distance from the line; where it is more, the track jumps
+MAX_BEND_CENTS = 40.0  # rms distance from the line; above it the track jumps
 SMOOTH_BEND_CENTS, SMOOTH_SPEED = 10.0, 0.3
 MIN_CONTRAST_DB, FULL_CONTRAST_DB = 6.0, 12.0
 AGREEMENT_WEIGHT, CONTRAST_WEIGHT = 100.0, 14.4
 BLOCK_MS = 160.0
-BLOCK_FRAMES = 128  # that stay in the cache
+BLOCK_FRAMES = 128  # a block that stays in the cache
 
 
 @dataclass(frozen=True)
 class Params:
-    """Evidence that a recording, or a passage of it, needs.
+    """Evidence that a recording or a passage needs.
 
     Windows of 80 / 96 / 104 / 112 / 128 ms find 8 / 10 / 10 / 9 / 9 of the 12 accompaniments to be without singing at
     thresholds that lose no voice.
@@ -50,7 +51,7 @@ class Params:
     enabled: bool = True
     window_ms: float = ranged(104.0, 20, 500)
     midpoint: float = ranged(2.0, 0, 100)  # mean evidence of a long recording that is neutral
-    credit_s: float = ranged(7.2, 0, 1000)  # evidence times seconds that each recording is granted
+    credit_s: float = ranged(7.2, 0, 1000)  # evidence times seconds that is added for each recording
     passage_midpoint: float = ranged(3.5, 0, 100)  # at 3 the worst accompaniment is 17.4 dB down, not 18.7
     passage_weight: float = ranged(1.9, 0, 100)  # log-odds per second and unit of evidence
     passage_s: float = ranged(160.0, 1, 36_000)  # mean length, as of the sections of the gate
@@ -71,8 +72,8 @@ def evidence(track: PitchTrack, mixture: Audio, params: Params) -> np.ndarray | 
 
     Returns
     -------
-    ndarray, or None where it cannot be judged
-        Without the salience of the track, at a hop above 20 ms, or if not enabled.
+    ndarray, or None if there is no evidence
+        It is None without the salience of the track, at a hop above 20 ms, or if not enabled.
     """
     if not params.enabled or track.salience is None or len(track.times_s) < 3:
         return None
@@ -166,7 +167,7 @@ def partial_energies(windowed: np.ndarray, cycles: np.ndarray) -> np.ndarray:
 def presence(track: PitchTrack, params: Params) -> np.ndarray:
     """Return the probability that each frame of a whole recording lies in a passage with singing, shape (T,), 0..1.
 
-    It is 1 throughout if the evidence for the recording as a whole is enough, or if there is none to judge.
+    It is 1 in all frames if the evidence of the whole recording is sufficient, or if there is no evidence.
     """
     if not params.enabled or track.evidence_T is None:
         return np.ones(len(track.times_s))

@@ -1,9 +1,9 @@
 """Division of the mixture by the level of the accompaniment in each bin.
 
-A partial gives as much evidence of the pitch as it exceeds the accompaniment, whatever its own level. The level of the
-accompaniment in a bin is measured at the times at which the partials of the voice lie elsewhere; where they stay in one
-bin for long, it is taken from the neighbouring bins. Dividing by that level, as a matched filter in coloured noise does
-(North 1943), weights the partials by their evidence.
+The evidence of a partial for the pitch depends on its level relative to the accompaniment, not on its absolute level.
+The level of the accompaniment in a bin is measured at times without a partial of the voice in this bin. If a partial
+stays in a bin for long, the level is taken from the neighbouring bins. Dividing by that level, as a matched filter in
+coloured noise does (North 1943), weights the partials by their evidence.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from . import harmonic_mask
 
 WINDOW_MS = 192.0  # the resolution of the masks
 NEIGHBOURS_HZ = 130.0  # wider than a harmonic band
-NEIGHBOURS_SHARE = np.float32(0.05)  # against a bin that is uncovered all the time
+NEIGHBOURS_SHARE = np.float32(0.05)  # relative to a bin that is never covered
 
 
 @dataclass(frozen=True)

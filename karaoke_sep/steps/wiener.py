@@ -12,11 +12,11 @@ from ..settings.ranges import check_ranges, ranged
 class Params:
     """Rule of the gain.
 
-    wiener: V^p / (V^p + A^p) (Wiener 1949 for p = 2; exponents 1 to 2 do alike here, 3 is worse). subtract:
+    wiener: V^p / (V^p + A^p) (Wiener 1949 for p = 2; exponents of 1 to 2 are equally good, 3 is worse). subtract:
     max(X - A, 0) / X, the rule of the published scheme.
 
-    voice_db is by how much the voice is assumed to be louder than estimated: bins that both models claim go to the
-    vocals where it is positive, to the accompaniment where it is negative.
+    voice_db is the level by which the voice is assumed to be louder than estimated. Positive values give bins that both
+    models explain to the vocals, negative values to the accompaniment.
     """
 
     rule: Literal["wiener", "subtract"] = "wiener"
@@ -40,6 +40,6 @@ def gain(X: np.ndarray, V: np.ndarray, A: np.ndarray, params: Params) -> np.ndar
     A = A * np.float32(10 ** (-params.voice_db / 20))
     if params.rule == "subtract":
         return np.maximum(X - A, 0) / (X + tiny)
-    scale = np.maximum(V, A) + tiny  # so that powers neither overflow nor vanish
+    scale = np.maximum(V, A) + tiny  # so that powers neither overflow nor underflow
     V_p, A_p = (V / scale) ** params.exponent, (A / scale) ** params.exponent
     return V_p / (V_p + A_p + tiny)

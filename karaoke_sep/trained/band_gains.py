@@ -25,12 +25,12 @@ RATE_HZ = 16_000
 WINDOWS_MS, HOP_MS = (64.0, 128.0), 20.0  # the gains act in the first
 MIN_HZ, STEP_HZ, EVEN_TO_HZ, TOP_HZ = 62.5, 15.625, 625.0, 8000.0  # centres: evenly spaced, then by a ratio of 2.4 %
 N_BANDS = 144
-# From here on the residual is used. Using it in all bands gains 0.1 dB for `abjones`, and costs 0.8 dB for `amy`.
+# The residual is used from here on. Using it in all bands gains 0.1 dB for `abjones`, and costs 0.8 dB for `amy`.
 RESIDUAL_FROM_HZ = 1900.0
 MAX_GAIN = 1.1  # above 1, because a partly masked voice is estimated too low; other values were not tried
 POWER_FLOOR = 1e-3  # power that counts as silence in a band, for a mixture with a mean power of 1
 N_BAND_FEATURES, N_FRAME_FEATURES, N_GATE_FEATURES = 8, 11, 9
-N_TOGETHER = 4  # neighbouring bands are channels of one cell, and share what is computed there
+N_TOGETHER = 4  # neighbouring bands are channels of one cell, and share its computation
 N_CELLS = N_BANDS // N_TOGETHER
 N_FINE, N_MIDDLE, N_COARSE, N_HIDDEN, N_FEW = 24, 32, 32, 32, 8  # channels of the layers
 BLOCK_FRAMES, REACH_FRAMES = 512, 64  # frames of a block, and its context on each side; multiples of 4

@@ -1,4 +1,4 @@
-"""Separation by the spectra of voice and accompaniment that were learned from other recordings.
+"""Separation by spectra of voice and accompaniment that were trained on other recordings.
 
 The magnitudes of the mixture are approximated by activations times bases, with the bases of both sides next to each
 other, by the updates in `dsp.kl_nmf`. The part that the bases of one side explain is the estimate of that side. This is

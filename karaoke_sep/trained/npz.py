@@ -1,4 +1,4 @@
-"""Read an ``.npz`` file that may be damaged on purpose, in bounded time and memory.
+"""Read an ``.npz`` file that may be damaged or malicious, in bounded time and memory.
 
 `numpy.load` allocates whatever the header of an array declares. Here all headers are read first, and an array is read
 only on demand, if it has the size that its header declares.
@@ -18,7 +18,7 @@ import numpy as np
 
 MAX_BYTES = 200_000_000  # of the file, and of its arrays; fifty times what training makes by default
 MAX_ARRAYS = 1000
-# What zipfile, zlib and the parser of NumPy's headers raise for damaged files.
+# Exceptions of zipfile, zlib and the header parser of NumPy for damaged files.
 DAMAGES = (
     zipfile.BadZipFile,
     zlib.error,
@@ -52,7 +52,7 @@ def open_npz(path: Path) -> Iterator[tuple[dict[str, Header], Callable[[str], np
     OSError
         If the file cannot be read.
     One of `DAMAGES`
-        If it is damaged, too large, or holds other things than arrays of numbers and text.
+        If it is damaged, too large, or contains anything but arrays of numbers and text.
     """
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES / 1e6:.0f} MB")

@@ -1,6 +1,6 @@
 """Vocal activity of each frame from two trained models that make different errors.
 
-The first is the network in `band_gains`. It predicts log-odds, which it learned from labels and which depend on the
+The first is the network in `band_gains`. It predicts log-odds, which are trained on labels and depend on the
 habits of the training singers, and the level of the voice, which does not. The second is a set of boosted trees over
 the levels in wide bands and the features of the untrained gate, in each frame and around it.
 

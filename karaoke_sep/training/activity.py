@@ -32,10 +32,11 @@ from .remix import remix
 N_CLASSES = len(frame_classes.CLASSES)
 MIN_FRAMES = 16  # shorter remixes are not used
 N_STEPS, N_EXAMPLES = 5000, 520
-# Weight of the network against the untrained gate, below and above 1.9 kHz. The gate is a second opinion if the network
-# knows one singer: trained on `amy`, `abjones` gains 0.37 dB with the first, 0.22 dB with (1, 0.8). Trained on two, the
-# nine songs reach 3.40 dB with the first, 3.39 with the second and 3.33 with (1, 0.8), all twelve 4.31, 4.31 and 4.29;
-# but with (1, 0.8) clips of other singers of MIR-1K gain 0.09 dB more than with the first (69 clips).
+# Weight of the network against the untrained gate, below and above 1.9 kHz. The gate counts more if the network was
+# trained on one singer: trained on `amy`, `abjones` gains 0.37 dB with the first weights, 0.22 dB with (1, 0.8).
+# Trained on two, the nine songs reach 3.40 dB with the first, 3.39 with the second and 3.33 with (1, 0.8), all twelve
+# 4.31, 4.31 and 4.29. But with (1, 0.8) clips of other singers of MIR-1K gain 0.09 dB more than with the first (69
+# clips).
 TRUST_OF_ONE_SINGER, TRUST_OF_MORE = (0.75, 0.4), (0.85, 0.6)
 
 
@@ -50,7 +51,7 @@ class Settings:
 
 
 class TrainingClip(NamedTuple):
-    """What the training uses of a clip.
+    """Training data of a clip.
 
     Attributes
     ----------
@@ -222,7 +223,7 @@ def train(
 
 
 def _about(pieces: list[Piece], settings: Settings, n_examples: int) -> dict:
-    """Return what the file of the model tells about its training."""
+    """Return the description of the training for the model file."""
     return {
         "rate_hz": frame_classes.RATE_HZ,
         "window_ms": frame_classes.WINDOW_MS,

@@ -1,7 +1,7 @@
-"""Training that may be stopped: what each side has learned lies beside the model until it is whole.
+"""Training of spectra that can be interrupted: the state of each side is kept beside the model until both are complete.
 
 ``.FILE.voice.training`` and ``.FILE.accompaniment.training`` are written after each epoch, with a hash of the
-recordings and settings; whatever has another hash counts for nothing and is written over.
+recordings and settings. A state with another hash is ignored and overwritten.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def train(
     n_jobs: int,
     tell: Callable[[str, State], None],
 ) -> dict[str, State]:
-    """Return the final state of each side; resume an earlier training of the same that was stopped.
+    """Train each side, and return its final state; resume an interrupted training of the same model.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def train(
     sides : list of str
     settings : Settings
     path : Path
-        Of the model that is to be made.
+        File of the model.
     n_jobs : int
-        Processes; the result does not depend on it.
+        Number of processes, which does not change the result.
     tell : callable
         Called with the side and its state after each epoch.
     """
@@ -65,13 +65,13 @@ def train(
 
 
 def write(path: Path, model: models.Model) -> None:
-    """Write the model under its name, when it is whole."""
+    """Write the model, which appears under its name when it is complete."""
     with atomic.whole_file(path) as part:
         part.write_bytes(models.to_bytes(model))
 
 
 def forget(path: Path, sides: list[str]) -> None:
-    """Remove what was kept for a training that is now finished."""
+    """Remove the states of a finished training."""
     for side in sides:
         with suppress(OSError):
             _place(path, side).unlink(missing_ok=True)
@@ -102,7 +102,7 @@ def _write(place: Path, mark: str, state: State) -> None:
 
 
 def _read(place: Path, mark: str) -> State | None:
-    """Return the state of the same training; None if there is none."""
+    """Return the state of an interrupted training of the same model; None if there is none."""
     try:
         with np.load(place, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))

@@ -24,12 +24,12 @@ _PARTS = ("weights", "average", "optimiser")
 
 
 class Keeper:
-    """Keeper of the state of one training.
+    """Keeps the state of one training.
 
     Parameters
     ----------
     path : Path
-        Of the model that is trained.
+        File of the model.
     mark : str
         Hash of everything that the result depends on, see `checkpoint.fingerprint`.
     """

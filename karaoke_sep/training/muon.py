@@ -35,7 +35,7 @@ class Muon:
         self._n_steps = 0
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return all that the next step depends on beside weights and gradients."""
+        """Return the state that the next step depends on, besides weights and gradients."""
         means = {f"mean of {name}": mean for name, mean in self._mean.items()}
         return means | {"mean": self._mean_N, "power": self._power_N, "steps": np.array(self._n_steps)}
 

@@ -1,10 +1,10 @@
-"""Spectra of voice and accompaniment learned from recordings of each, by factorisation in bounded memory.
+"""Training of spectra of voice and accompaniment by non-negative matrix factorisation in bounded memory.
 
-KL-NMF is maximum likelihood of Poisson counts, and the updates of Lee & Seung (2001) are its EM algorithm. So the bases
-can be learned from one minibatch of frames after the other by online EM (Cappé & Moulines 2009): the sufficient
-statistic of a minibatch is mixed into that of all before, and the bases are its normalised rows. Only the statistic and
-one minibatch are held, however long the recordings are. After an epoch everything is in ``State``, so that a stopped
-training goes on as if nothing had happened.
+KL-NMF is the maximum-likelihood estimate of a Poisson model, and the updates of Lee & Seung (2001) are its EM
+algorithm. Therefore the bases can be trained on minibatches of frames by online EM (Cappé & Moulines 2009): a running
+mean of the sufficient statistics of the minibatches is kept, and the bases are its normalised rows. Only this statistic
+and one minibatch are in memory, for recordings of any length. After each epoch, ``State`` holds everything that is
+needed to resume an interrupted training with the same result.
 """
 
 from collections.abc import Iterator
@@ -22,20 +22,20 @@ from ..types import Audio
 from .dataset import SIDES, Piece, singers_of
 from .remix import faster
 
-QUIET = 0.05  # frames below this share of their recording's mean teach silence only
-N_FIRST = 4  # first frames to choose the first bases from, as a multiple of their number
+QUIET = 0.05  # frames below this share of the mean level of their recording are left out
+N_FIRST = 4  # number of frames among which the initial bases are chosen, relative to the number of bases
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the bases are learned.
+    """Settings of the training.
 
-    192 ms is the window of the default config, so that one model serves both ways of using it; 64 ms costs
-    1 dB (MIR-1K dev, singer unseen, bases alone).
+    The window of 192 ms is that of the default config, so that one model can be used along the pitch and alone. A
+    window of 64 ms costs 1 dB (MIR-1K dev, unseen singer, bases alone).
 
-    Voices are played faster and slower at random, so that their spectra are those of all pitches and of larger and
-    smaller heads: 0 / 5 / 8 / 12 semitones either way give 2.3 / 2.8 / 3.1 / 3.3 dB for `abjones` and 3.2 / 2.9 /
-    3.2 / 2.6 dB for `amy`. Accompaniments keep their tuning: moved by 3 semitones as well they cost 0.5 to 0.7.
+    Voices are played faster or slower at random, so that the spectra cover all pitches and vocal tract lengths. Shifts
+    of up to 0 / 5 / 8 / 12 semitones up and down give 2.3 / 2.8 / 3.1 / 3.3 dB for `abjones` and 3.2 / 2.9 / 3.2 / 2.6
+    dB for `amy`. Accompaniments are not shifted, because shifts of up to 3 semitones cost 0.5 to 0.7 dB.
     """
 
     n_bases: int = 256
@@ -52,7 +52,7 @@ class Settings:
 
 @dataclass
 class State:
-    """Where the training of one side has got to.
+    """State of the training of one side.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def advance(pieces: list[Piece], side: str, settings: Settings, state: State | N
     side : {"voice", "accompaniment"}
     settings : Settings
     state : State, optional
-        Where training has got to; it begins if missing.
+        State after the epoch before; by default the training begins.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def as_model(pieces: list[Piece], sides: dict[str, State], settings: Settings) -
 
 
 def _start(pieces: list[Piece], side: str, settings: Settings) -> State:
-    """Return bases that begin as random frames of the recordings, plus a small constant."""
+    """Return the initial state: bases are random frames of the recordings plus a small share of the mean spectrum."""
     rng = _rng(settings, side, 0)
     frames, n_frames = [], 0
     for X_TF in _spectra(pieces, side, settings, rng):
@@ -132,7 +132,7 @@ def _start(pieces: list[Piece], side: str, settings: Settings) -> State:
     if n_frames < settings.n_bases:
         raise InputError(
             f"{pieces[0].paths[0].parent}: the {side} has {n_frames} frames that are not silent, and "
-            f"{settings.n_bases} bases are to be learned from them; give more recordings, or fewer --bases"
+            f"{settings.n_bases} bases are to be trained on them; give more recordings, or fewer --bases"
         )
     X_TF = np.vstack(frames)
     chosen = X_TF[rng.choice(len(X_TF), settings.n_bases, replace=False)]
@@ -141,7 +141,7 @@ def _start(pieces: list[Piece], side: str, settings: Settings) -> State:
 
 
 def _rng(settings: Settings, side: str, epoch: int) -> np.random.Generator:
-    """Return the random numbers of an epoch, the same whether or not training was stopped before it."""
+    """Return the random numbers of an epoch, which do not depend on earlier interruptions."""
     return np.random.default_rng([settings.seed, SIDES.index(side), epoch])
 
 
