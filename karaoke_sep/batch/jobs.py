@@ -6,11 +6,9 @@ from pathlib import Path
 
 from .. import backing
 from ..files.sound_info import SoundInfo
+from ..settings.catalogue import STEMS
 from ..types import PitchTrack
 from .record import Place
-
-STEMS = ("vocals", "accompaniment")
-
 
 SOUNDS = (*STEMS, "karaoke")
 ULTRASTAR = ("ultrastar", "song", "cover")  # the text, a copy of the input, and its cover if it has one

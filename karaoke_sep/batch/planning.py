@@ -14,8 +14,9 @@ from ..config import Config, fingerprint
 from ..errors import ConfigError, InputError, NoSoundError, how_to_install, unexpected
 from ..files import contours, lyrics, sound_info, writing
 from ..recording import check_form
+from ..settings.catalogue import STEMS
 from .inputs import Found, contour_of, find_inputs
-from .jobs import SOUNDS, STEMS, Job, Order, Plan
+from .jobs import SOUNDS, Job, Order, Plan
 from .names import Names, check_name, collisions, names_of, song_files, uses_tags
 from .space import check_room, is_long, max_samples, n_values, scratch_bytes, stem_bytes
 from .standing import standing

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..settings.catalogue import STEMS
 from . import record
-from .jobs import SOUNDS, STEMS
+from .jobs import SOUNDS
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from ..files.adaptation import adaptation
 from ..files.stem_rounding import Fit
 from ..files.tags import Tags
 from ..recording import blocks
-from .jobs import STEMS, Job, Order
+from ..settings.catalogue import STEMS
+from .jobs import Job, Order
 from .separation import Separated
 from .silence import VocalsCheck
 

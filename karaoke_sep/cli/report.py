@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ..errors import KaraokeSepError
+from ..settings.catalogue import STEMS
 from .messages import log, result_line
 from .options import PATH
 
@@ -55,7 +56,6 @@ def report(folder: Path, output: Path | None, references: Path | None, embed: bo
 
 def _compare(results: list, references: list) -> tuple[dict[Any, Any], list[str]]:
     """Return figures of tracks by their places, and a line for each track that cannot be compared."""
-    from ..batch import STEMS
     from ..files import atomic
     from ..report.references import compare, comparison_path
 

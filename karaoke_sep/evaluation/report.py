@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, OutputError
-from .scoring import STEMS
+from ..settings.catalogue import LIBRARIES, STEMS
 
 VERSIONS = ("v2", "v3")
 LEGEND = (
@@ -33,7 +33,6 @@ PITCH = {
     "voicing_false_alarm": "false alarm",
     "overall_accuracy": "overall",
 }
-_LIBRARIES = ("numpy", "scipy", "librosa", "numba", "soxr", "soundfile")
 
 
 def summarise(rows: Iterable[dict]) -> dict[str, dict]:
@@ -197,7 +196,7 @@ def software() -> dict[str, str]:
         "karaoke-sep": __version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        **{name: version(name) for name in _LIBRARIES},
+        **{name: version(name) for name in LIBRARIES},
     }
 
 

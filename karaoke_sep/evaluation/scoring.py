@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..settings.catalogue import STEMS
 from ..types import Audio
 from .bss_eval import N_TAPS, Subspaces, criteria, single_reference_sdr, subspaces, usdr_db
-
-STEMS = ("vocals", "accompaniment")
 
 
 @dataclass(frozen=True, eq=False)

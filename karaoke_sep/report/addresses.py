@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ..batch import STEMS, Result
+from ..batch import Result
 from ..files import reading, writing
+from ..settings.catalogue import STEMS
 from ..types import Audio
 
 # libsndfile writes MP3 of the demo song at about 130 kbit/s; base64 turns three bytes into four.

@@ -3,12 +3,13 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..batch import STEMS, Result
+from ..batch import Result
 from ..datasets import stems
 from ..errors import InputError
 from ..evaluation import scoring
 from ..evaluation.melody import melody_figures
 from ..files import contours
+from ..settings.catalogue import STEMS
 
 
 @dataclass(frozen=True, eq=False)

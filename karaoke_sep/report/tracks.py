@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..batch import STEMS, Result
+from ..batch import Result
 from ..errors import InputError
 from ..files import contours, sound_info
+from ..settings.catalogue import STEMS
 from . import addresses, drawings, names
 from .names import text
 from .references import comparison_path
