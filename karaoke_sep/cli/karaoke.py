@@ -6,24 +6,9 @@ from typing import Any
 import click
 
 from ..settings.catalogue import STEMS
-from .options import (
-    PATH,
-    ConfigChoice,
-    Extras,
-    Number,
-    check_contours,
-    complete_words,
-    config_options,
-    contours_option,
-    extras_options,
-    format_options,
-    inputs_argument,
-    is_given,
-    running_options,
-    span_options,
-    stream_option,
-)
+from .options import ConfigChoice, Number, complete_words, is_given
 from .running import run_jobs
+from .sounds import Sounds, sound_options
 
 _STRENGTHS_DB = {"gentle": -6.0, "normal": 0.0, "hard": 6.0}
 _MAX_STRENGTH_DB = 40.0
@@ -44,7 +29,7 @@ def _parse_strength(ctx: click.Context, param: click.Parameter, text: str | None
 
 
 def _variant(key_semitones: float, tempo_ratio: float, level_db: float | None, strength_db: float | None) -> str:
-    """Return what tells a backing track from others of the song in its name: all that is not as by default."""
+    """Return the part of the name that distinguishes backing tracks of one song: the settings that are not defaults."""
     words = [f"key {key_semitones:+g}"] if key_semitones else []
     words += [f"tempo {tempo_ratio:g}"] if tempo_ratio != 1 else []
     words += [f"voice {level_db:g} dB"] if level_db is not None else []
@@ -55,73 +40,52 @@ def _variant(key_semitones: float, tempo_ratio: float, level_db: float | None, s
 
 
 @click.command()
-@inputs_argument
-@click.option(
-    "-o", "--output", default="karaoke", show_default=True, type=PATH, help="Write all backing tracks to this folder."
+@sound_options(
+    "karaoke",
+    "Write all backing tracks to this folder.",
+    "{parent}/{track} ({stem})",
+    click.option(
+        "--vocals-level",
+        "level_db",
+        type=Number(-60, 0),
+        metavar="DB",
+        help="Keep the voice as a guide, at this level below the original, -60 to 0 dB.  [default: remove it]",
+    ),
+    click.option(
+        "--strength",
+        "strength_db",
+        callback=_parse_strength,
+        shell_complete=complete_words(lambda: _STRENGTHS_DB),
+        metavar="HOW",
+        help="Choose between more music and less voice: gentle, normal or hard, or a number of dB by which the voice "
+        "is assumed to be louder than estimated (gentle is -6, normal 0, hard 6).  [default: wiener.voice_db of the "
+        "config]",
+    ),
+    click.option(
+        "--key",
+        "key_semitones",
+        default=0.0,
+        type=Number(-12, 12),
+        metavar="SEMITONES",
+        help="Transpose up, or down if negative, -12 to 12 (needs [stretch]).",
+    ),
+    click.option(
+        "--tempo",
+        "tempo_ratio",
+        default=1.0,
+        type=Number(0.5, 2),
+        metavar="RATIO",
+        help="Play faster by this ratio, or slower if below 1, 0.5 to 2 (needs [stretch]).",
+    ),
 )
-@config_options
-@contours_option
-@span_options
-@click.option(
-    "--vocals-level",
-    "level_db",
-    type=Number(-60, 0),
-    metavar="DB",
-    help="Keep the voice as a guide, at this level below the original, -60 to 0 dB.  [default: remove it]",
-)
-@click.option(
-    "--strength",
-    "strength_db",
-    callback=_parse_strength,
-    shell_complete=complete_words(lambda: _STRENGTHS_DB),
-    metavar="HOW",
-    help="Choose between more music and less voice: gentle, normal or hard, or a number of dB by which the voice is "
-    "assumed to be louder than estimated (gentle is -6, normal 0, hard 6).  [default: wiener.voice_db of the config]",
-)
-@click.option(
-    "--key",
-    "key_semitones",
-    default=0.0,
-    type=Number(-12, 12),
-    metavar="SEMITONES",
-    help="Transpose up, or down if negative, -12 to 12 (needs [stretch]).",
-)
-@click.option(
-    "--tempo",
-    "tempo_ratio",
-    default=1.0,
-    type=Number(0.5, 2),
-    metavar="RATIO",
-    help="Play faster by this ratio, or slower if below 1, 0.5 to 2 (needs [stretch]).",
-)
-@extras_options
-@click.option(
-    "--name",
-    default="{parent}/{track} ({stem})",
-    show_default=True,
-    help="Name the outputs by this template. Fields: {parent}, the sub-folders below INPUT; {folder}, the folder of "
-    "the file; {track}, its name without suffix; {file}, with suffix; {stem}; and the tags {artist}, {album}, {title}.",
-)
-@stream_option
-@format_options
-@running_options
 def karaoke(
     inputs: tuple[Path, ...],
-    output: Path,
     chosen: ConfigChoice,
-    contours: Path | None,
-    span: Any,
+    sounds: Sounds,
     level_db: float | None,
     strength_db: float | None,
     key_semitones: float,
     tempo_ratio: float,
-    extras: Extras,
-    name: str,
-    stream: int | None,
-    container: str,
-    bitrate_kbps: int | None,
-    subtype: str | None,
-    clip: str,
     **run: Any,
 ) -> None:
     """Write a backing track of each INPUT, to sing to: OUTPUT/<track> (karaoke).wav.
@@ -132,26 +96,13 @@ def karaoke(
     The paths of all outputs are printed to stdout.
     """
     from ..backing import Params
-    from ..batch import Order
 
-    check_contours(contours)
     config, _ = chosen.load(strength_db)
-    stems = STEMS if "ultrastar" in extras.products else ()
-    order = Order(
-        output,
-        ("karaoke", *stems, *extras.products),
-        name,
-        container,
-        subtype,
-        clip,
-        contours=contours,
-        bends=extras.bends,
-        bitrate_kbps=bitrate_kbps,
-        stream=stream,
-        span=span,
+    order = sounds.order(
+        ("karaoke", *(STEMS if "ultrastar" in sounds.extras.products else ())),
         variant=_variant(key_semitones, tempo_ratio, level_db, strength_db),
         # A picture keeps its tempo and its length.
-        video=not is_given("container") and tempo_ratio == 1 and span.is_whole,
+        video=not is_given("container") and tempo_ratio == 1 and sounds.span.is_whole,
         karaoke=Params(level_db, key_semitones, tempo_ratio),
     )
     run_jobs(inputs, order, config, **run)

@@ -151,14 +151,6 @@ stream_option = click.option(
     help="Read the N-th sound of a file that holds several.  [default: the one that players choose]",
 )
 
-contours_option = click.option(
-    "--pitch-file",
-    "contours",
-    type=PATH,
-    metavar="PATH",
-    help="Use a corrected pitch contour (.csv, .pv), or a folder of contours named after the songs.",
-)
-
 
 def span_options(command: Callable) -> Callable:
     """Add the options of an excerpt, and hand it to the command as ``span``; an excerpt shows in the default name."""
@@ -194,28 +186,6 @@ def span_options(command: Callable) -> Callable:
     return with_span
 
 
-format_options = together(
-    choice_option("--format container", catalogue.CONTAINERS, "wav", "Set the file format of the sounds."),
-    click.option(
-        "--bitrate",
-        "bitrate_kbps",
-        type=click.IntRange(32, 500),
-        metavar="KBITS",
-        help="Set the bit rate of MP3 and OGG files in kbit/s, 32 to 500.  [default: 320 for mp3, 256 for ogg]",
-    ),
-    click.option(
-        "--subtype",
-        metavar="NAME",
-        help="Set the sample format, such as PCM_16 or FLOAT.  [default: that of the input]",
-    ),
-    choice_option(
-        "--clip",
-        ["clamp", "rescale", "float"],
-        "clamp",
-        "Handle clipping: clamp the peaks, rescale the whole track, or write 32-bit float. The stems still add up.",
-    ),
-)
-
 running_options = together(
     click.option(
         "--from-file",
@@ -248,52 +218,6 @@ running_options = together(
     quiet_option,
     click.option("-v", "--verbose", is_flag=True, help="Print a line for each input, and details of failures."),
 )
-
-
-class Extras(NamedTuple):
-    """Outputs in addition to the sounds.
-
-    Attributes
-    ----------
-    products : tuple of str
-    bends : bool
-        Whether MIDI notes follow the pitch contour.
-    """
-
-    products: tuple[str, ...]
-    bends: bool
-
-
-def extras_options(command: Callable) -> Callable:
-    """Add the options of further products, and hand them to the command as ``extras``."""
-
-    @together(
-        click.option("--save-pitch", is_flag=True, help="Write the pitch contour as well, pitch.csv."),
-        click.option("--save-midi", is_flag=True, help="Write the sung notes as MIDI as well, notes.mid."),
-        click.option("--no-bends", is_flag=True, help="Leave the pitch bends out of the MIDI notes."),
-        click.option(
-            "--save-ultrastar",
-            is_flag=True,
-            help="Write an UltraStar song as well: a folder with text, song, vocals, accompaniment and cover.",
-        ),
-        click.option(
-            "--plots",
-            is_flag=True,
-            help="Draw spectrograms, mask and pitch as well, picture.png (needs the extra [plots]).",
-        ),
-    )
-    @wraps(command)
-    def with_extras(
-        *args: Any, save_pitch: bool, save_midi: bool, no_bends: bool, save_ultrastar: bool, plots: bool, **others: Any
-    ) -> Any:
-        if no_bends and not save_midi:
-            raise ConfigError("--no-bends: has no effect without --save-midi; add --save-midi, or leave --no-bends out")
-        asked = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar, "picture": plots}
-        products = tuple(product for product, is_asked in asked.items() if is_asked)
-        products += ("song", "cover") if save_ultrastar else ()
-        return command(*args, extras=Extras(products, bends=not no_bends), **others)
-
-    return with_extras
 
 
 class ConfigChoice(NamedTuple):
@@ -382,12 +306,6 @@ def config_options(command: Callable) -> Callable:
         return command(*args, chosen=ConfigChoice(source, models, backend, overrides), **others)
 
     return with_config
-
-
-def check_contours(contours: Path | None) -> None:
-    """Raise ConfigError if there is no such file or folder."""
-    if contours and not os.path.exists(contours):
-        raise ConfigError(f"--pitch-file {contours}: there is no such file or folder")
 
 
 def is_given(name: str) -> bool:

@@ -1,8 +1,9 @@
 """`karaoke-sep train`: a thin shell over `training`."""
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -12,6 +13,7 @@ from .options import PATH, Number, jobs_option, parse_names, quiet_option, toget
 
 if TYPE_CHECKING:
     from ..training import band_gains
+    from ..training.dataset import Piece
 
 _OVERWRITE = f"{__name__}.overwrite"
 
@@ -26,7 +28,8 @@ def _check_place(ctx: click.Context, param: click.Parameter, path: Path) -> Path
     return path
 
 
-_training_options = together(
+_shared_options = together(
+    click.argument("dataset", type=PATH),
     click.option(
         "--overwrite",
         is_flag=True,
@@ -60,6 +63,48 @@ _training_options = together(
 )
 
 
+class Common(NamedTuple):
+    """Arguments of every training.
+
+    Attributes
+    ----------
+    dataset, path : Path
+        The recordings, and the file of the model.
+    train_singers, test_singers : tuple of str
+    seed, n_jobs : int
+    quiet : bool
+    """
+
+    dataset: Path
+    path: Path
+    train_singers: tuple[str, ...]
+    test_singers: tuple[str, ...]
+    seed: int
+    n_jobs: int
+    quiet: bool
+
+    def find(self, only: str | None = None) -> "list[Piece]":
+        """Return the recordings to train on, and report their number."""
+        from ..training import dataset
+
+        pieces = dataset.find(self.dataset, self.train_singers, self.test_singers, only)
+        if not self.quiet:
+            log(f"training on {counted(len(pieces), 'recording')}")
+        return pieces
+
+
+def _training_options(command: Callable) -> Callable:
+    """Add the arguments of every training, and hand them to the command as ``common``."""
+
+    @_shared_options
+    @wraps(command)
+    def with_common(**values: Any) -> Any:
+        common = Common(**{name: values.pop(name) for name in Common._fields})
+        return command(common, **values)
+
+    return with_common
+
+
 @click.group()
 def train() -> None:
     """Train models on recordings with separate voice and accompaniment.
@@ -69,7 +114,6 @@ def train() -> None:
 
 
 @train.command()
-@click.argument("dataset", type=PATH)
 @_training_options
 @click.option("--only", type=click.Choice(["voice", "accompaniment"]), help="Train this source alone.  [default: both]")
 @click.option(
@@ -110,17 +154,7 @@ def train() -> None:
     type=Number(0, 24),
     help="Augment the training voices by pitch shifts up to this many semitones up and down.",
 )
-def nmf(
-    dataset: Path,
-    path: Path,
-    train_singers: tuple[str, ...],
-    test_singers: tuple[str, ...],
-    seed: int,
-    n_jobs: int,
-    quiet: bool,
-    only: str | None,
-    **settings: Any,
-) -> None:
+def nmf(common: Common, only: str | None, **settings: Any) -> None:
     """Train spectra of voice and accompaniment by KL-NMF.
 
     DATASET is MIR-1K, or a folder of tracks with vocals and accompaniment in each; with --only also a sound file of one
@@ -128,28 +162,26 @@ def nmf(
     resume an interrupted training.
     """
     from ..training import checkpoint
-    from ..training.dataset import SIDES, find
+    from ..training.dataset import SIDES
     from ..training.nmf import Settings, State, as_model
 
-    pieces = find(dataset, train_singers, test_singers, only)
-    chosen = Settings(**settings, seed=seed)
+    pieces = common.find(only)
+    chosen = Settings(**settings, seed=common.seed)
     sides = [only] if only else list(SIDES)
-    _say_size(pieces, quiet)
-    with progress_bar(quiet, total=len(sides) * chosen.n_epochs, unit="epoch") as bar:
+    with progress_bar(common.quiet, total=len(sides) * chosen.n_epochs, unit="epoch") as bar:
 
         def tell(side: str, state: State) -> None:
             bar.update()
-            if not quiet:
+            if not common.quiet:
                 log(f"{side}: epoch {state.n_epochs}, divergence {state.divergences[-1]:.4f}")
 
-        states = checkpoint.train(pieces, sides, chosen, path, n_jobs, tell)
-    checkpoint.write(path, as_model(pieces, states, chosen))
-    checkpoint.forget(path, sides)
-    result_line(path)
+        states = checkpoint.train(pieces, sides, chosen, common.path, common.n_jobs, tell)
+    checkpoint.write(common.path, as_model(pieces, states, chosen))
+    checkpoint.forget(common.path, sides)
+    result_line(common.path)
 
 
 @train.command()
-@click.argument("dataset", type=PATH)
 @_training_options
 @click.option(
     "--gaussians",
@@ -171,18 +203,7 @@ def nmf(
     type=click.IntRange(1),
     help="Train the network of the gains for this many steps.",
 )
-def activity(
-    dataset: Path,
-    path: Path,
-    train_singers: tuple[str, ...],
-    test_singers: tuple[str, ...],
-    seed: int,
-    n_jobs: int,
-    quiet: bool,
-    gaussians: int,
-    remixes: int | None,
-    steps: int,
-) -> None:
+def activity(common: Common, gaussians: int, remixes: int | None, steps: int) -> None:
     """Train a gate: classes of frames (accompaniment, unvoiced, voiced), and gains of the voice in frequency bands.
 
     DATASET is MIR-1K with its labels. Every clip is first separated without a model, since the voice estimate is one of
@@ -190,41 +211,34 @@ def activity(
     continues with the steps of the network.
     """
     from ..training import activity, checkpoint, kept_state
-    from ..training.dataset import find
 
-    pieces = find(dataset, train_singers, test_singers)
+    pieces = common.find()
     if any(piece.clip is None for piece in pieces):
-        raise ConfigError(f"{dataset}: only MIR-1K has the labels that this training needs; give its folder")
-    _say_size(pieces, quiet)
+        raise ConfigError(f"{common.dataset}: only MIR-1K has the labels that this training needs; give its folder")
     remixes = activity.remixes_of_each(len(pieces)) if remixes is None else remixes
-    settings = activity.Settings(gaussians, remixes, steps, seed)
-    keeper = kept_state.Keeper(path, checkpoint.fingerprint(pieces, settings))
+    settings = activity.Settings(gaussians, remixes, steps, common.seed)
+    keeper = kept_state.Keeper(common.path, checkpoint.fingerprint(pieces, settings))
     state = keeper.read()
     done = state.n_steps if state else 0
-    if state and not quiet:
+    if state and not common.quiet:
         log(f"resuming after step {done}")
     clips = []
     try:
-        with progress_bar(quiet, total=len(pieces), unit="clip") as bar:
-            for clip in activity.prepare_all(pieces, remixes, seed, n_jobs):
+        with progress_bar(common.quiet, total=len(pieces), unit="clip") as bar:
+            for clip in activity.prepare_all(pieces, remixes, common.seed, common.n_jobs):
                 clips.append(clip)
                 bar.update()
-        with progress_bar(quiet, total=steps, initial=done, unit="step") as bar:
+        with progress_bar(common.quiet, total=steps, initial=done, unit="step") as bar:
 
             def on_step(state_of: Callable[[], "band_gains.State"]) -> None:
                 bar.update()
                 keeper.on_step(state_of)
 
-            model = activity.train(pieces, clips, settings, n_jobs, on_step, state)
+            model = activity.train(pieces, clips, settings, common.n_jobs, on_step, state)
     except KeyboardInterrupt:
         done = keeper.keep() or done
         message = f"Interrupted after step {done} of {steps}. Run the same command again to resume."
         raise KeyboardInterrupt(message) from None
-    checkpoint.write(path, model)
+    checkpoint.write(common.path, model)
     keeper.forget()
-    result_line(path)
-
-
-def _say_size(pieces: list, quiet: bool) -> None:
-    if not quiet:
-        log(f"training on {counted(len(pieces), 'recording')}")
+    result_line(common.path)
