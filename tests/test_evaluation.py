@@ -1,9 +1,7 @@
-"""The evaluation from a dataset on disk to tables and files, on a small MIR-1K made of the demo song."""
+"""The evaluation of a dataset, from its figures to tables and files."""
 
 import csv
 import json
-import shutil
-import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -11,21 +9,17 @@ import plain_scores
 import pytest
 import soundfile
 from click.testing import CliRunner
+from evaluations import NAMES, RATE_HZ, figures_of, mono, run, write_dataset
 from sounds import nmf_model
 
 from karaoke_sep import demo_song
 from karaoke_sep.cli.evaluate import evaluate
 from karaoke_sep.config import load_config
-from karaoke_sep.datasets import mir1k, stems
-from karaoke_sep.errors import ConfigError, InputError
+from karaoke_sep.datasets import mir1k
+from karaoke_sep.errors import ConfigError
 from karaoke_sep.evaluation import oracles, report, scoring
 from karaoke_sep.evaluation.bss_eval import usdr_db
-from karaoke_sep.files import contours
 from karaoke_sep.pipeline import separate
-from karaoke_sep.types import Audio
-
-RATE_HZ = 16000
-NAMES = ("abjones_1_01", "amy_1_01", "zoe_1_01", "zoe_1_02")
 
 
 @pytest.fixture(scope="module")
@@ -35,106 +29,7 @@ def song():
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """Four clips with labels, as MIR-1K is distributed."""
-    root = tmp_path_factory.mktemp("MIR-1K")
-    (root / "Wavfile").mkdir()
-    (root / "PitchLabel").mkdir()
-    for seed, name in enumerate(NAMES):
-        song = demo_song.make(RATE_HZ, 2.5 + 0.5 * seed, seed)
-        write_clip(root / "Wavfile" / f"{name}.wav", song.accompaniment, song.vocals)
-        contours.write(root / "PitchLabel" / f"{name}.pv", song.track)
-    return root
-
-
-def mono(audio):
-    return audio.samples.mean(axis=0)
-
-
-def write_clip(path, left, right):
-    soundfile.write(path, np.stack([mono(left), mono(right)], axis=1), RATE_HZ, "FLOAT")
-
-
-def write_track(folder, suffix=".wav", rate_hz=RATE_HZ, **sounds):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, samples in sounds.items():
-        soundfile.write(folder / f"{name}{suffix}", np.asarray(samples).T, rate_hz, "PCM_24")
-
-
-def run(*arguments, cwd, expect=0):
-    """Run the command as a user would; its output, or that of the error it raises."""
-    rows = [] if "--rows" in arguments else ["--rows", str(cwd / "rows.jsonl")]
-    result = CliRunner().invoke(evaluate, [*map(str, arguments), *rows], catch_exceptions=False)
-    assert result.exit_code == expect, result.output
-    return result.stdout
-
-
-def figures_of(path):
-    """Rows of a JSON file without what may differ between two runs: the cost."""
-    return [{k: v for k, v in row.items() if k != "cpu_s"} for row in json.loads(path.read_text())["rows"]]
-
-
-# ------------------------------------------------------------------------------------------------------ the dataset
-
-
-def test_the_published_split_is_two_singers_and_the_others(dataset):
-    names = {split: [clip.name for clip in mir1k.find_clips(dataset, split)] for split in ("dev", "test", "all")}
-    assert names == {"dev": list(NAMES[:2]), "test": list(NAMES[2:]), "all": list(NAMES)}
-
-
-def test_clips_are_chosen_by_singer_then_by_every_k_th_then_by_number(dataset):
-    assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"))] == list(NAMES[1:])
-    assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"), every=2)] == [NAMES[1], NAMES[3]]
-    assert [c.name for c in mir1k.find_clips(dataset, singers=("zoe", "amy"), every=2, limit=2)] == [NAMES[1], NAMES[3]]
-
-
-def test_a_folder_of_clips_without_labels_is_accepted(dataset, tmp_path):
-    (tmp_path / f"{NAMES[0]}.wav").write_bytes((dataset / "Wavfile" / f"{NAMES[0]}.wav").read_bytes())
-    [clip] = mir1k.find_clips(tmp_path)
-    assert clip.pitch_path is None
-    assert mir1k.load(clip).pitch is None
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"singers": ("bob",)}, r"none of its 4 clips is of .*bob; the singers here are abjones, amy, zoe"),
-        ({"split": "dev", "singers": ("zoe",)}, "split 'dev'"),
-    ],
-)
-def test_no_clip_left_is_an_error_that_names_what_there_is(dataset, arguments, message):
-    with pytest.raises(ConfigError, match=message):
-        mir1k.find_clips(dataset, **arguments)
-
-
-def test_a_folder_without_clips_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match=r"no \.wav files"):
-        mir1k.find_clips(tmp_path)
-    with pytest.raises(ConfigError, match="no such folder"):
-        mir1k.find_clips(tmp_path / "gone")
-
-
-@pytest.mark.parametrize("snr_db", [-5.0, 0.0, 5.0])
-def test_the_mixture_is_the_sum_of_sources_at_the_energy_ratio_asked_for(dataset, snr_db):
-    track = mir1k.load(mir1k.find_clips(dataset)[0], snr_db)
-    voice, music, mixture = (mono(x).astype(float) for x in (track.vocals, track.accompaniment, track.mixture))
-    assert 10 * np.log10(np.sum(voice**2) / np.sum(music**2)) == pytest.approx(snr_db, abs=1e-3)
-    np.testing.assert_allclose(mixture, voice + music, atol=1e-6)
-    assert np.abs(mixture).max() == pytest.approx(0.9, abs=1e-6)
-
-
-def test_the_left_channel_is_the_accompaniment(dataset):
-    clip = mir1k.find_clips(dataset)[0]
-    left = soundfile.read(clip.path)[0][:, 0]
-    assert np.corrcoef(left, mono(mir1k.load(clip).accompaniment))[0, 1] == pytest.approx(1, abs=1e-6)
-
-
-def test_a_clip_with_one_channel_is_refused(tmp_path):
-    soundfile.write(tmp_path / "amy_1_01.wav", np.zeros(1000), RATE_HZ)
-    with pytest.raises(InputError, match=r"amy_1_01\.wav: 1 channel\(s\), but a MIR-1K clip has 2"):
-        mir1k.load(mir1k.find_clips(tmp_path)[0])
-
-
-# ------------------------------------------------------------------------------------------------------- the figures
+    return write_dataset(tmp_path_factory.mktemp("MIR-1K"))
 
 
 def test_figures_of_the_separated_demo_song_agree_with_plain_ones_to_a_hundredth_db(song):
@@ -193,9 +88,6 @@ def test_clips_without_a_figure_are_left_out_and_counted():
     assert found["mean"]["v3_vocals_nsdr_db"] == 1.0
     assert found["without"] == {"v3_vocals_nsdr_db": 1}
     assert (found["clips"], found["failed"], found["seconds"]) == (3, 1, 40)
-
-
-# ------------------------------------------------------------------------------------------- karaoke-sep evaluate mir1k
 
 
 @pytest.fixture(scope="module")
@@ -402,137 +294,3 @@ def test_a_page_of_something_else_is_an_error(tmp_path):
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"x\.json: is not a result of karaoke-sep evaluate"):
         CliRunner().invoke(evaluate, ["page", str(tmp_path / "x.json")], catch_exceptions=False)
-
-
-# ------------------------------------------------------------------------------------------- karaoke-sep evaluate stems
-
-
-@pytest.fixture
-def references(song, tmp_path):
-    write_track(
-        tmp_path / "true" / "train" / "song", vocals=song.vocals.samples, accompaniment=song.accompaniment.samples
-    )
-    return tmp_path / "true"
-
-
-def test_tracks_are_found_through_links_to_folders_each_once(references):
-    (references / "linked").symlink_to(references / "train")
-    (references / "train" / "again").symlink_to(references)  # a circle
-    assert len(stems.find_tracks(references)) == 1
-    links = references.parent / "links"
-    links.mkdir()
-    (links / "a").symlink_to(references / "train" / "song")
-    assert list(stems.find_tracks(links)) == ["a"]
-
-
-def test_stems_of_any_tool_are_scored_whatever_their_format_and_naming(song, references, tmp_path):
-    voice, music = song.vocals.samples, song.accompaniment.samples
-    write_track(tmp_path / "made" / "song", ".flac", vocals=voice + 0.1 * music, instrumental=0.9 * music)
-    run("stems", tmp_path / "made", references, "--json", tmp_path / "x.json", cwd=tmp_path)
-    [row] = figures_of(tmp_path / "x.json")
-    reference = scoring.prepare(song.vocals, song.accompaniment)
-    expected = scoring.figures(reference, Audio(voice + 0.1 * music, RATE_HZ), Audio(0.9 * music, RATE_HZ))
-    assert row["clip"] == "train/song"
-    for name in (
-        "v2_vocals_nsdr_db",
-        "v3_vocals_sir_db",
-        "v3_vocals_sdr_db",
-        "vocals_usdr_db",
-        "accompaniment_usdr_db",
-    ):
-        assert row[name] == pytest.approx(expected[name], abs=0.01)
-
-
-def test_parts_as_musdb_has_them_make_the_accompaniment(song, references, tmp_path):
-    third = song.accompaniment.samples / 3
-    write_track(tmp_path / "made" / "song", vocals=song.vocals.samples, bass=third, drums=third, other=third)
-    run("stems", tmp_path / "made", references, "--json", tmp_path / "x.json", cwd=tmp_path)
-    assert figures_of(tmp_path / "x.json")[0]["accompaniment_usdr_db"] > 80
-
-
-def test_every_stem_that_does_not_fit_is_named_before_any_work(song, references, tmp_path):
-    voice, music = song.vocals.samples, song.accompaniment.samples
-    made, true = tmp_path / "made", tmp_path / "true"
-    for name in ("short", "slow", "one", "gone"):
-        write_track(true / name, vocals=voice, accompaniment=music)
-    write_track(made / "song", vocals=voice, accompaniment=music)
-    write_track(made / "short", vocals=voice[:, :-9], accompaniment=music)
-    write_track(made / "slow", vocals=voice, accompaniment=music, rate_hz=8000)
-    write_track(made / "one", vocals=voice[0], accompaniment=music)
-    with pytest.raises(ConfigError) as caught:
-        stems.find_pairs(made, true)
-    lines = sorted(str(caught.value).splitlines())
-    assert len(lines) == 5
-    assert f"{made}: no stems for gone" in lines[-1] or f"{made}: no stems for gone" in lines[0]
-    text = str(caught.value)
-    assert f"short/vocals.wav: {voice.shape[1] - 9} samples, but the true vocals have {voice.shape[1]}" in text
-    assert "slow/vocals.wav: 8000 Hz, but" in text
-    assert "slow/accompaniment.wav: 8000 Hz, but" in text
-    assert "one/vocals.wav: 1 channel(s), but the true vocals have 2" in text
-
-
-@pytest.mark.parametrize(
-    ("vocals", "accompaniment"),
-    [
-        ("song_(Vocals)", "song_(Instrumental)"),
-        ("song_(Vocals)_UVR-MDX", "song_(Instrumental)_UVR-MDX"),
-        ("song.vocals", "song.accompaniment"),
-        ("song_vocals", "song_no_vocals"),
-        ("song - Vocals", "song - Instrumental"),
-    ],
-)
-def test_flat_names_of_stems_are_read(song, references, tmp_path, vocals, accompaniment):
-    write_track(tmp_path / "flat", **{vocals: song.vocals.samples, accompaniment: song.accompaniment.samples})
-    [pair] = stems.find_pairs(tmp_path / "flat", references)
-    assert list(stems.find_tracks(tmp_path / "flat")) == ["song"]
-    assert [path.stem for path in (*pair.estimate.vocals, *pair.estimate.accompaniment)] == [vocals, accompaniment]
-    run("stems", tmp_path / "flat", references, "--json", tmp_path / "x.json", cwd=tmp_path)
-    assert figures_of(tmp_path / "x.json")[0]["vocals_usdr_db"] > 80
-
-
-def test_a_song_whose_title_ends_like_a_stem_and_the_mixture_are_no_stems(song, tmp_path):
-    samples = song.vocals.samples
-    write_track(
-        tmp_path, **{"each other": samples, "song.vocals": samples, "song.no_vocals": samples, "mixture": samples}
-    )
-    assert list(stems.find_tracks(tmp_path)) == ["song"]
-
-
-def test_two_files_for_one_stem_are_an_error(song, tmp_path):
-    samples = song.vocals.samples
-    write_track(tmp_path, **{"song_(Vocals)_a": samples, "song_(Vocals)_b": samples, "song_(Instrumental)_a": samples})
-    with pytest.raises(ConfigError, match=r"song_\(Vocals\)_b.wav: is the vocals of song, and so is song_\(Vocals\)_a"):
-        stems.find_tracks(tmp_path)
-
-
-@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
-def test_the_stems_of_a_musdb_file_are_its_fifth_sound_and_the_sum_of_three(song, tmp_path):
-    voice, music = song.vocals.samples, song.accompaniment.samples
-    sounds = {"mixture": voice + music, "drums": 0.2 * music, "bass": 0.3 * music, "other": 0.5 * music, "voice": voice}
-    write_track(tmp_path / "parts", **sounds)
-    inputs = [word for name in sounds for word in ("-i", str(tmp_path / "parts" / f"{name}.wav"))]
-    streams = [word for number in range(5) for word in ("-map", f"{number}:a")]
-    (tmp_path / "musdb" / "test").mkdir(parents=True)
-    path = tmp_path / "musdb" / "test" / "A - song.stem.mp4"
-    subprocess.run(["ffmpeg", "-v", "error", *inputs, *streams, "-c:a", "alac", str(path)], check=True)
-    [(name, files)] = stems.find_tracks(tmp_path / "musdb").items()
-    assert name == "test/A - song"
-    vocals, accompaniment = stems.read(files)
-    assert usdr_db(voice, vocals.samples[:, : voice.shape[1]]) > 60
-    assert usdr_db(music, accompaniment.samples[:, : voice.shape[1]]) > 60
-
-
-def test_columns_without_any_figure_are_left_out(song, references, tmp_path):
-    write_track(tmp_path / "made" / "song", vocals=song.vocals.samples, accompaniment=song.accompaniment.samples)
-    printed = run("stems", tmp_path / "made", references, "--csv", tmp_path / "x.csv", cwd=tmp_path)
-    assert "vocals v3" in printed
-    assert "singers" not in printed
-    assert "CPU" not in printed
-    with (tmp_path / "x.csv").open(newline="") as file:
-        assert "cpu_s" not in next(csv.reader(file))
-
-
-def test_a_track_without_accompaniment_is_an_error(song, references, tmp_path):
-    write_track(tmp_path / "made" / "song", vocals=song.vocals.samples)
-    with pytest.raises(ConfigError, match=r"no accompaniment\.\* \(or instrumental\.\*\) beside vocals\.wav"):
-        stems.find_pairs(tmp_path / "made", references)
