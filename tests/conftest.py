@@ -1,11 +1,15 @@
 """Songs that several files of tests use, made and separated once a session."""
 
+import signal
 from functools import cache
 
 import pytest
 import report_pages
 
 from karaoke_sep import demo_song, separate
+
+# A shell has its jobs in the background ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

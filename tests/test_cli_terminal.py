@@ -69,7 +69,6 @@ def test_ctrl_c_says_one_line_and_leaves_nothing_half_made(song, tmp_path, n_job
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in background jobs
     )
     process.stdout.readline()
     os.killpg(process.pid, signal.SIGINT)
