@@ -24,6 +24,7 @@ Mauch, M., Cannam, C., Bittner, R. et al. (2015). Computer-aided melody note tra
 MIDI Manufacturers Association (1997). Downloadable sounds, level 1. From velocity to loudness.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -46,6 +47,7 @@ _LOUDNESS_WEIGHT = 0.19  # per dB above the loud frames of the song
 _COMPANY_WEIGHT = 0.65  # per second of other notes nearby
 _COMPANY_OFFSET = 3.0
 _COMPANY_S = 2.0  # a phrase on each side
+_BLOCK_FRAMES = 1024  # a contour of hours has millions of frames, and a score for each key in each of them
 _BEYOND = 0.02  # so much worse a spread, so that one note follows the other in the middle of a leap
 
 
@@ -113,19 +115,27 @@ def _spans(
 ) -> list[tuple[int, int, int]]:
     """Return the first frame, the first frame after the end, and the key of each note."""
     keys = np.arange(int(np.nanmin(pitch_T)), int(np.nanmax(pitch_T)) + 2)
-    distance_TK = np.nan_to_num(np.abs(pitch_T[:, None] - keys)) / params.spread_semitones
-    misfit_TK = np.minimum(distance_TK, _FARTHEST) ** 2 / 2 + _BEYOND * distance_TK
-    score_TK = evidence_T[:, None] / 2 - misfit_TK
-    score_TS = np.column_stack([-evidence_T / 2, score_TK])  # state 0 is the rest
-    half_S = np.full(score_TS.shape[1], params.change_ms / 1000 / 2)  # the end and the start of a note cost half each
+    half_S = np.full(1 + len(keys), params.change_ms / 1000 / 2)  # the end and the start of a note cost half each
     half_S[0] = 0
-    state_T = viterbi_changes(score_TS * np.diff(edges_s)[:, None], half_S, half_S)
+    state_T = viterbi_changes(_scores(pitch_T, evidence_T, edges_s, keys, params), half_S, half_S)
     changes = np.flatnonzero(np.diff(state_T, prepend=-1, append=-1))
     return [
         (start, stop, int(np.clip(keys[state_T[start] - 1], 0, 127)))
         for start, stop in pairwise(changes.tolist())
         if state_T[start] > 0 and edges_s[stop] - edges_s[start] >= params.shortest_ms / 1000
     ]
+
+
+def _scores(
+    pitch_T: np.ndarray, evidence_T: np.ndarray, edges_s: np.ndarray, keys: np.ndarray, params: Params
+) -> Iterator[np.ndarray]:
+    """Yield blocks of the log-likelihoods of a rest (state 0) and of each key, times the length of the frame in s."""
+    for start in range(0, len(pitch_T), _BLOCK_FRAMES):
+        inside = slice(start, start + _BLOCK_FRAMES)
+        distance_TK = np.nan_to_num(np.abs(pitch_T[inside, None] - keys)) / params.spread_semitones
+        misfit_TK = np.minimum(distance_TK, _FARTHEST) ** 2 / 2 + _BEYOND * distance_TK
+        score_TS = np.column_stack([-evidence_T[inside] / 2, evidence_T[inside, None] / 2 - misfit_TK])
+        yield score_TS * np.diff(edges_s[start : start + _BLOCK_FRAMES + 1])[:, None]
 
 
 def _believed(
@@ -178,11 +188,11 @@ def _level_db(audio: Samples, starts_s: np.ndarray, stops_s: np.ndarray) -> np.n
 
 
 def _energy_until(audio: Samples, positions: np.ndarray) -> np.ndarray:
-    """Return the sum of the mean squares of the channels before each sample position, shape (T,)."""
+    """Return the sum of the mean squares of the channels before each of increasing sample positions, shape (T,)."""
     energy, total = np.zeros(len(positions)), 0.0
     for start, stop in blocks(audio):
         until = total + np.cumsum(np.mean(audio.excerpt(start, stop).samples.astype(float) ** 2, axis=0))
-        inside = (positions > start) & (positions <= stop)
+        inside = slice(*np.searchsorted(positions, [start, stop], side="right"))
         energy[inside] = until[positions[inside] - start - 1]
         total = until[-1]
     return energy

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from karaoke_sep import batch, pipeline
 from karaoke_sep.batch import Order
 from karaoke_sep.errors import ConfigError
-from karaoke_sep.files import reading, sound_info
+from karaoke_sep.files import contours, reading, sound_info
 
 # --- Planning --------------------------------------------------------------------------------------------------------
 
@@ -188,6 +188,17 @@ def test_a_given_contour_replaces_the_estimate(tmp_path):
         for name in ("sung", "silent")
     ]
     assert levels[0] > levels[1] + 20  # dB
+
+
+def test_a_contour_that_is_longer_than_the_song_ends_with_it_and_one_that_begins_later_is_an_error(tmp_path):
+    song = make_song(tmp_path / "song.wav", seconds=0.5)
+    for name, begin_s in (("long", 0), ("late", 5)):
+        rows = (f"{begin_s + t / 10:.1f},220\n" for t in range(10_000))
+        (tmp_path / f"{name}.csv").write_text("time_s,f0_hz\n" + "".join(rows))
+    do([song], Order(tmp_path, ("vocals", "pitch"), "{track} {stem}", contours=tmp_path / "long.csv"))
+    assert contours.read(tmp_path / "song pitch.csv").times_s[-1] < 2
+    [outcome] = do([song], Order(tmp_path / "out", contours=tmp_path / "late.csv"))
+    assert outcome.message == f"{song}: its pitch contour has no frame in the song; leave out --pitch-file"
 
 
 def test_contours_are_found_by_the_names_of_the_tracks(tmp_path):

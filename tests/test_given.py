@@ -149,6 +149,10 @@ BAD_FILES = {
     "four_columns.csv": (b"0,220,1,2\n", r"line 1: 4 columns and no header; a contour has rows such as"),
     "loud.csv": (b"0,220,70\n", r"line 1: 70 is not within 0 to 1"),
     "ms.csv": (b"0,220\n0.0001,220\n0.0002,230\n", r"10000 frames a second are too many"),
+    "burst.csv": (
+        b"".join(b"%d.%04d,220\n" % divmod(i, 10_000) for i in range(2001)) + b"900,220\n",
+        r"10000 frames a second are too many",
+    ),
     "utf16.csv": ("time_s,f0_hz\n0,A4\n".encode("utf-16"), r"line 2: 'A4' is not a number"),
     "nul.csv": (HEADER + b"0,\x00,1\n", r"line 2: '\\x00' is not a number"),
 }
@@ -198,7 +202,7 @@ def test_the_backend_needs_a_file():
 def test_scrambled_bytes_are_read_or_refused(tmp_path, contour, seed):
     """Nothing but the package's own errors reaches the caller."""
     rng = np.random.default_rng(seed)
-    content = bytearray(contours.format_csv(contour).encode())
+    content = bytearray("".join(contours.lines_of_csv(contour)).encode())
     for place in rng.integers(0, len(content), 3):
         content[place] = rng.integers(0, 256)
     outcome = read_or_error(write_bytes(tmp_path / "a.csv", bytes(content)))

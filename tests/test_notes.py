@@ -1,5 +1,6 @@
 """Notes from contours that are known, and files that are read back byte by byte."""
 
+import tracemalloc
 from dataclasses import replace
 
 import mir_eval
@@ -270,6 +271,24 @@ def test_bends_follow_the_contour_within_two_semitones():
     np.testing.assert_allclose(bends, [(0.0025, 8192), (0.5, 8192 + 4096), (1.0, 16383)], atol=0.001)
     assert [status for _, status, _ in read].index(0xE0) < [status for _, status, _ in read].index(0x90)
     assert not [status for _, status, _ in messages(midi.encode([note])) if status == 0xE0]
+
+
+def test_a_bend_is_sent_once_a_tick_however_dense_the_contour_is():
+    track = track_of(60 + 0.5 * np.sin(np.arange(4000) / 20), hop_s=0.0005)
+    read = messages(midi.encode([Note(0.0, 2.0, 60, 60.0, 64)], track))
+    times_s = [time_s for time_s, status, _ in read if status == 0xE0]
+    assert len(times_s) > 1500
+    assert min(np.diff(times_s)) >= 1 / 960 - 1e-9
+
+
+def test_the_notes_of_a_long_contour_take_little_memory():
+    track = track_of(np.repeat(np.random.default_rng(0).integers(36, 96, 200), 100))
+    tracemalloc.start()
+    found = segment(track)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found) > 150
+    assert peak_bytes < 300 * len(track.times_s)  # one score for each key in each frame takes 490 bytes
 
 
 def test_one_note_ends_before_the_next_is_bent_and_begins():

@@ -80,7 +80,8 @@ def test_the_special_forms_find_the_path_of_the_general_form(seed):
     leaving_S, entering_S = rng.uniform(0, 2, (2, 7))
     change_SS = np.exp(-(leaving_S[:, None] + entering_S) * (states[:, None] != states))
     np.testing.assert_array_equal(
-        viterbi_changes(score_TS, leaving_S, entering_S), viterbi_dense(score_TS, start_S, change_SS)
+        viterbi_changes(np.split(score_TS, [1, 11, 30]), leaving_S, entering_S),
+        viterbi_dense(score_TS, start_S, change_SS),
     )
     distance_SS = np.abs(states[:, None] - states)
     step_SS = np.where(distance_SS <= 2, np.exp(-0.5 * distance_SS), 0)

@@ -17,6 +17,8 @@ from ..types import Audio, PitchTrack
 from .jobs import Job, Order, Span
 from .space import is_long, max_samples
 
+_OVERHANG_S = 1.0  # the contours of some tools reach a little over the end of the song
+
 
 class Separated(NamedTuple):
     """Result of the separation, from which the products are made.
@@ -52,8 +54,10 @@ def separate(
 ) -> Separated:
     """Return the vocals and the pitch of the input of a job; ``files`` closes temporary files."""
     song, warnings = _read(job, order, config, files)
+    length_s = song.n_samples / song.rate_hz
     if not order.span.is_whole:
-        song, job = excerpt_of(song, order.span), replace(job, track=_track_of(job, order.span))
+        song = excerpt_of(song, order.span)
+    job = replace(job, track=_track_of(job, order.span, length_s))
     if order.layout == "mir1k":
         song = ChannelSum(song)
     if not order.sounds:
@@ -98,14 +102,15 @@ def excerpt_of(song: Samples, span: Span) -> Samples:
     return Excerpt(song, start, min(stop, song.n_samples))
 
 
-def _track_of(job: Job, span: Span) -> PitchTrack | None:
+def _track_of(job: Job, span: Span, length_s: float) -> PitchTrack | None:
     """Return the contour of a part of a song from a contour file, whose times count from the start of the song."""
     if job.track is None:
         return None
-    track = shifted(job.track.between(span.start_s, span.stop_s), -span.start_s)
+    track = job.track.between(span.start_s, min(span.stop_s, length_s + _OVERHANG_S))
     if len(track.times_s) == 0:
-        raise InputError("its pitch contour has no frame between --start and the end; leave out --pitch-file")
-    return track
+        where = "in the song" if span.is_whole else "between --start and the end"
+        raise InputError(f"its pitch contour has no frame {where}; leave out --pitch-file")
+    return shifted(track, -span.start_s)
 
 
 class ChannelSum:

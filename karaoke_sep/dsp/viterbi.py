@@ -9,6 +9,8 @@ The other functions are special forms of the transition matrix that cost less:
 - `two_state_posterior`: two states with equal probabilities of change, computed in log-odds.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import scipy.special
 
@@ -41,30 +43,40 @@ def viterbi_dense(score_TS: np.ndarray, start_S: np.ndarray, transitions_SS: np.
     return _backtrack(previous_TS, int(total_S.argmax()))
 
 
-def viterbi_changes(score_TS: np.ndarray, leaving_S: np.ndarray, entering_S: np.ndarray) -> np.ndarray:
+def viterbi_changes(scores: Iterable[np.ndarray], leaving_S: np.ndarray, entering_S: np.ndarray) -> np.ndarray:
     """Return the path of the highest total score minus the costs of its changes.
 
     Parameters
     ----------
-    score_TS : ndarray, shape (T, S)
-    leaving_S, entering_S : ndarray, shape (S,)
+    scores : iterable of ndarray, shape (t, S)
+        The scores in blocks of frames, in order of time. One block is kept at a time.
+    leaving_S, entering_S : ndarray, shape (S,), >= 0
         Costs of leaving a state, and of entering it. Staying costs nothing.
 
     Returns
     -------
     ndarray, shape (T,), int
     """
-    n_frames, n_states = score_TS.shape
-    states = np.arange(n_states)
-    previous_TS = np.zeros((n_frames, n_states), np.int16)
-    total_S = score_TS[0]
-    for t in range(1, n_frames):
-        left_S = total_S - leaving_S
-        best = left_S.argmax()  # the best state to come from, whichever state the change leads to
-        changed_S = left_S[best] - entering_S
-        previous_TS[t] = np.where(changed_S > total_S, best, states)
-        total_S = np.maximum(changed_S, total_S) + score_TS[t]
-    return _backtrack(previous_TS, int(total_S.argmax()))
+    total_S = np.zeros(len(leaving_S))
+    blocks = []  # the best state to leave in each frame, and which states were better entered from there: 1 bit each
+    for score_TS in scores:
+        left_T, entered_TS = np.empty(len(score_TS), np.int16), np.empty(score_TS.shape, bool)
+        for t, score_S in enumerate(score_TS):
+            left_S = total_S - leaving_S
+            left_T[t] = best = left_S.argmax()  # whichever state the change leads to
+            changed_S = left_S[best] - entering_S
+            np.greater(changed_S, total_S, out=entered_TS[t])
+            total_S = np.maximum(changed_S, total_S) + score_S
+        blocks.append((left_T, np.packbits(entered_TS, axis=1)))
+    state, paths = int(total_S.argmax()), []
+    for left_T, packed_TS in reversed(blocks):
+        entered_TS, path = np.unpackbits(packed_TS, axis=1), np.empty(len(left_T), int)
+        for t in range(len(path) - 1, -1, -1):
+            path[t] = state
+            if entered_TS[t, state]:
+                state = int(left_T[t])
+        paths.append(path)
+    return np.concatenate(paths[::-1])
 
 
 def viterbi(score_TP: np.ndarray, max_jump: int, step_cost: float) -> np.ndarray:

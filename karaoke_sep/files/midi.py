@@ -9,7 +9,7 @@ MIDI Manufacturers Association (1996). The complete MIDI 1.0 detailed specificat
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -31,40 +31,44 @@ def encode(notes: Sequence[Note], track: PitchTrack | None = None) -> bytes:
     track : PitchTrack, optional
         If given, pitch bends follow the contour within each note, up to two semitones; otherwise notes are in tune.
     """
-    # (time, order among events at that time, bytes): a note ends before the next is bent, and is bent before it begins.
-    events = []
-    for note in notes:
-        events.append((note.offset_s, 0, bytes([0x80, note.key, 0])))
-        events.append((note.onset_s, 2, bytes([0x90, note.key, note.velocity])))
-        if track is not None:
-            events += [(time_s, 1, bend) for time_s, bend in _bends(note, track)]
     setup = [bytes([0xC0, _VOICE_OOHS])]
     # Registered parameter 0 is the range of the bend in semitones and cents; 127, 127 closes it.
     setup += [
         bytes([0xB0, *pair]) for pair in ((101, 0), (100, 0), (6, _BEND_SEMITONES), (38, 0), (101, 127), (100, 127))
     ]
-    body = b"\x00\xff\x51\x03" + (500_000).to_bytes(3, "big")  # us in a quarter note
+    body = bytearray(b"\x00\xff\x51\x03" + (500_000).to_bytes(3, "big"))  # us in a quarter note
     body += b"".join(b"\x00" + message for message in setup)
     now = 0
-    for tick, _, message in sorted((round(time_s * _TICKS_PER_S), order, message) for time_s, order, message in events):
-        body += _variable_length(tick - now) + message
-        now = tick
+    for note in notes:
+        # (tick, order among events at that tick, bytes): a note is bent before it begins.
+        events = [(_tick(note.onset_s), 2, bytes([0x90, note.key, note.velocity]))]
+        events.append((_tick(note.offset_s), 0, bytes([0x80, note.key, 0])))
+        if track is not None:
+            events += [(tick, 1, bend) for tick, bend in _bends(note, track)]
+        for tick, _, message in sorted(events):
+            body += _variable_length(tick - now) + message
+            now = tick
     body += b"\x00\xff\x2f\x00"
     return b"MThd" + struct.pack(">IHHH", 6, 0, 1, _TICKS_PER_S // 2) + b"MTrk" + struct.pack(">I", len(body)) + body
 
 
-def _bends(note: Note, track: PitchTrack) -> list[tuple[float, bytes]]:
-    """Yield times and messages: a bend at the onset, then one for each frame in which the bend changes."""
-    inside = (track.times_s >= note.onset_s) & (track.times_s < note.offset_s) & np.isfinite(track.f0_hz)
-    semitones = hz_to_midi(track.f0_hz[inside]) - note.key
+def _tick(time_s: float) -> int:
+    return round(time_s * _TICKS_PER_S)
+
+
+def _bends(note: Note, track: PitchTrack) -> Iterator[tuple[int, bytes]]:
+    """Yield ticks and messages: a bend at the onset, then one for each tick at which the bend changes."""
+    inside = slice(*np.searchsorted(track.times_s, [note.onset_s, note.offset_s]))
+    pitched = np.isfinite(track.f0_hz[inside])
+    semitones = hz_to_midi(track.f0_hz[inside][pitched]) - note.key
     values = np.clip(np.rint(8192 + 8192 * semitones / _BEND_SEMITONES), 0, 16383).astype(int)
-    times_s = track.times_s[inside]
-    times_s[:1] = note.onset_s
+    ticks = np.rint(track.times_s[inside][pitched] * _TICKS_PER_S).astype(int)
+    ticks[:1] = _tick(note.onset_s)
+    last = np.diff(ticks, append=-1) != 0  # of the frames at one tick
+    ticks, values = ticks[last], values[last]
     changed = np.diff(values, prepend=-1) != 0
-    return [
-        (time_s, bytes([0xE0, value & 127, value >> 7]))
-        for time_s, value in zip(times_s[changed].tolist(), values[changed].tolist(), strict=True)
-    ]
+    for tick, value in zip(ticks[changed].tolist(), values[changed].tolist(), strict=True):
+        yield tick, bytes([0xE0, value & 127, value >> 7])
 
 
 def _variable_length(number: int) -> bytes:
