@@ -115,4 +115,4 @@ def band_level_db(S_TF: np.ndarray, spectrum: Spectrum) -> np.ndarray:
     band = (freqs_hz >= 80) & (freqs_hz <= 4000)
     power = np.sum(S_TF[:, band] ** 2, axis=1)
     # A full-scale sine has the power 3/32 n_fft^2 summed over the three bins of the Hann window's main lobe.
-    return 10 * np.log10(power / (3 / 32 * spectrum.n_fft**2) + 1e-12)
+    return 10 * np.log10(power / (3 / 32 * spectrum.n_fft**2) + 1e-30)

@@ -84,7 +84,7 @@ def test_an_array_of_one_axis_is_a_mono_sound():
     np.testing.assert_array_equal(by_array.vocals.samples, by_audio.vocals.samples)
 
 
-@pytest.mark.parametrize("gain", [0.1, 0.5, 3.0])
+@pytest.mark.parametrize("gain", [1e-4, 0.1, 3.0])
 def test_a_scaled_song_has_scaled_stems(demo, separated, gain):
     scaled = separate(gain * demo(16000, 3.0).mixture.samples, 16000)
     assert sdr_db(gain * separated(16000, 3.0).vocals.samples, scaled.vocals.samples) > 60

@@ -26,6 +26,7 @@ from . import GateInputs
 
 BLOCK_MS = 160.0  # time resolution of the sections
 TIMBRE_SMOOTHING_MS = 250.0
+SILENCE_DB = 100.0  # relative to the loud frames; lower levels are smoothed as silence
 END_LOG_ODDS = 8.0  # for singing before and after the recording, so that the gate stays open in short clips
 
 
@@ -40,7 +41,7 @@ class Params:
     section_weight: float = ranged(0.6, 0, 100)  # per second, because neighbouring frames are alike: 1 in 1.6 s counts
     section_leniency: float = ranged(0.2, 0, 100)  # log-odds added in each frame in favour of a sung section
     section_s: float = ranged(160.0, 1, 36_000)  # mean length; 80 s leaves 5 dB more false voice
-    floor_db: float = ranged(-70.0, -200, 0)  # relative to full scale; lower levels are no voice
+    floor_db: float = ranged(-60.0, -200, 0)  # relative to the loud frames; lower levels are no voice
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -78,8 +79,8 @@ def gains(
 
     Parameters
     ----------
-    level_db : ndarray, shape (T,), dB against full scale
-        Level of the voice estimate between 80 and 4000 Hz.
+    level_db : ndarray, shape (T,), dB
+        Level of the voice estimate between 80 and 4000 Hz, relative to any reference, which does not change the gain.
     voicing : ndarray, shape (T,), 0..1
         Voicing of the pitch track in the same frames.
     cepstra_TD : ndarray, shape (T, D)
@@ -91,14 +92,15 @@ def gains(
     -------
     ndarray, shape (T,), 0..1
     """
-    level_db = smooth(np.maximum(level_db, -120), params.smoothing_ms / hop_ms)
     relative_db = level_db - np.percentile(level_db, 95)
+    relative_db = smooth(np.maximum(relative_db, -SILENCE_DB), params.smoothing_ms / hop_ms)
+    relative_db -= np.percentile(relative_db, 95)
     log_odds = params.level_weight * (relative_db - params.level_midpoint_db)
     log_odds += scipy.special.logit(np.clip(voicing, 1e-6, 1 - 1e-6))
     n_smooth = TIMBRE_SMOOTHING_MS / hop_ms
     sung = scipy.special.expit(smooth(log_odds, n_smooth))
     log_odds += params.timbre_weight * timbre.evidence(cepstra_TD, sung, relative_db > timbre.AUDIBLE_DB, n_smooth)
-    return scipy.special.expit(log_odds) * sections(log_odds, hop_ms, params) * (level_db > params.floor_db)
+    return scipy.special.expit(log_odds) * sections(log_odds, hop_ms, params) * (relative_db > params.floor_db)
 
 
 def sections(log_odds: np.ndarray, hop_ms: float, params: Params) -> np.ndarray:
