@@ -96,9 +96,10 @@ def test_sounds_joined_in_one_file_are_read_whole_whatever_changes(tmp_path, ext
     assert np.sqrt(np.mean(last**2)) > 0.3 * np.sqrt(np.mean(audio.samples[:, 44100 : 44100 + 8192] ** 2))
 
 
-def test_flacs_joined_in_one_file_are_refused(tmp_path):
-    path = make(tmp_path / "song.flac")
-    path.write_bytes(2 * path.read_bytes())
+@pytest.mark.parametrize("rate_hz", [44100, 16000])
+def test_flacs_joined_in_one_file_are_refused_also_where_ffmpeg_drops_the_second(tmp_path, rate_hz):
+    path, other = make(tmp_path / "song.flac"), make(tmp_path / "other.flac", rate_hz=rate_hz)
+    path.write_bytes(path.read_bytes() + other.read_bytes())
     with pytest.raises(InputError, match="several sounds, one after the other"):
         reading.read(path)
 

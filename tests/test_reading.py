@@ -191,6 +191,17 @@ def test_without_ffmpeg_sounds_joined_in_one_file_are_refused(tmp_path, no_ffmpe
         reading.read(path)
 
 
+@pytest.mark.parametrize(("container", "subtype"), [("WAV", "PCM_U8"), ("AIFF", "PCM_S8"), ("WAV", "FLOAT")])
+def test_a_sound_that_another_follows_in_its_file_is_refused(tmp_path, container, subtype):
+    path = tmp_path / "song"
+    soundfile.write(path, noise(1, 999).T, 16000, subtype, format=container)
+    whole = path.read_bytes()
+    for first in {whole, whole[:8] + whole[8:].rstrip(b"\0")}:  # with and without the byte that pads it
+        path.write_bytes(first + whole)
+        with pytest.raises(InputError, match="holds several sounds, one after the other"):
+            reading.read(path)
+
+
 @pytest.mark.parametrize("container", ["flac", "ogg"])
 def test_without_ffmpeg_damage_midway_is_refused(tmp_path, no_ffmpeg, container):
     path = tmp_path / f"song.{container}"

@@ -76,7 +76,14 @@ def _overwriting(overwrite: bool) -> Iterator[None]:
 
 def _check_inputs(inputs: tuple[Path, ...]) -> None:
     """Reject inputs that do not exist, so that a mistyped name is reported before the work begins."""
-    missing = [f"{path}: no such file or folder; check the name" for path in inputs if not os.path.lexists(path)]
+    missing = []
+    for path in inputs:
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, ValueError):
+            missing.append(f"{path}: no such file or folder; check the name")
+        except OSError as err:
+            missing.append(f"{path}: {(err.strerror or 'cannot be read').lower()}; check the name and the folder")
     if missing:
         raise ConfigError("\n".join(missing))
 

@@ -15,6 +15,7 @@ then not removed; ffmpeg and mpg123 do the same.
 
 import math
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ from .sound_info import SoundInfo, probe
 
 # Lengths from libmpg123 and container headers are wrong by up to a few codec frames, without loss of sound.
 _LENGTH_SLACK_S = 0.1
+_FLAC_BEGINS = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
 _TAG_BYTES = 1 << 14  # tags may follow the sound
 _APE_FOOTER_BYTES = 32 + 128  # with an older tag after it
 
@@ -87,7 +89,10 @@ def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, 
     """Pass on the whole sound in blocks of shape (C, n), and return warnings."""
     n_samples = 0
     complaints: list[str] = []
+    several = InputError(f"{path}: holds several sounds, one after the other; save each in a file of its own")
     try:
+        if _another_follows(path):
+            raise several
         for block in _blocks(path, info, complaints):
             n_samples += block.shape[1]
             if n_samples > max_samples:
@@ -100,8 +105,9 @@ def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, 
         raise InputError(f"{path}: cannot be read beyond {_clock(n_samples / info.rate_hz)} ({err}); {cure}") from None
     seconds, claimed_s = n_samples / info.rate_hz, (info.claimed_samples or 0) / info.rate_hz
     is_flac = info.decoder == "ffmpeg" and info.stream == SoundInfo.stream and not is_lossy(info.subtype)
-    if is_flac and info.claimed_samples and seconds - claimed_s > _LENGTH_SLACK_S:  # ffmpeg loses frames at the joins
-        raise InputError(f"{path}: holds several sounds, one after the other; save each in a file of its own")
+    is_longer = info.claimed_samples and seconds - claimed_s > _LENGTH_SLACK_S
+    if is_flac and (is_longer or (complaints and _another_flac_begins(path))):  # ffmpeg loses frames at the joins
+        raise several
     warnings = [f"{path}: {note}" for note in info.notes]
     # Tags at the end of an MP3 file look like a frame without a header.
     is_tag = set(complaints) == {"Header missing"} and 0 <= seconds - claimed_s <= _LENGTH_SLACK_S
@@ -116,6 +122,31 @@ def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, 
             "the rest is damaged or missing"
         )
     return tuple(warnings)
+
+
+def _another_follows(path: Path) -> bool:
+    """Return whether another WAV or AIFF file begins where the first ends: readers do not look there."""
+    with open(path, "rb") as file:
+        first = file.read(12)
+        if first[:4] not in (b"RIFF", b"FORM"):
+            return False
+        n_bytes = int.from_bytes(first[4:8], "little" if first[:4] == b"RIFF" else "big")
+        file.seek(7 + n_bytes)  # writers differ in the byte that makes a length even
+        rest = file.read(14)
+    starts = [rest[k : k + 12] for k in range(3)]
+    return any(len(start) == 12 and (start[:4], start[8:]) == (first[:4], first[8:]) for start in starts)
+
+
+def _another_flac_begins(path: Path) -> bool:
+    """Return whether the mark and the first header of a FLAC file stand somewhere behind those of the first."""
+    with open(path, "rb") as file:
+        file.seek(8)
+        before = b""
+        while data := file.read(1 << 20):
+            if _FLAC_BEGINS.search(before + data):
+                return True
+            before = data[-8:]
+    return False
 
 
 def _clock(seconds: float) -> str:
