@@ -141,7 +141,9 @@ def estimate_voice(
     for number, (start, stop) in enumerate(segments):
         start_s = start / song.rate_hz
         part, features = separate_segment(song.excerpt(start, stop), shifted(track, -start_s), config, rng)
-        voice.add(start, part.samples * parts.fade(number, segments, song.rate_hz))
+        np.multiply(part.samples, parts.fade(number, segments, song.rate_hz), out=part.samples)
+        voice.add(start, part.samples)
+        del part  # many channels at a high rate take as much as all else
         found.append(features._replace(times_s=features.times_s + start_s))
         progress("separation", (number + 1) / len(segments))
     features = FrameFeatures(*map(np.concatenate, zip(*found, strict=True)))
