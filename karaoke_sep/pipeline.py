@@ -23,7 +23,7 @@ from . import accompaniment, parts, pitch
 from .activity import FrameFeatures, Gate, GateInputs, LimitedGate, on_grid
 from .config import Config, load_config
 from .processes.threads import one_thread
-from .recording import Buffer, Samples, Storage, as_recording, blocks, peak_of, shifted
+from .recording import Buffer, Samples, Storage, as_recording, blocks, mono_between, peak_of, shifted
 from .segment import separate_segment
 from .steps import melody_enhancement, pitch_refinement, singing_presence, whitening
 from .types import Audio, PitchTrack, Separation
@@ -112,7 +112,7 @@ def find_pitch(
         return known
     tracks = []
     for from_s, begin_s, end_s, to_s in parts.part_bounds_s(duration_s, pitch_alignment_s(config), config.parts):
-        mono = analysis_signal(song.excerpt(round(from_s * song.rate_hz), round(to_s * song.rate_hz)), peak)
+        mono = analysis_signal(mono_between(song, round(from_s * song.rate_hz), round(to_s * song.rate_hz)), peak)
         melody = melody_enhancement.enhance(mono, config.melody_enhancement)
         progress("pitch", (0.6 * begin_s + 0.4 * end_s) / duration_s)
         track = shifted(pitch_of_part(mono, melody, config), from_s)

@@ -6,6 +6,7 @@ The pipeline reads a recording block by block and writes its voice block by bloc
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -125,6 +126,14 @@ def blocks(song: Samples) -> Iterator[tuple[int, int]]:
     n_block = BLOCK_S * song.rate_hz
     for start in range(0, song.n_samples, n_block):
         yield start, min(song.n_samples, start + n_block)
+
+
+def mono_between(song: Samples, start: int, stop: int) -> Audio:
+    """Return the mean of the channels from one sample to before another, shape (1, n), float32."""
+    n_block = BLOCK_S * song.rate_hz
+    edges = [*range(start, min(stop, song.n_samples), n_block), min(stop, song.n_samples)]
+    means = [song.excerpt(*pair).samples.mean(axis=0, dtype=np.float32) for pair in pairwise(edges)]
+    return Audio(np.concatenate(means)[None], song.rate_hz)
 
 
 def peak_of(song: Samples) -> float:
