@@ -121,16 +121,21 @@ def mono_mix(audio: Audio, rate_hz: int) -> Audio:
     return Audio(samples[None], rate_hz)
 
 
+def _block_samples(song: Samples) -> int:
+    """Return the length of a block: whole seconds, and fewer where there are many channels."""
+    return song.rate_hz * max(1, min(BLOCK_S, 2 * BLOCK_S // song.n_channels))
+
+
 def blocks(song: Samples) -> Iterator[tuple[int, int]]:
     """Yield the first sample, and the first sample after, of each block of a recording."""
-    n_block = BLOCK_S * song.rate_hz
+    n_block = _block_samples(song)
     for start in range(0, song.n_samples, n_block):
         yield start, min(song.n_samples, start + n_block)
 
 
 def mono_between(song: Samples, start: int, stop: int) -> Audio:
     """Return the mean of the channels from one sample to before another, shape (1, n), float32."""
-    n_block = BLOCK_S * song.rate_hz
+    n_block = _block_samples(song)
     edges = [*range(start, min(stop, song.n_samples), n_block), min(stop, song.n_samples)]
     means = [song.excerpt(*pair).samples.mean(axis=0, dtype=np.float32) for pair in pairwise(edges)]
     return Audio(np.concatenate(means)[None], song.rate_hz)
