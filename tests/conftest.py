@@ -28,3 +28,11 @@ def separated(demo):
 def made(tmp_path_factory, demo):
     """Separated songs for the report in ``out``, their inputs in ``in``, reference stems of one in ``true``."""
     return report_pages.make_results(tmp_path_factory.mktemp("made"), demo(report_pages.RATE_HZ, report_pages.SECONDS))
+
+
+@pytest.fixture
+def tracks(tmp_path):
+    """Stems of two singers."""
+    from stem_folders import write_tracks
+
+    return write_tracks(tmp_path)

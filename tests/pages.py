@@ -32,7 +32,8 @@ PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.m
 NOT_RUN = re.compile(r"(pip |apt |brew |git |scripts/|source scripts/|eval )")
 # Options that shorten a command. The page shows the command for real data.
 SHORTER = {
-    "train nmf": ["--bases", "4", "--epochs", "1"],
+    "train nmf": ["--bases", "4", "--steps", "2", "--remixes", "0"],
+    "train spectra": ["--bases", "4", "--epochs", "1"],
     "train activity": ["--steps", "2", "--remixes", "0", "--gaussians", "1"],
 }
 # These need a cluster, which tests/test_batch.py starts.

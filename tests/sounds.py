@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from karaoke_sep.trained import band_gains, boosted_trees, models
+from karaoke_sep.trained import band_gains, boosted_trees, models, unfolded_nmf
 from karaoke_sep.types import Audio
 
 
@@ -59,16 +59,35 @@ def cents(f_hz, reference_hz):
     return 1200 * np.log2(np.asarray(f_hz) / reference_hz)
 
 
-def nmf_model(path, n_voice=6, n_accompaniment=6, window_ms=192.0, seed=0, singers=("anna",)):
+def nmf_model(path, n_bases=6, window_ms=192.0, seed=0, singers=("anna",)):
     """Write a model with a low voice and a high accompaniment, and return its path."""
+    edges_hz = unfolded_nmf.band_edges_hz(16000, round(window_ms * 16))
+    n_bands = len(edges_hz) - 1
+    rng, place = np.random.default_rng(seed), np.linspace(0, 8, n_bands, dtype=np.float32)
+    arrays = {
+        "bases_LKB": rng.random((2, n_bases, n_bands), np.float32) + np.float32(0.1),
+        "penalty_LK": rng.random((2, n_bases), np.float32),
+        "voice_KB": rng.random((n_bases, n_bands), np.float32) * np.exp(-place),
+        "accompaniment_KB": rng.random((n_bases, n_bands), np.float32) * np.exp(place - 8),
+        "edges_E": edges_hz,
+    }
+    return _written(path, "nmf", arrays, window_ms, seed, singers)
+
+
+def spectra_model(path, n_bases=6, window_ms=192.0, seed=0, singers=("anna",)):
+    """Write spectra of a high accompaniment, and return their path."""
     n_bins = round(window_ms * 8) + 1
     rng, place = np.random.default_rng(seed), np.linspace(0, 8, n_bins, dtype=np.float32)
     arrays = {
-        "voice_KF": rng.random((n_voice, n_bins), np.float32) * np.exp(-place),
-        "accompaniment_KF": rng.random((n_accompaniment, n_bins), np.float32) * np.exp(place - 8),
+        "voice_KF": np.zeros((0, n_bins), np.float32),
+        "accompaniment_KF": rng.random((n_bases, n_bins), np.float32) * np.exp(place - 8),
     }
+    return _written(path, "spectra", arrays, window_ms, seed, singers)
+
+
+def _written(path, kind, arrays, window_ms, seed, singers):
     about = {"rate_hz": 16000, "window_ms": window_ms, "hop_ms": 32.0, "seed": seed, "singers": list(singers)}
-    path.write_bytes(models.to_bytes(models.Model("nmf", about | {"versions": models.versions()}, arrays)))
+    path.write_bytes(models.to_bytes(models.Model(kind, about | {"versions": models.versions()}, arrays)))
     return path
 
 

@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from sounds import activity_model, nmf_model
+from sounds import activity_model, nmf_model, spectra_model
 
 from karaoke_sep.errors import ConfigError
 from karaoke_sep.trained import model_schema, models
@@ -58,10 +58,10 @@ def with_header(path, name, old, new):
 
 def bomb(path):
     """300 MB of zeros in 300 kB."""
-    with_array(path, "voice_KF", np.zeros((50_000, 1500), np.float32))
+    with_array(path, "accompaniment_KF", np.zeros((50_000, 1500), np.float32))
 
 
-@pytest.mark.parametrize("make", [nmf_model, activity_model])
+@pytest.mark.parametrize("make", [nmf_model, spectra_model, activity_model])
 def test_a_model_is_read_as_it_was_written(tmp_path, make):
     path = make(tmp_path / "m.npz")
     model = models.read(path)
@@ -81,7 +81,7 @@ WRONG = (None, True, "16000", [16000], {"a": 1}, -1, 0, 10**400, float("nan"), f
 @pytest.mark.parametrize("name", ["format", "rate_hz", "window_ms", "hop_ms"])
 @pytest.mark.parametrize("value", WRONG, ids=lambda value: str(value)[:9])
 def test_a_number_of_the_description_that_is_no_number_in_range_is_an_error(tmp_path, name, value):
-    path = nmf_model(tmp_path / "m.npz")
+    path = spectra_model(tmp_path / "m.npz")
     with_about(path, **{name: value})
     with pytest.raises(ConfigError, match=name) as caught:
         models.read(path)
@@ -92,7 +92,7 @@ def test_a_number_of_the_description_that_is_no_number_in_range_is_an_error(tmp_
     ("changes", "says"),
     [
         ({"kind": ["nmf"]}, "kind"),
-        ({"kind": "other"}, "its kind is none of nmf, activity"),
+        ({"kind": "other"}, "its kind is none of nmf, spectra, activity"),
         ({"seed": 1.5}, "seed"),
         ({"versions": ["1"]}, "versions"),
         ({"versions": {"numpy": 2}}, "versions"),
@@ -104,7 +104,7 @@ def test_a_number_of_the_description_that_is_no_number_in_range_is_an_error(tmp_
     ],
 )
 def test_a_description_of_wrong_types_or_unprintable_text_is_an_error(tmp_path, changes, says):
-    path = nmf_model(tmp_path / "m.npz")
+    path = spectra_model(tmp_path / "m.npz")
     with_about(path, **changes)
     with pytest.raises(ConfigError, match=says):
         models.read(path)
@@ -118,18 +118,18 @@ def test_a_description_of_wrong_types_or_unprintable_text_is_an_error(tmp_path, 
         lambda path: with_text(path, "[1]"),
         lambda path: with_text(path, "x" * (model_schema.MAX_TEXT + 1)),
         lambda path: with_array(path, "about", np.zeros(3)),
-        lambda path: with_array(path, "voice_KF", np.zeros((2, 1537), int)),
-        lambda path: with_array(path, "voice_KF", np.full((2, 1537), np.inf)),
-        lambda path: with_array(path, "voice_KF", np.full((2, 1537), -1.0)),
-        lambda path: with_array(path, "voice_KF", np.zeros((2, 1536))),
-        lambda path: with_array(path, "voice_KF", np.zeros(1537)),
-        lambda path: with_array(path, "voice_KF", np.zeros((5000, 1537), np.float32)),
-        lambda path: with_array(path, "voice_KF", np.array([["a"]])),
-        lambda path: with_header(path, "voice_KF", b"(6, 1537), } ", b"(9, 1537), }"),
-        lambda path: with_header(path, "voice_KF", b"(6, 1537), } ", b"(-6, 1537), }"),
-        lambda path: with_header(path, "voice_KF", b"'<f4'", b"'|O8'"),
-        lambda path: with_header(path, "voice_KF", b"(6, 1537), } ", b"((((((((("),
-        lambda path: write_members(path, {n: d for n, d in members_of(path).items() if n != "voice_KF.npy"}),
+        lambda path: with_array(path, "accompaniment_KF", np.zeros((2, 1537), int)),
+        lambda path: with_array(path, "accompaniment_KF", np.full((2, 1537), np.inf)),
+        lambda path: with_array(path, "accompaniment_KF", np.full((2, 1537), -1.0)),
+        lambda path: with_array(path, "accompaniment_KF", np.zeros((2, 1536))),
+        lambda path: with_array(path, "accompaniment_KF", np.zeros(1537)),
+        lambda path: with_array(path, "accompaniment_KF", np.zeros((5000, 1537), np.float32)),
+        lambda path: with_array(path, "accompaniment_KF", np.array([["a"]])),
+        lambda path: with_header(path, "accompaniment_KF", b"(6, 1537), } ", b"(9, 1537), }"),
+        lambda path: with_header(path, "accompaniment_KF", b"(6, 1537), } ", b"(-6, 1537), }"),
+        lambda path: with_header(path, "accompaniment_KF", b"'<f4'", b"'|O8'"),
+        lambda path: with_header(path, "accompaniment_KF", b"(6, 1537), } ", b"((((((((("),
+        lambda path: write_members(path, {n: d for n, d in members_of(path).items() if n != "accompaniment_KF.npy"}),
         lambda path: write_members(path, members_of(path) | {f"{i}.npy": b"" for i in range(2000)}),
         lambda path: write_members(path, members_of(path) | {"x.npy": b"no array"}),
         lambda path: np.savez(path, about=np.array([{"kind": "nmf"}], dtype=object)),
@@ -140,7 +140,7 @@ def test_a_description_of_wrong_types_or_unprintable_text_is_an_error(tmp_path, 
     ],
 )
 def test_a_damaged_file_is_an_error_of_one_line(tmp_path, damage):
-    path = nmf_model(tmp_path / "m.npz")
+    path = spectra_model(tmp_path / "m.npz")
     damage(path)
     with pytest.raises(ConfigError) as caught:
         models.read(path)
@@ -149,12 +149,12 @@ def test_a_damaged_file_is_an_error_of_one_line(tmp_path, damage):
 
 
 def test_a_giant_shape_in_a_header_allocates_nothing(tmp_path):
-    path = nmf_model(tmp_path / "m.npz")
+    path = spectra_model(tmp_path / "m.npz")
     members = members_of(path)
-    header = members["voice_KF.npy"]
+    header = members["accompaniment_KF.npy"]
     end = header.index(b"\n")
     giant = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 1537), }"
-    write_members(path, members | {"voice_KF.npy": header[:10] + giant.ljust(end - 10) + header[end:]})
+    write_members(path, members | {"accompaniment_KF.npy": header[:10] + giant.ljust(end - 10) + header[end:]})
     with pytest.raises(ConfigError, match="an axis has 1000000000 entries; at most 4096"):
         models.read(path)
 
@@ -176,6 +176,29 @@ def test_any_byte_that_is_changed_gives_a_model_or_an_error_of_one_line(tmp_path
         path.unlink()
     assert len(messages) > 250
     assert not any("\n" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("edges_E", lambda edges: edges[::-1], "its bands are not in order"),
+        ("edges_E", lambda edges: edges[:-1], "edges of"),
+        ("penalty_LK", lambda penalty: penalty[:1], "is needed"),
+        ("bases_LKB", lambda bases: -bases, "out of range"),
+    ],
+)
+def test_bases_that_do_not_fit_their_bands_are_an_error(tmp_path, name, change, says):
+    path = nmf_model(tmp_path / "m.npz")
+    with_array(path, name, change(models.read(path).arrays[name]))
+    with pytest.raises(ConfigError, match=says):
+        models.read(path)
+
+
+def test_spectra_of_both_sides_from_an_earlier_version_are_refused_in_a_line_that_says_what_to_do(tmp_path):
+    path = spectra_model(tmp_path / "m.npz")
+    with_about(path, format=6, kind="nmf")
+    with pytest.raises(ConfigError, match="it has format 6, and this version reads format 7; train it again with kar"):
+        models.read(path)
 
 
 def test_trees_that_lead_in_a_circle_are_an_error(tmp_path):
@@ -201,7 +224,7 @@ def test_a_folder_and_a_pipe_are_errors_at_once(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory limits are of Linux")
 def test_a_zip_bomb_is_rejected_in_little_memory(tmp_path):
-    path = nmf_model(tmp_path / "m.npz")
+    path = spectra_model(tmp_path / "m.npz")
     bomb(path)
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"

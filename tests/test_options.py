@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
-from sounds import activity_model, nmf_model, sdr_db
+from sounds import activity_model, sdr_db, spectra_model
 
 from karaoke_sep import load_config, separate
 from karaoke_sep.config import Config
@@ -197,10 +197,10 @@ def stems(demo, tmp_path_factory):
     times_s, f0_hz = 0.01 * np.arange(301), np.full(301, 330.0)
     contours.write(folder / "contour.csv", PitchTrack(times_s, f0_hz, np.ones(301)))
     contours.write(folder / "other.csv", PitchTrack(times_s, 1.03 * f0_hz, np.ones(301)))
-    nmf_model(folder / "model.npz")
+    spectra_model(folder / "model.npz")
     activity_model(folder / "activity.npz")
     activity_model(folder / "other_activity.npz", seed=1)
-    nmf_model(folder / "other.npz", seed=1)
+    spectra_model(folder / "other.npz", seed=1)
     song = demo(16000, 3.0).mixture.samples.mean(axis=0)
     known = {}
 

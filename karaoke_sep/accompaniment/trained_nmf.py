@@ -1,9 +1,9 @@
-"""Accompaniment, and optionally the voice, from bases trained on other recordings (`karaoke-sep train nmf`).
+"""Accompaniment, and optionally the voice, from bases trained on other recordings.
 
 Along a pitch, the ratio of the trained voice to the trained accompaniment refines the gain in the harmonic mask. Where
-only an accompaniment was trained, usually that of the same song, its spectra and a few trained on the song itself are
-fitted to the bins outside the mask and predict those inside, as in `masked_nmf`; spectra of other songs do worse there
-than those of the song itself. With ``alone`` there is no pitch: the two sets of bases share all bins.
+only spectra of an accompaniment were trained (`karaoke-sep train spectra`), usually that of the same song, these and a
+few trained on the song itself are fitted to the bins outside the mask and predict those inside, as in `masked_nmf`.
+With ``alone`` there is no pitch: the bases that were trained to separate (`karaoke-sep train nmf`) give the gain.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from ..dsp.kl_nmf import EPS, basis_numerator, update_activations
 from ..errors import ConfigError
 from ..settings.ranges import check_ranges, ranged
 from . import masked_nmf
+
+KINDS = ("nmf", "spectra")  # of models
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def check(params: Params, config: Any) -> None:
     window_ms = config.stft.window_ms
     if not params.model:
         raise ConfigError("accompaniment.trained_nmf: no model is given; name one with --model (karaoke-sep train nmf)")
-    model = models.read(params.model, "nmf")
+    model = models.read(params.model, *KINDS)
     if abs(model.about["window_ms"] - window_ms) > 0.5:
         raise ConfigError(
             f"{params.model}: trained with windows of {model.about['window_ms']:g} ms, but stft.window_ms is "
@@ -68,9 +70,9 @@ def fit(
     from ..trained import bases as trained_bases
     from ..trained import models
 
-    model = models.read(params.model, "nmf")
-    voice_KF, trained_KF = trained_bases.bases_at(model, bin_hz, X_TF.shape[1])
-    if len(voice_KF):
+    model = models.read(params.model, *KINDS)
+    trained_KF = trained_bases.bases_at(model, "accompaniment", bin_hz, X_TF.shape[1])
+    if not len(trained_KF):
         return masked_nmf.fit(X_TF, covered_TF, bin_hz, masked_nmf.Params(params.n_learned), rng)
     M_TF = np.where(covered_TF, np.float32(0), np.float32(1))
     MX_TF = M_TF * X_TF
@@ -91,10 +93,15 @@ def voice_and_accompaniment(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit the magnitudes of voice and accompaniment by their bases in all bins; both (T, F)."""
     from ..trained import bases as trained_bases
-    from ..trained import models
+    from ..trained import models, unfolded_nmf
 
-    sides = trained_bases.bases_at(models.read(params.model, "nmf"), bin_hz, X_TF.shape[1])
-    return trained_bases.fit(X_TF, *sides, params.n_learned, params.n_iterations, rng)
+    model = models.read(params.model, *KINDS)
+    if model.kind == "nmf":
+        return unfolded_nmf.voice_and_accompaniment(X_TF, bin_hz, model)
+    voice_KF, accompaniment_KF = (
+        trained_bases.bases_at(model, side, bin_hz, X_TF.shape[1]) for side in ("voice", "accompaniment")
+    )
+    return trained_bases.fit(X_TF, voice_KF, accompaniment_KF, params.n_learned, params.n_iterations, rng)
 
 
 def refine_voice(

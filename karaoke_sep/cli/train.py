@@ -1,7 +1,7 @@
 """`karaoke-sep train`: a thin shell over `training`."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +12,6 @@ from .messages import counted, log, progress_bar, result_line
 from .options import PATH, Number, jobs_option, parse_names, quiet_option, together
 
 if TYPE_CHECKING:
-    from ..training import band_gains
     from ..training.dataset import Piece
 
 _OVERWRITE = f"{__name__}.overwrite"
@@ -113,16 +112,75 @@ def train() -> None:
     """
 
 
+_steps_option = partial(
+    click.option, "--steps", "n_steps", show_default=True, type=click.IntRange(1), help="Train for this many steps."
+)
+
+
 @train.command()
 @_training_options
-@click.option("--only", type=click.Choice(["voice", "accompaniment"]), help="Train this source alone.  [default: both]")
+@click.option(
+    "--bases",
+    "n_bases",
+    default=150,
+    show_default=True,
+    type=click.IntRange(1, 2048),
+    help="Train this many bases that begin as spectra of the voice, and as many of the accompaniment.",
+)
+@click.option(
+    "--iterations",
+    "n_iterations",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1, 50),
+    help="Update the activations this many times, with other bases each time.",
+)
+@click.option(
+    "--window-ms",
+    default=192.0,
+    show_default=True,
+    type=Number(10, 1000),
+    help="Set the length of the STFT window, ms; it must be that of stft.window_ms when the model is used.",
+)
+@click.option(
+    "--remixes",
+    type=click.IntRange(0, 100),
+    show_default="440 in all with the recordings, 1 or more",
+    help="Mix the voice of each recording with the accompaniments of this many others.",
+)
+@_steps_option(default=1200)
+def nmf(common: Common, remixes: int | None, **settings: Any) -> None:
+    """Train bases of NMF to separate voice and accompaniment.
+
+    DATASET is MIR-1K, or a folder of tracks with vocals and accompaniment in each. Run the same command again to resume
+    an interrupted training: it reads the recordings again, and continues with the steps.
+    """
+    from ..training import unfolded_nmf as training
+
+    pieces = common.find()
+    remixes = training.remixes_of_each(len(pieces)) if remixes is None else remixes
+    chosen = training.Settings(**settings, n_remixes=remixes, seed=common.seed)
+    _train_in_steps(
+        common,
+        pieces,
+        chosen,
+        partial(training.prepare_all, pieces, chosen, common.n_jobs),
+        lambda prepared, on_step, state: training.train(pieces, prepared, chosen, common.n_jobs, on_step, state),
+    )
+
+
+@train.command()
+@_training_options
+@click.option(
+    "--only", required=True, type=click.Choice(["voice", "accompaniment"]), help="Train the spectra of this source."
+)
 @click.option(
     "--bases",
     "n_bases",
     default=256,
     show_default=True,
     type=click.IntRange(1, 4096),
-    help="Train this many spectra for each source.",
+    help="Train this many spectra.",
 )
 @click.option(
     "--epochs",
@@ -154,30 +212,28 @@ def train() -> None:
     type=Number(0, 24),
     help="Augment the training voices by pitch shifts up to this many semitones up and down.",
 )
-def nmf(common: Common, only: str | None, **settings: Any) -> None:
-    """Train spectra of voice and accompaniment by KL-NMF.
+def spectra(common: Common, only: str, **settings: Any) -> None:
+    """Train spectra of one source, voice or accompaniment, by KL-NMF.
 
-    DATASET is MIR-1K, or a folder of tracks with vocals and accompaniment in each; with --only also a sound file of one
-    source or a folder of them, such as the karaoke version of the song to be separated. Run the same command again to
-    resume an interrupted training.
+    DATASET is a sound file of this source or a folder of them, such as the karaoke version of the song to be separated;
+    or MIR-1K, or a folder of tracks with vocals and accompaniment in each. Run the same command again to resume an
+    interrupted training.
     """
     from ..training import checkpoint
-    from ..training.dataset import SIDES
-    from ..training.nmf import Settings, State, as_model
+    from ..training.spectra import Settings, State, as_model
 
     pieces = common.find(only)
     chosen = Settings(**settings, seed=common.seed)
-    sides = [only] if only else list(SIDES)
-    with progress_bar(common.quiet, total=len(sides) * chosen.n_epochs, unit="epoch") as bar:
+    with progress_bar(common.quiet, total=chosen.n_epochs, unit="epoch") as bar:
 
-        def tell(side: str, state: State) -> None:
+        def tell(state: State) -> None:
             bar.update()
             if not common.quiet:
-                log(f"{side}: epoch {state.n_epochs}, divergence {state.divergences[-1]:.4f}")
+                log(f"{only}: epoch {state.n_epochs}, divergence {state.divergences[-1]:.4f}")
 
-        states = checkpoint.train(pieces, sides, chosen, common.path, common.n_jobs, tell)
-    checkpoint.write(common.path, as_model(pieces, states, chosen))
-    checkpoint.forget(common.path, sides)
+        state = checkpoint.train(pieces, only, chosen, common.path, tell)
+    checkpoint.write(common.path, as_model(pieces, only, state, chosen))
+    checkpoint.forget(common.path, only)
     result_line(common.path)
 
 
@@ -196,48 +252,57 @@ def nmf(common: Common, only: str | None, **settings: Any) -> None:
     show_default="as many as give 520 examples in all, at least 1",
     help="Mix the voice of each clip with the accompaniments of this many others.",
 )
-@click.option(
-    "--steps",
-    default=5000,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Train the network of the gains for this many steps.",
-)
-def activity(common: Common, gaussians: int, remixes: int | None, steps: int) -> None:
+@_steps_option(default=5000)
+def activity(common: Common, gaussians: int, remixes: int | None, n_steps: int) -> None:
     """Train a gate: classes of frames (accompaniment, unvoiced, voiced), and gains of the voice in frequency bands.
 
     DATASET is MIR-1K with its labels. Every clip is first separated without a model, since the voice estimate is one of
     the input features. Run the same command again to resume an interrupted training: it separates the clips again, and
     continues with the steps of the network.
     """
-    from ..training import activity, checkpoint, kept_state
+    from ..training import activity as training
 
     pieces = common.find()
     if any(piece.clip is None for piece in pieces):
         raise ConfigError(f"{common.dataset}: only MIR-1K has the labels that this training needs; give its folder")
-    remixes = activity.remixes_of_each(len(pieces)) if remixes is None else remixes
-    settings = activity.Settings(gaussians, remixes, steps, common.seed)
+    remixes = training.remixes_of_each(len(pieces)) if remixes is None else remixes
+    chosen = training.Settings(gaussians, remixes, n_steps, common.seed)
+    _train_in_steps(
+        common,
+        pieces,
+        chosen,
+        partial(training.prepare_all, pieces, remixes, common.seed, common.n_jobs),
+        lambda prepared, on_step, state: training.train(pieces, prepared, chosen, common.n_jobs, on_step, state),
+    )
+
+
+def _train_in_steps(
+    common: Common, pieces: "list[Piece]", settings: Any, prepare_all: Callable, train_on: Callable
+) -> None:
+    """Prepare all recordings, train in steps with a bar of each, and write the model; resume if there is a state."""
+    from ..training import checkpoint, kept_state
+
     keeper = kept_state.Keeper(common.path, checkpoint.fingerprint(pieces, settings))
     state = keeper.read()
     done = state.n_steps if state else 0
     if state and not common.quiet:
         log(f"resuming after step {done}")
-    clips = []
+    prepared = []
     try:
-        with progress_bar(common.quiet, total=len(pieces), unit="clip") as bar:
-            for clip in activity.prepare_all(pieces, remixes, common.seed, common.n_jobs):
-                clips.append(clip)
+        with progress_bar(common.quiet, total=len(pieces), unit="recording") as bar:
+            for part in prepare_all():
+                prepared.append(part)
                 bar.update()
-        with progress_bar(common.quiet, total=steps, initial=done, unit="step") as bar:
+        with progress_bar(common.quiet, total=settings.n_steps, initial=done, unit="step") as bar:
 
-            def on_step(state_of: Callable[[], "band_gains.State"]) -> None:
+            def on_step(state_of: Callable) -> None:
                 bar.update()
                 keeper.on_step(state_of)
 
-            model = activity.train(pieces, clips, settings, common.n_jobs, on_step, state)
+            model = train_on(prepared, on_step, state)
     except KeyboardInterrupt:
         done = keeper.keep() or done
-        message = f"Interrupted after step {done} of {steps}. Run the same command again to resume."
+        message = f"Interrupted after step {done} of {settings.n_steps}. Run the same command again to resume."
         raise KeyboardInterrupt(message) from None
     checkpoint.write(common.path, model)
     keeper.forget()

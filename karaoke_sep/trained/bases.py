@@ -1,4 +1,4 @@
-"""Separation by spectra of voice and accompaniment that were trained on other recordings.
+"""Separation by spectra of one source that were trained on other recordings; those of the other are fitted here.
 
 The magnitudes of the mixture are approximated by activations times bases, with the bases of both sides next to each
 other, by the updates in `dsp.kl_nmf`. The part that the bases of one side explain is the estimate of that side. This is
@@ -12,31 +12,25 @@ from ..dsp.kl_nmf import EPS, basis_numerator, update_activations
 from .models import Model
 
 
-def bases_at(model: Model, bin_hz: float, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bases of voice and accompaniment, interpolated at the bins of another spectrum.
+def bases_at(model: Model, side: str, bin_hz: float, n_bins: int) -> np.ndarray:
+    """Return the bases of one side, interpolated at the bins of another spectrum.
 
     A spectrum with the same window in ms has bins at nearly the same frequencies, whatever its sample rate.
 
     Parameters
     ----------
     model : Model
-        Of kind "nmf".
+    side : {"voice", "accompaniment"}
     bin_hz : float, Hz
         Distance of the bins.
     n_bins : int
 
     Returns
     -------
-    voice_KF, accompaniment_KF : ndarray, float32, >= 0
-        Each row sums to 1. Bins above the highest frequency of the model are 0.
+    B_KF : ndarray, float32, >= 0
+        Each row sums to 1. Bins above the highest frequency of the model are 0. No rows if the side was not trained.
     """
-    voice_KF, accompaniment_KF = (
-        _interpolated(model.arrays[f"{side}_KF"], model, bin_hz, n_bins) for side in ("voice", "accompaniment")
-    )
-    return voice_KF, accompaniment_KF
-
-
-def _interpolated(B_KF: np.ndarray, model: Model, bin_hz: float, n_bins: int) -> np.ndarray:
+    B_KF = model.arrays.get(f"{side}_KF", np.zeros((0, 2), np.float32))
     model_bin_hz = model.about["rate_hz"] / 2 / (B_KF.shape[1] - 1)
     position = np.arange(n_bins) * (bin_hz / model_bin_hz)
     low = np.minimum(position.astype(int), B_KF.shape[1] - 2)

@@ -13,10 +13,20 @@ import numpy as np
 
 from . import band_gains, boosted_trees, frame_classes, singing
 
-FORMAT = 6  # earlier formats have another gate
+FORMATS = {"nmf": 7, "spectra": 7, "activity": 6}  # earlier: spectra of both sides in nmf, another gate
 MAX_TEXT = 100_000  # characters of the description
-MIN_LENGTHS = {"F": 2, "K": 1, "M": 1, "N": 1}
-MAX_LENGTHS = {"F": 100_000, "K": 64, "voice": 4096, "accompaniment": 4096, "M": 10_000, "N": 1000}
+MIN_LENGTHS = {"F": 2, "L": 1, "bases": 1, "B": 1, "K": 1, "M": 1, "N": 1}
+MAX_LENGTHS = {
+    "F": 100_000,
+    "K": 64,
+    "voice": 4096,
+    "accompaniment": 4096,
+    "L": 50,
+    "bases": 4096,
+    "B": 10_000,
+    "M": 10_000,
+    "N": 1000,
+}
 ABOUT = {  # type, lowest and highest value
     "rate_hz": (int, 8000, 192_000),
     "window_ms": (float, 10.0, 1000.0),
@@ -40,6 +50,13 @@ class Array(NamedTuple):
 N_CLASSES, N_FEATURES = len(frame_classes.CLASSES), frame_classes.N_FEATURES
 KINDS: dict[str, dict[str, Array]] = {
     "nmf": {
+        "bases_LKB": Array(("L", "bases", "B"), 0.0),
+        "penalty_LK": Array(("L", "bases"), 0.0),
+        "voice_KB": Array(("bases", "B"), 0.0),
+        "accompaniment_KB": Array(("bases", "B"), 0.0),
+        "edges_E": Array(("edges",), -1e3, 1e6),
+    },
+    "spectra": {
         "voice_KF": Array(("voice", "F"), 0.0),
         "accompaniment_KF": Array(("accompaniment", "F"), 0.0),
     },
@@ -74,10 +91,10 @@ def read_about(text: str) -> dict:
         raise SchemaError("its description is damaged")
     if not _is_number(about.get("format"), int, 0, 1e6):
         raise SchemaError("it has no format number")
-    if about["format"] != FORMAT:
-        raise SchemaError(f"it has format {about['format']}, and this version reads format {FORMAT}")
     if not isinstance(about.get("kind"), str) or about["kind"] not in KINDS:
         raise SchemaError(f"its kind is none of {', '.join(KINDS)}")
+    if about["format"] != (known := FORMATS[about["kind"]]):
+        raise SchemaError(f"it has format {about['format']}, and this version reads format {known}")
     for name, bounds in ABOUT.items():
         if not _is_number(about.get(name), *bounds):
             raise SchemaError(f"its {name} is missing or out of range")
@@ -105,7 +122,9 @@ def check_shapes(about: dict, shapes: Mapping[str, tuple[int, ...]]) -> None:
             raise SchemaError(f"an axis has {n} entries; at most {MAX_LENGTHS[axis]} are possible")
         if n < MIN_LENGTHS.get(axis, 0):
             raise SchemaError(f"an axis has {n} entries; at least {MIN_LENGTHS[axis]} are needed")
-    if lengths.get("voice") == lengths.get("accompaniment") == 0:
+    if "B" in lengths and lengths["edges"] != lengths["B"] + 1:
+        raise SchemaError(f"it has {lengths['edges']} edges of {lengths['B']} bands")
+    if about["kind"] == "spectra" and lengths.get("voice") == lengths.get("accompaniment") == 0:
         raise SchemaError("it has neither spectra of the voice nor of the accompaniment")
 
 
@@ -115,6 +134,8 @@ def check_values(about: dict, arrays: Mapping[str, np.ndarray]) -> None:
         values = arrays[name]
         if not (array.low <= values.min(initial=array.high) and values.max(initial=array.low) <= array.high):
             raise SchemaError(f"its array {name} holds values out of range, or NaN")
+    if about["kind"] == "nmf" and not np.all(np.diff(arrays["edges_E"]) > 0):
+        raise SchemaError("its bands are not in order")
     if about["kind"] == "activity" and not boosted_trees.are_valid(singing.trees_of(arrays), singing.n_features()):
         raise SchemaError("its trees refer to features or nodes that do not exist")
 

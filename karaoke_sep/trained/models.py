@@ -1,6 +1,7 @@
 """Trained models as files: plain arrays in an ``.npz``, never pickles, with a description of how they were trained.
 
-There are two kinds. ``nmf`` holds spectra of the voice and of the accompaniment. ``activity`` holds the frame classes,
+There are three kinds. ``nmf`` holds bases that separate voice and accompaniment. ``spectra`` holds spectra of the voice
+or of the accompaniment. ``activity`` holds the frame classes,
 the vocal activity and the network of the time-frequency gate. ``about`` in the file is JSON text. `model_schema` says
 what it and the arrays must hold. The same model gives the same bytes.
 """
@@ -56,7 +57,7 @@ def versions() -> dict[str, str]:
 
 def to_bytes(model: Model) -> bytes:
     """Return the file of a model; the same model gives the same bytes."""
-    about = {"format": model_schema.FORMAT, "kind": model.kind, **model.about}
+    about = {"format": model_schema.FORMATS[model.kind], "kind": model.kind, **model.about}
     file = io.BytesIO()
     # NumPy dates the members of the archive to 1980, so that the bytes do not depend on the time.
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about, sort_keys=True)), **model.arrays}
@@ -74,14 +75,14 @@ def place_of(model: str | os.PathLike) -> Path:
     return SHIPPED / f"{model}.npz" if os.fspath(model) in shipped_names() else Path(model)
 
 
-def read(path: str | os.PathLike, kind: str | None = None) -> Model:
+def read(path: str | os.PathLike, *kinds: str) -> Model:
     """Return the model in a file.
 
     Parameters
     ----------
     path : path, or name of a shipped model
-    kind : str, optional
-        The kind that is needed.
+    *kinds : str
+        The kinds of which one is needed; any by default.
 
     Raises
     ------
@@ -94,10 +95,10 @@ def read(path: str | os.PathLike, kind: str | None = None) -> Model:
         model = _read_once(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
-    if kind not in (None, model.kind):
+    if kinds and model.kind not in kinds:
         raise ConfigError(
-            f"{path}: is a model of kind {model.kind}, and a model of kind {kind} is needed; "
-            f"karaoke-sep train {kind} makes one"
+            f"{path}: is a model of kind {model.kind}, and a model of kind {' or '.join(kinds)} is needed; "
+            f"karaoke-sep train {kinds[0]} makes one"
         )
     return model
 
@@ -128,17 +129,13 @@ def _read_once(path: Path, n_bytes: int, mtime_ns: int) -> Model:
 
 def as_settings(paths: Iterable[str | os.PathLike]) -> list[str]:
     """Return the settings that use the models, as section.key=value; the kind of a model decides which."""
-    used = {
-        "nmf": ("accompaniment.backend=trained_nmf", "accompaniment.trained_nmf.model"),
-        "activity": ("activity.backend=trained", "activity.trained.model"),
-    }
-    settings = {}
+    settings: dict[str, list[str]] = {}
     for path in paths:
         kind = read(path).kind
-        if kind in settings:
-            raise ConfigError(f"--model {path}: there is another model of kind {kind}; give one of each kind")
-        choice, key = used[kind]
-        settings[kind] = [choice, f"{key}={json.dumps(str(path))}"]
+        part, backend = ("activity", "trained") if kind == "activity" else ("accompaniment", "trained_nmf")
+        if part in settings:
+            raise ConfigError(f"--model {path}: there is another model for the {part}; give one")
+        settings[part] = [f"{part}.backend={backend}", f"{part}.{backend}.model={json.dumps(str(path))}"]
     return [setting for pair in settings.values() for setting in pair]
 
 
@@ -147,7 +144,11 @@ def describe(model: Model) -> list[tuple[str, str]]:
     about = model.about
     rows = [("kind", model.kind), ("rate", f"{about['rate_hz']} Hz")]
     rows += [("window", f"{about['window_ms']:g} ms every {about['hop_ms']:g} ms")]
-    sizes = {"nmf": ("voice_KF", "accompaniment_KF"), "activity": ("weights_SK",)}[model.kind]
+    sizes = {
+        "nmf": ("bases_LKB", "voice_KB", "accompaniment_KB"),
+        "spectra": ("voice_KF", "accompaniment_KF"),
+        "activity": ("weights_SK",),
+    }[model.kind]
     rows += [(name.rpartition("_")[0], " x ".join(map(str, model.arrays[name].shape))) for name in sizes]
     rows += [("singers", ", ".join(model.singers) or "unknown")]
     known = {"rate_hz", "window_ms", "hop_ms", "singers", "versions"}

@@ -4,9 +4,9 @@ The frame classes are trained on the clips themselves. The vocal activity (`sing
 trained on remixes of the clips as well, because they have to generalise to other singers and accompaniments.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import joblib
@@ -21,11 +21,10 @@ from ..evaluation.trained_inputs import trained_inputs
 from ..files import contours
 from ..processes import memory
 from ..processes.threads import one_thread, thread_limit
-from ..processes.workers import open_workers
 from ..recording import mono_mix
 from ..trained import frame_classes, models
 from ..types import Audio
-from . import band_gains, singing
+from . import band_gains, descent, singing
 from .dataset import Piece, singers_of
 from .remix import remix
 
@@ -82,16 +81,11 @@ def prepare_all(pieces: list[Piece], n_remixes: int, seed: int, n_jobs: int) -> 
     ConfigError
         If a process dies.
     """
-    if n_jobs == 1:
-        yield from (prepare(pieces, index, n_remixes, seed) for index in range(len(pieces)))
-        return
-    with open_workers("local", n_jobs) as (submit, died):
-        futures = [submit(prepare, pieces, index, n_remixes, seed) for index in range(len(pieces))]
-        try:
-            for future in futures:
-                yield future.result()
-        except died as err:
-            raise ConfigError(band_gains.DIED) from err
+    yield from descent.prepare_all(partial(_prepare, pieces, n_remixes, seed), len(pieces), n_jobs)
+
+
+def _prepare(pieces: list[Piece], n_remixes: int, seed: int, index: int) -> TrainingClip:
+    return prepare(pieces, index, n_remixes, seed)
 
 
 @one_thread()
@@ -177,10 +171,10 @@ def train(
     clips: list[TrainingClip],
     settings: Settings,
     n_jobs: int = 1,
-    on_step: Callable[[Callable[[], band_gains.State]], None] = lambda state_of: None,
-    state: band_gains.State | None = None,
+    on_step: descent.OnStep = lambda state_of: None,
+    state: descent.State | None = None,
 ) -> models.Model:
-    """Train a model on clips that `prepare` has prepared; ``on_step`` and ``state`` as for `band_gains.train`.
+    """Train a model on clips that `prepare` has prepared; ``on_step`` and ``state`` as for `descent.descend`.
 
     Raises
     ------

@@ -5,27 +5,23 @@ because improvements count in dB. The network also learns two quantities that de
 sings, from labels, and the level of the true voice.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.special
 
 from ..dsp.stft import stft
-from ..errors import ConfigError
 from ..processes import memory
 from ..processes.threads import one_thread
-from ..processes.workers import open_helper
 from ..trained import band_gains
 from ..trained.network import Tape
 from ..types import Audio
+from .descent import OnStep, State, add, descend
 from .muon import Muon, Weights
 
 N_PER_GROUP, EXCERPT_FRAMES = 3, 160  # a step uses two groups of excerpts
-WARM_UP, AVERAGE_DECAY = 0.1, 0.99  # usual values; other schedules gave no more
 OUTPUTS = ("gains", "sung2")  # layers
 SUNG_WEIGHT, LEVEL_WEIGHT = 0.3, 0.2  # half of the first costs 0.0008 AUC for `amy`, twice the second 0.0007
 P_DROPPED = 0.1  # of the coarsest maps (Srivastava et al. 2014)
@@ -34,7 +30,6 @@ TONE = 0.7  # standard deviation of a random tone of the mixture, in natural log
 # accompaniment would outweigh all others. No other value was tried.
 MIN_ERROR = 0.02
 POWER_UNIT, MAX_POWER = np.float32(1024), 6e4  # float16 then holds 100 dB, and 525 examples take 0.7 GB
-DIED = "a process of the training died, possibly because memory ran out; try --jobs 1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,38 +106,22 @@ def error(voice_TB: np.ndarray, residual_TB: np.ndarray, power_6TB: np.ndarray) 
     return voice_TB**2 * uu + 2 * voice_TB * residual_TB * ur + residual_TB**2 * rr - cross + vv
 
 
-@dataclass(frozen=True, eq=False)
-class State:
-    """State of a training after ``n_steps`` steps: the weights, their running mean, and the state of the optimiser."""
-
-    n_steps: int
-    weights: Weights
-    average: Weights
-    optimiser: dict[str, np.ndarray]
-
-
 def train(
     examples: list[Example],
     n_steps: int,
     seed: int,
     n_jobs: int,
-    on_step: Callable[[Callable[[], State]], None],
+    on_step: OnStep,
     state: State | None = None,
 ) -> Weights:
     """Train the network on random excerpts, and return its weights averaged over the last steps.
-
-    The result does not depend on the number of processes, ``n_jobs``: the excerpts of a step are always computed in the
-    same two groups, and their gradients added in the same order. Nor does it depend on where a training was stopped and
-    resumed, because each step has its own random numbers.
 
     Parameters
     ----------
     examples : list of Example
     n_steps, seed, n_jobs : int
-    on_step : callable
-        Called after each step with a function that returns the `State`.
-    state : State, optional
-        Where to resume.
+    on_step, state
+        As for `descent.descend`.
 
     Raises
     ------
@@ -151,58 +130,8 @@ def train(
     """
     weights = initial_weights(np.random.default_rng(seed))
     optimiser = Muon(weights, [f"{name}_kernel" for name in band_gains.layers() if name not in OUTPUTS])
-    average, done = {name: np.zeros_like(w) for name, w in weights.items()}, 0
-    if state:
-        weights, average, done = state.weights, state.average, state.n_steps
-        optimiser.resume(state.optimiser)
-    excerpts = Excerpts(examples)
-    ours, theirs = (partial(random_gradients, excerpts, N_PER_GROUP, seed, group) for group in range(2))
-    with one_thread(), _beside(theirs, n_jobs) as begin:
-        for step in range(done + 1, n_steps + 1):
-            wait = begin(step, weights)
-            gradients = add(ours(step, weights), wait())  # a sum, since Muon and Adam do not depend on the scale
-            weights = optimiser.step(weights, gradients, learning_rate(step / n_steps))
-            share = np.float32(max(1 - AVERAGE_DECAY, 1 / step))
-            average = {name: mean + share * (weights[name] - mean) for name, mean in average.items()}
-            on_step(partial(State, step, weights, average, optimiser.state()))
-    return average
-
-
-@contextmanager
-def _beside(function: Callable, n_jobs: int) -> Iterator[Callable[..., Callable]]:
-    """Give a function that starts a call of ``function``, and returns a function that waits for its result.
-
-    The call runs in a process of its own if ``n_jobs`` allows one. Threads would not help: NumPy's operations on an
-    excerpt are so short that the threads would mostly wait for each other.
-    """
-    if n_jobs == 1:
-        yield lambda *args: partial(function, *args)
-        return
-    with open_helper(function) as begin:
-        yield lambda *args: partial(_unless_dead, _unless_dead(begin, *args))
-
-
-def _unless_dead(function: Callable, *args: Any) -> Any:
-    try:
-        return function(*args)
-    except (EOFError, OSError) as err:
-        raise ConfigError(DIED) from err
-
-
-def add(*parts: Weights) -> Weights:
-    """Return the sum of gradients, added in the given order."""
-    first, *rest = parts
-    total = dict(first)
-    for part in rest:
-        total = {name: gradient + part[name] for name, gradient in total.items()}
-    return total
-
-
-def learning_rate(progress: float) -> float:
-    """Return the learning rate relative to its maximum: a linear warm-up, then a half cosine; progress is 0..1."""
-    if progress < WARM_UP:
-        return max(progress / WARM_UP, 0.04)
-    return 0.5 * (1 + np.cos(np.pi * (progress - WARM_UP) / (1 - WARM_UP)))
+    gradients = partial(random_gradients, Excerpts(examples), N_PER_GROUP, seed)
+    return descend(weights, optimiser, gradients, n_steps, n_jobs, on_step, state)
 
 
 def initial_weights(rng: np.random.Generator) -> Weights:

@@ -1,7 +1,7 @@
-"""Training of spectra that can be interrupted: the state of each side is kept beside the model until both are complete.
+"""Training of spectra that can be interrupted: its state is kept beside the model until the model is complete.
 
-``.FILE.voice.training`` and ``.FILE.accompaniment.training`` are written after each epoch, with a hash of the
-recordings and settings. A state with another hash is ignored and overwritten.
+``.FILE.SIDE.training`` is written after each epoch, with a hash of the recordings and settings. A state with another
+hash is ignored and overwritten.
 """
 
 import hashlib
@@ -15,7 +15,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
 from .. import __version__
@@ -23,45 +22,32 @@ from ..files import atomic
 from ..processes.threads import one_thread
 from ..trained import models
 from .dataset import Piece
-from .nmf import Settings, State, advance
+from .spectra import Settings, State, advance
 
 
-def train(
-    pieces: list[Piece],
-    sides: list[str],
-    settings: Settings,
-    path: Path,
-    n_jobs: int,
-    tell: Callable[[str, State], None],
-) -> dict[str, State]:
-    """Train each side, and return its final state; resume an interrupted training of the same model.
+def train(pieces: list[Piece], side: str, settings: Settings, path: Path, tell: Callable[[State], None]) -> State:
+    """Train one side, and return its final state; resume an interrupted training of the same model.
 
     Parameters
     ----------
     pieces : list of Piece
-    sides : list of str
+    side : {"voice", "accompaniment"}
     settings : Settings
     path : Path
         File of the model.
-    n_jobs : int
-        Number of processes, which does not change the result.
     tell : callable
-        Called with the side and its state after each epoch.
+        Called with the state after each epoch.
     """
     mark = fingerprint(pieces, settings)
-    states: dict[str, State] = {}
-    for side in sides:
-        if state := _read(_place(path, side), mark):
-            states[side] = state
-            tell(side, state)
-    with joblib.Parallel(n_jobs=min(n_jobs, len(sides)), return_as="generator_unordered") as parallel:
-        while todo := [side for side in sides if side not in states or states[side].n_epochs < settings.n_epochs]:
-            jobs = [joblib.delayed(_one)(pieces, side, settings, states.get(side)) for side in todo]
-            for side, state in parallel(jobs):
-                states[side] = state
-                _write(_place(path, side), mark, state)
-                tell(side, state)
-    return states
+    state = _read(_place(path, side), mark)
+    if state:
+        tell(state)
+    with one_thread():
+        while state is None or state.n_epochs < settings.n_epochs:
+            state = advance(pieces, side, settings, state)
+            _write(_place(path, side), mark, state)
+            tell(state)
+    return state
 
 
 def write(path: Path, model: models.Model) -> None:
@@ -70,11 +56,10 @@ def write(path: Path, model: models.Model) -> None:
         part.write_bytes(models.to_bytes(model))
 
 
-def forget(path: Path, sides: list[str]) -> None:
-    """Remove the states of a finished training."""
-    for side in sides:
-        with suppress(OSError):
-            _place(path, side).unlink(missing_ok=True)
+def forget(path: Path, side: str) -> None:
+    """Remove what was kept for a training that is now finished."""
+    with suppress(OSError):
+        _place(path, side).unlink(missing_ok=True)
 
 
 def fingerprint(pieces: list[Piece], settings: Any) -> str:
@@ -82,11 +67,6 @@ def fingerprint(pieces: list[Piece], settings: Any) -> str:
     files = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for piece in pieces for file in piece.paths]
     what = [__version__, asdict(settings), files]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
-
-
-def _one(pieces: list[Piece], side: str, settings: Settings, state: State | None) -> tuple[str, State]:
-    with one_thread():
-        return side, advance(pieces, side, settings, state)
 
 
 def _place(path: Path, side: str) -> Path:

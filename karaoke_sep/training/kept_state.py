@@ -1,4 +1,4 @@
-"""State of the training of a gate, kept beside the model until that is complete.
+"""State of a training in steps, kept beside the model until that is complete.
 
 ``.FILE.training`` is written twice a minute and when the training is interrupted, with a hash of the recordings and
 settings. A state with another hash is ignored and overwritten. The prepared clips are not kept, because they would take
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files import atomic
-from .band_gains import State
+from .descent import State
 
 EVERY_S = 30.0
 _PARTS = ("weights", "average", "optimiser")

@@ -1,4 +1,4 @@
-"""Training of spectra of voice and accompaniment by non-negative matrix factorisation in bounded memory.
+"""Training of spectra of voice or accompaniment by non-negative matrix factorisation in bounded memory.
 
 KL-NMF is the maximum-likelihood estimate of a Poisson model, and the updates of Lee & Seung (2001) are its EM
 algorithm. Therefore the bases can be trained on minibatches of frames by online EM (Cappé & Moulines 2009): a running
@@ -30,12 +30,9 @@ N_FIRST = 4  # number of frames among which the initial bases are chosen, relati
 class Settings:
     """Settings of the training.
 
-    The window of 192 ms is that of the default config, so that one model can be used along the pitch and alone. A
-    window of 64 ms costs 1 dB (MIR-1K dev, unseen singer, bases alone).
-
-    Voices are played faster or slower at random, so that the spectra cover all pitches and vocal tract lengths. Shifts
-    of up to 0 / 5 / 8 / 12 semitones up and down give 2.3 / 2.8 / 3.1 / 3.3 dB for `abjones` and 3.2 / 2.9 / 3.2 / 2.6
-    dB for `amy`. Accompaniments are not shifted, because shifts of up to 3 semitones cost 0.5 to 0.7 dB.
+    The window of 192 ms is that of the default config, so the spectra can be used along the pitch. Voices are played
+    faster or slower at random, so that the spectra cover all pitches and vocal tract lengths. Accompaniments are not
+    shifted.
     """
 
     n_bases: int = 256
@@ -105,19 +102,19 @@ def advance(pieces: list[Piece], side: str, settings: Settings, state: State | N
     return State(statistic_KF, state.n_epochs + 1, state.n_frames + n_frames, divergences)
 
 
-def as_model(pieces: list[Piece], sides: dict[str, State], settings: Settings) -> models.Model:
-    """Return the trained model; a side that was not trained has no bases."""
+def as_model(pieces: list[Piece], side: str, state: State, settings: Settings) -> models.Model:
+    """Return the trained model; the other side has no spectra."""
     n_bins = fast_even_length(settings.window_ms * settings.rate_hz / 1000) // 2 + 1
-    nothing = np.zeros((0, n_bins), np.float32)
-    arrays = {f"{side}_KF": normalised(sides[side].statistic_KF) if side in sides else nothing for side in SIDES}
+    arrays = {f"{name}_KF": np.zeros((0, n_bins), np.float32) for name in SIDES}
+    arrays[f"{side}_KF"] = normalised(state.statistic_KF)
     about = {
         **asdict(settings),
         "singers": singers_of(pieces),
         "n_clips": len(pieces),
-        "divergences": {side: round(found.divergences[-1], 6) for side, found in sides.items()},
+        "divergence": round(state.divergences[-1], 6),
         "versions": models.versions(),
     }
-    return models.Model("nmf", about, arrays)
+    return models.Model("spectra", about, arrays)
 
 
 def _start(pieces: list[Piece], side: str, settings: Settings) -> State:
