@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
-from sounds import noise, partials_of, silence, voice
+from sounds import activity_model, nmf_model, noise, partials_of, silence, spectra_model, voice
 
 from karaoke_sep.cli.main import main
 from karaoke_sep.types import Audio, PitchTrack
@@ -19,6 +19,7 @@ import PIL.Image
 from matplotlib.figure import Figure
 
 from karaoke_sep import plots
+from karaoke_sep.plots import bases
 
 RATE_HZ = 16000
 
@@ -191,3 +192,34 @@ def test_plots_without_matplotlib_says_what_to_install_before_any_work(song, mon
     assert (result.exit_code, result.stdout) == (2, "")
     assert "[plots]" in result.stderr
     assert not (song.parent.parent / "song").exists()
+
+
+def test_bases_are_drawn_with_the_brightest_band_where_their_peak_lies_and_those_of_the_voice_first():
+    edges_hz = np.linspace(0, 8000, 801)
+    voice_KB, other_KB = (np.full((4, 800), 1e-3) for _ in range(2))
+    for B_KB, peaks_hz in ((voice_KB, {1: 500, 3: 200}), (other_KB, {0: 1000, 2: 300})):
+        for basis, peak_hz in peaks_hz.items():
+            B_KB[basis, peak_hz // 10] = 1
+    order = bases.order(voice_KB, other_KB, edges_hz)
+    assert list(order) == [3, 1, 2, 0]
+    values, rows_hz, _ = drawn(bases.panel(voice_KB[order], edges_hz, Figure().add_subplot()))
+    np.testing.assert_allclose(rows_hz[values[:, :2].argmax(axis=0)], [200, 500], atol=10)
+    assert values.max() == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("make", [nmf_model, spectra_model])
+def test_info_draws_the_bases_of_a_model(tmp_path, make):
+    path, picture = make(tmp_path / "m.npz"), tmp_path / "bases.png"
+    done = CliRunner().invoke(main, ["info", str(path), "--plot", str(picture)])
+    assert done.exit_code == 0
+    assert PIL.Image.open(picture).width == 1200
+
+
+def test_info_says_in_one_line_what_it_cannot_draw(tmp_path):
+    gate, picture = activity_model(tmp_path / "m.npz"), tmp_path / "bases.png"
+    for arguments, says in (([str(gate)], "has no bases to draw"), ([], "name the MODEL as well")):
+        done = CliRunner().invoke(main, ["info", *arguments, "--plot", str(picture)])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert says in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not picture.exists()

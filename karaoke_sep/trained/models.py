@@ -157,6 +157,28 @@ def describe(model: Model) -> list[tuple[str, str]]:
     return rows
 
 
+def bases_of(model: Model) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return all bases of a model by what they are, (K, B) each, and the edges of their bands in Hz, (B + 1,).
+
+    Raises
+    ------
+    ConfigError
+        If the model has no bases.
+    """
+    arrays = model.arrays
+    if model.kind == "nmf":
+        sides = {"voice": arrays["voice_KB"], "accompaniment": arrays["accompaniment_KB"]}
+        updates = {f"update {n}": B_KB for n, B_KB in enumerate(arrays["bases_LKB"], start=1)}
+        return sides | updates, arrays["edges_E"]
+    if model.kind == "spectra":
+        sides = {side: arrays[f"{side}_KF"] for side in ("voice", "accompaniment") if len(arrays[f"{side}_KF"])}
+        n_bins = next(iter(sides.values())).shape[1]
+        return sides, (np.arange(n_bins + 1) - 0.5) * model.about["rate_hz"] / (2 * n_bins - 2)
+    raise ConfigError(
+        f"a model of kind {model.kind} has no bases to draw; give one of karaoke-sep train nmf or spectra"
+    )
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {text}" for name, text in value.items())
