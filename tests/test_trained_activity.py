@@ -20,7 +20,7 @@ from karaoke_sep.trained import band_gains, frame_classes
 from karaoke_sep.trained.models import read, to_bytes
 from karaoke_sep.training import activity as training
 from karaoke_sep.training import band_gains as gate_training
-from karaoke_sep.training import dataset, kept_state
+from karaoke_sep.training import dataset, descent, kept_state
 
 RATE_HZ = 16000
 
@@ -190,11 +190,9 @@ def test_an_interrupted_training_resumes_and_gives_the_same_bytes(clips, tmp_pat
 
     call(tmp_path / "whole.npz")
     path = tmp_path / "interrupted.npz"
-    own = gate_training.learning_rate
+    own = descent.learning_rate
     with monkeypatch.context() as patch:
-        patch.setattr(
-            gate_training, "learning_rate", lambda p: own(p) if p < 0.8 else signal.raise_signal(signal.SIGINT)
-        )
+        patch.setattr(descent, "learning_rate", lambda p: own(p) if p < 0.8 else signal.raise_signal(signal.SIGINT))
         assert "Interrupted after step 3 of 5. Run the same command again to resume." in call(path, 130)
     assert not path.exists()
     assert "resuming after step 3" in call(path)
@@ -204,7 +202,7 @@ def test_an_interrupted_training_resumes_and_gives_the_same_bytes(clips, tmp_pat
 
 @pytest.mark.parametrize("what", ["a damaged file", "another training"])
 def test_a_state_that_is_not_of_this_training_is_ignored(tmp_path, what):
-    state = gate_training.State(3, {"w": np.ones(2)}, {"w": np.zeros(2)}, {"steps": np.array(3)})
+    state = descent.State(3, {"w": np.ones(2)}, {"w": np.zeros(2)}, {"steps": np.array(3)})
     keeper = kept_state.Keeper(tmp_path / "model.npz", "mark")
     assert (keeper.keep(), keeper.read()) == (0, None)
     keeper.on_step(lambda: state)
@@ -230,7 +228,7 @@ def test_a_missing_model_and_a_model_of_the_wrong_kind_are_errors(tmp_path):
     with pytest.raises(ConfigError, match="no model is given"):
         separate(sound, RATE_HZ, load_config(None, ["activity.backend=trained"]))
     path = activity_model(tmp_path / "activity.npz")
-    with pytest.raises(ConfigError, match="is a model of kind activity, and a model of kind nmf is needed"):
+    with pytest.raises(ConfigError, match="is a model of kind activity, and a model of kind nmf or spectra is needed"):
         separate(sound, RATE_HZ, load_config("trained", [f"accompaniment.trained_nmf.model={path}"]))
 
 
