@@ -23,8 +23,8 @@ KINDS = ("nmf", "spectra")  # of models
 class Params:
     """Model file, and settings of its fit.
 
-    refinement 0.08 / 0.1 / 0.15 beside the trained gate: `abjones` 8.75 / 8.76 / 8.78 dB, 8.71 without; `amy` 11.42 /
-    - / 11.37 dB, 11.44 without (all dev clips of each, v2).
+    refinement 0.03 / 0.08 beside the shipped gate: `abjones` 9.76 / 9.76 dB, 9.75 without (15 clips); `amy` 12.54 /
+    12.52 dB, 12.55 without (19 clips, v2).
     """
 
     model: str = ""
@@ -32,7 +32,7 @@ class Params:
     n_iterations: int = ranged(30, 1, 200)
     n_learned: int = ranged(10, 1, 200)
     n_starts: int = ranged(3, 1, 20)
-    refinement: float = ranged(0.08, 0, 10)
+    refinement: float = ranged(0.03, 0, 10)
 
     def __post_init__(self) -> None:
         check_ranges(self)
