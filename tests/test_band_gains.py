@@ -98,7 +98,7 @@ def test_the_block_size_does_not_change_the_prediction(monkeypatch):
     whole = band_gains.predict(weights(), inputs(300))
     monkeypatch.setattr(band_gains, "BLOCK_FRAMES", 64)
     for one, other in zip(whole, band_gains.predict(weights(), inputs(300)), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
 def test_the_gains_of_an_untrained_network_follow_the_untrained_gate():

@@ -17,7 +17,7 @@ from ..trained import band_gains, frame_classes, models
 from ..types import Audio
 from . import FrameFeatures, GateInputs, song
 
-CACHED_BLOCKS = 32  # of 1.8 MB; levels of the first 5.5 min are computed once, those of longer recordings twice
+CACHED_BLOCKS = 16  # of 3.5 MB; levels of the first 5.5 min are computed once, those of longer recordings twice
 EDGE_FRAMES = 4  # 80 ms: more than half of the longest window
 
 
