@@ -57,7 +57,7 @@ def decoded(path):
 @pytest.mark.parametrize("source_suffix", [".mp4", ".mkv"])
 def test_picture_and_subtitles_are_copied_and_the_sound_is_replaced(tmp_path, suffix, source_suffix, codec):
     clip, sound = make_video(tmp_path / f"clip{source_suffix}"), make_sound(tmp_path / "sound.wav")
-    video.replace_sound(clip, "a:0", sound, tmp_path / f"new{suffix}", suffix[1:], "A title")
+    video.write(clip, "a:0", sound, tmp_path / f"new{suffix}", suffix[1:], "A title")
     found = streams(tmp_path / f"new{suffix}")
     kinds = {stream["codec_type"]: stream["codec_name"] for stream in found["streams"]}
     assert len(found["streams"]) == 3
@@ -70,13 +70,35 @@ def test_picture_and_subtitles_are_copied_and_the_sound_is_replaced(tmp_path, su
     assert np.argmax(np.abs(samples)) / RATE_HZ == pytest.approx(0.5, abs=0.012)
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "aac"), (".mkv", "flac")])
+def test_an_added_sound_is_the_second_and_named_and_the_first_stays_as_it_was(tmp_path, suffix, codec):
+    clip, sound = make_video(tmp_path / f"clip{suffix}"), make_sound(tmp_path / "sound.wav")
+    new = tmp_path / f"new{suffix}"
+    video.write(clip, "a:0", sound, new, suffix[1:], "A title", keep=True)
+    fields = "stream=codec_name:stream_disposition=default:stream_tags=title,handler_name"
+    select = ("-select_streams", "a", "-show_entries", fields, "-of", "json")
+    first, second = json.loads(run("ffprobe", "-v", "error", *select, new))["streams"]
+    assert (first["codec_name"], second["codec_name"]) == ("aac", codec)
+    assert (first["disposition"]["default"], second["disposition"]["default"]) == (1, 0)
+    assert "Karaoke" in second["tags"].values()
+    assert "Karaoke" not in first.get("tags", {}).values()
+    packets = ("-map", "0:a:0", "-c", "copy", "-f", "md5", "-")
+    assert len({run("ffmpeg", "-v", "error", "-i", path, *packets) for path in (clip, new)}) == 1
+    samples = np.frombuffer(
+        run("ffmpeg", "-v", "error", "-i", new, "-map", "0:a:1", "-ac", "1", "-ar", RATE_HZ, "-f", "f32le", "-"), "<f4"
+    )
+    assert np.argmax(np.abs(samples)) / RATE_HZ == pytest.approx(0.5, abs=0.012)
+    assert picture_hash(new) == picture_hash(clip)
+    assert "subtitle" in {stream["codec_type"] for stream in streams(new)["streams"]}
+
+
 def test_a_sound_that_begins_after_the_picture_does_so_in_the_new_video(tmp_path):
     clip, sound = make_video(tmp_path / "late.mkv", sound_delay_s=1.0), make_sound(tmp_path / "sound.wav", 2)
     both = ("-map", "0:v", "-map", "1:a", "-map", "0:a", "-c", "copy")
     run("ffmpeg", "-v", "error", "-i", clip, "-i", sound, *both, tmp_path / "two.mkv")
     fields = ("-select_streams", "a:0", "-show_entries", "stream=start_time", "-of", "csv=p=0")
     for name, stream, begin_s in (("late.mkv", "a:0", 1.0), ("two.mkv", "1", 0.0), ("two.mkv", "2", 1.0)):
-        video.replace_sound(tmp_path / name, stream, sound, tmp_path / "new.mkv", "mkv", "t")
+        video.write(tmp_path / name, stream, sound, tmp_path / "new.mkv", "mkv", "t")
         found_s = float(run("ffprobe", "-v", "error", *fields, tmp_path / "new.mkv"))
         assert found_s == pytest.approx(begin_s, abs=0.03)
 
@@ -85,7 +107,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     clip, sound = make_video(tmp_path / "clip.mp4"), make_sound(tmp_path / "sound.wav")
     for suffix in (".mp4", ".mkv"):
         for name in ("one", "two"):
-            video.replace_sound(clip, "a:0", sound, tmp_path / f"{name}{suffix}", suffix[1:], "t")
+            video.write(clip, "a:0", sound, tmp_path / f"{name}{suffix}", suffix[1:], "t")
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
 
 
@@ -104,4 +126,4 @@ def test_errors_of_ffmpeg_are_errors_of_one_line(tmp_path):
         video.has_picture(tmp_path / "clip.mp4")
     clip, sound = make_video(tmp_path / "real.mp4"), make_sound(tmp_path / "sound.wav")
     with pytest.raises(OutputError, match="--format wav writes the sound alone"):
-        video.replace_sound(clip, "a:0", sound, tmp_path / "absent" / "new.mp4", "mp4", "t")
+        video.write(clip, "a:0", sound, tmp_path / "absent" / "new.mp4", "mp4", "t")

@@ -78,8 +78,9 @@ class Order:
         Text after "karaoke" in the name, which distinguishes several backing tracks of one song.
     bends : bool
         Whether MIDI notes follow the contour with pitch bends.
-    video : bool
-        Whether the backing track of a video is a video with the same picture.
+    video : {"", "replace", "add"}
+        The backing track of a video is a video with the same picture. It replaces the other sounds, or is added to
+        them. If empty, the backing track is a sound file.
     karaoke : backing.Params
         Settings of the backing track.
     span : Span
@@ -96,7 +97,7 @@ class Order:
     contour_suffix: str = ".csv"
     contours: Path | None = None
     bends: bool = True
-    video: bool = False
+    video: str = ""
     variant: str = ""
     karaoke: backing.Params = field(default_factory=backing.Params)
     bitrate_kbps: int | None = None

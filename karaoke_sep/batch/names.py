@@ -88,7 +88,7 @@ def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, st
     for product in order.products:
         if product not in suffixes:  # the song has no cover
             continue
-        path = below(product + order.variant * (product == "karaoke"))
+        path = below(product + _variant(order, suffixes[product]) * (product == "karaoke"))
         if "karaoke" in order.products and product in _ULTRASTAR_NAMES:
             path = below("UltraStar") / f"{source.stem}{_ULTRASTAR_NAMES[product]}"
         if not path.name or ".." in path.parts or source.stem in (".", ".."):
@@ -99,6 +99,12 @@ def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, st
     for target in targets.values():
         check_inside(target, order.output)
     return Names(targets, place)
+
+
+def _variant(order: Order, suffix: str) -> str:
+    """Return what tells a backing track from others of the song."""
+    is_added = order.video == "add" and suffix != f".{order.container}"
+    return order.variant + ", second sound" * is_added
 
 
 def _suffixes(source: Path, order: Order) -> dict[str, str]:

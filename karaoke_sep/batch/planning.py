@@ -154,7 +154,7 @@ def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Con
     sound = [order.container, order.clip, subtype, order.bitrate_kbps]
     files = song_files(names.targets)
     own: dict[str, list] = dict.fromkeys(STEMS, sound) | {
-        "karaoke": [*sound, repr(order.karaoke), names.targets.get("karaoke", Path()).suffix],
+        "karaoke": [*sound, repr(order.karaoke), names.targets.get("karaoke", Path()).suffix, order.video == "add"],
         "notes": [order.bends],
         "ultrastar": [files, repr(lyrics.beside(source))],
     }

@@ -62,7 +62,8 @@ def _write_one(job: Job, order: Order, name: str, pairs: _Pairs, fit: Fit, separ
     writing.write_blocks(sound, pieces(), shape, song.rate_hz, *form)
     if sound != target:
         with atomic.whole_file(target) as part:
-            video.replace_sound(job.source, job.info.stream, sound, part, target.suffix[1:], about.text["title"])
+            whole = (target.suffix[1:], about.text["title"], order.video == "add")
+            video.write(job.source, job.info.stream, sound, part, *whole)
         sound.unlink()
     return float(10 * np.log10(squares / max(math.prod(shape), 1) + 1e-20))
 

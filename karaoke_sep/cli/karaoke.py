@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
+from ..errors import ConfigError
 from ..settings.catalogue import STEMS
-from .options import ConfigChoice, Number, complete_words, is_given
+from .options import ConfigChoice, Number, choice_option, complete_words, is_given
 from .running import run_jobs
 from .sounds import Sounds, sound_options
 
@@ -37,6 +38,15 @@ def _variant(key_semitones: float, tempo_ratio: float, level_db: float | None, s
         names = {value: name for name, value in _STRENGTHS_DB.items()}
         words.append(names.get(strength_db, f"strength {strength_db:+g} dB"))
     return "".join(f", {word}" for word in words)
+
+
+def _video_of(sound: str, tempo_ratio: float, is_whole: bool) -> str:
+    """Return `Order.video`: a picture keeps its tempo and its length, and a sound format has none."""
+    if not is_given("container") and tempo_ratio == 1 and is_whole:
+        return sound
+    if is_given("video_sound"):
+        raise ConfigError("--video-sound: has no effect with --format, --tempo, --start or --duration; leave these out")
+    return ""
 
 
 @click.command()
@@ -77,6 +87,12 @@ def _variant(key_semitones: float, tempo_ratio: float, level_db: float | None, s
         metavar="RATIO",
         help="Play faster by this ratio, or slower if below 1, 0.5 to 2 (needs [stretch]).",
     ),
+    choice_option(
+        "--video-sound",
+        ["replace", "add"],
+        "replace",
+        "Replace the sounds of a video with the backing track, or add the backing track to them as another sound.",
+    ),
 )
 def karaoke(
     inputs: tuple[Path, ...],
@@ -86,14 +102,15 @@ def karaoke(
     strength_db: float | None,
     key_semitones: float,
     tempo_ratio: float,
+    video_sound: str,
     **run: Any,
 ) -> None:
     """Write a backing track of each INPUT, to sing to: OUTPUT/<track> (karaoke).wav.
 
     INPUT is a sound file or a video, or a folder that is searched for them. Tags are kept. The backing track of a video
-    is a video: the picture is copied and the sound replaced. With --format, --tempo, --start or --duration it is a
-    sound file. Another key, tempo, voice level or strength is part of the name, such as "song (karaoke, key +2).wav".
-    The paths of all outputs are printed to stdout.
+    is a video: the picture is copied and the sound replaced (see --video-sound). With --format, --tempo, --start or
+    --duration it is a sound file. Another key, tempo, voice level or strength is part of the name, such as "song
+    (karaoke, key +2).wav". The paths of all outputs are printed to stdout.
     """
     from ..backing import Params
 
@@ -101,8 +118,7 @@ def karaoke(
     order = sounds.order(
         ("karaoke", *(STEMS if "ultrastar" in sounds.extras.products else ())),
         variant=_variant(key_semitones, tempo_ratio, level_db, strength_db),
-        # A picture keeps its tempo and its length.
-        video=not is_given("container") and tempo_ratio == 1 and sounds.span.is_whole,
+        video=_video_of(video_sound, tempo_ratio, sounds.span.is_whole),
         karaoke=Params(level_db, key_semitones, tempo_ratio),
     )
     run_jobs(inputs, order, config, **run)

@@ -1,4 +1,4 @@
-"""Replace the sound of a video with ffmpeg. The picture and the subtitles are copied."""
+"""Replace or add a sound of a video with ffmpeg. The picture and the subtitles are copied."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,12 @@ from ..errors import InputError, OutputError
 from . import ffmpeg
 from .sound_info import VIDEO_SUFFIXES
 
-_AAC = ["-c:a", "aac", "-b:a", "256k", "-movflags", "+faststart"]
-_SOUND = {"mp4": _AAC, "mov": _AAC, "mkv": ["-c:a", "flac"]}
+_CODECS = {"mp4": "aac", "mov": "aac", "mkv": "flac"}
+_AAC_BITRATE = "256k"
+_NAME = "Karaoke"  # of the sound, in the menus of players
 _MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
 _TEXT_SUBTITLES = ("mov_text", "subrip", "ass", "webvtt", "text")
-_FIELDS = "format=start_time:stream=index,codec_type,codec_name,start_time:stream_disposition=attached_pic"
+_FIELDS = "format=start_time:stream=index,codec_type,codec_name,start_time:stream_disposition=attached_pic,default"
 
 
 def container_of(path: Path) -> str:
@@ -34,7 +35,7 @@ def has_picture(path: Path) -> bool:
     return bool(_pictures(_probe(path)))
 
 
-def replace_sound(video: Path, stream: str, sound: Path, target: Path, container: str, title: str) -> None:
+def write(video: Path, stream: str, sound: Path, target: Path, container: str, title: str, keep: bool = False) -> None:
     """Write a video with the picture and subtitles of one file and the sound of another.
 
     Parameters
@@ -45,8 +46,10 @@ def replace_sound(video: Path, stream: str, sound: Path, target: Path, container
     sound : Path
     target : Path
     container : {"mp4", "mov", "mkv"}
-        The sound is FLAC in Matroska, AAC at 256 kbit/s in the others.
+        The new sound is FLAC in Matroska, AAC at 256 kbit/s in the others.
     title : str
+    keep : bool
+        Copy the sounds of the video too, before the new one. Players begin with the one they began with before.
 
     Raises
     ------
@@ -56,16 +59,16 @@ def replace_sound(video: Path, stream: str, sound: Path, target: Path, container
         If ffmpeg cannot write the target.
     """
     found = _probe(video)
-    streams = found["streams"]
-    subtitles = [entry for entry in streams if _fits_as_subtitle(entry, container)]
-    replaced = [entry for entry in streams if str(entry["index"]) == stream]
-    replaced += [entry for entry in streams if entry.get("codec_type") == "audio"]
+    subtitles = [entry for entry in found["streams"] if _fits_as_subtitle(entry, container)]
+    sounds = [entry for entry in found["streams"] if entry.get("codec_type") == "audio"]
+    replaced = [entry for entry in found["streams"] if str(entry["index"]) == stream] + sounds
     begins_s = _seconds(replaced[0]) if replaced else 0.0
     delay_s = max(begins_s - _seconds(found["format"]), 0.0)
-    sources = [f"0:{entry['index']}" for entry in _pictures(found)] + ["1:a:0"]
+    kept = sounds if keep else []
+    sources = [f"0:{entry['index']}" for entry in _pictures(found) + kept] + ["1:a:0"]
     sources += [f"0:{entry['index']}" for entry in subtitles]
     options = [part for source in sources for part in ("-map", source)]
-    options += ["-map_metadata", "0", "-metadata", f"title={title}", "-c", "copy", *_SOUND[container]]
+    options += ["-map_metadata", "0", "-metadata", f"title={title}", "-c", "copy", *_sound_options(kept, container)]
     for number, subtitle in enumerate(subtitles):
         options += [f"-c:s:{number}", _subtitle_codec(subtitle, container)]
     inputs = {video: [], sound: ["-itsoffset", f"{delay_s:.6f}"]}
@@ -75,6 +78,19 @@ def replace_sound(video: Path, stream: str, sound: Path, target: Path, container
         raise OutputError(
             f"{target}: ffmpeg cannot write the video ({err}); --format wav writes the sound alone"
         ) from None
+
+
+def _sound_options(kept: list[dict[str, Any]], container: str) -> list[str]:
+    """Return the options of the new sound, which follows those that are kept."""
+    codec, number = _CODECS[container], len(kept)
+    options = [f"-c:a:{number}", codec, *([f"-b:a:{number}", _AAC_BITRATE] if codec == "aac" else [])]
+    options += ["-movflags", "+faststart"] if container != "mkv" else []
+    # Matroska names a stream by its title, and MP4 by its handler.
+    options += [f"-metadata:s:a:{number}", f"title={_NAME}", f"-metadata:s:a:{number}", f"handler_name={_NAME}"]
+    options += [f"-disposition:a:{number}", "0" if kept else "default"]
+    # Not every container says which sound comes first.
+    is_told = any(entry.get("disposition", {}).get("default") for entry in kept)
+    return [*options, *(["-disposition:a:0", "+default"] if kept and not is_told else [])]
 
 
 def _probe(path: Path) -> dict[str, Any]:
