@@ -8,6 +8,7 @@ faded in. The sound of a place does not depend on other places.
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,11 +21,29 @@ from .recording import Buffer, Samples, Storage, as_recording, shifted
 from .segment import separate_segment
 from .types import Audio, PitchTrack, Separation
 
-SAME_CENTS, SAME_VOICING = 0.1, 1e-4  # contour files are rounded more finely
+# Other tools round a contour to whole Hz (9 cents at 100 Hz), to a tenth of the voicing, and to times of their own.
+SAME_CENTS, SAME_VOICING = 10.0, 0.05
 MOSTLY = 0.5  # a contour that differs in more frames is from another source, and is used as it is
 TOGETHER_S = 1.0  # closer places are separated together
 AROUND_S = 10.0  # around a place, separated with it; shorter contexts give worse models
 FADE_S = 0.05
+
+
+class Corrected(NamedTuple):
+    """How much of a song was corrected.
+
+    Attributes
+    ----------
+    n_changed, n_frames : int
+    """
+
+    n_changed: int
+    n_frames: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether so much differs that the whole contour was followed as it is."""
+        return self.n_changed > MOSTLY * self.n_frames
 
 
 def separate_corrected(
@@ -64,7 +83,7 @@ def separate_corrected(
 @one_thread()
 def separate_corrected_to(
     vocals: Storage, voice: Storage, song: Samples, config: Config, *, track: PitchTrack, progress: Progress = silent
-) -> float:
+) -> Corrected:
     """Write the vocals along a corrected contour to ``vocals``; ``voice`` takes the voice estimate of the whole song.
 
     Parameters
@@ -76,16 +95,15 @@ def separate_corrected_to(
 
     Returns
     -------
-    float
-        Share of the frames that were corrected, 0..1. Above `MOSTLY` the whole contour is used as it is.
+    Corrected
     """
     found = find_pitch(song, config=config, progress=progress)
     local = track.at(found.times_s)
     changed_T = changed(found, local)
-    share = float(changed_T.mean())
-    if share > MOSTLY:
+    corrected = Corrected(int(changed_T.sum()), len(changed_T))
+    if corrected.is_whole:
         separate_to(vocals, song, config, track=track, progress=progress)
-        return share
+        return corrected
     features = estimate_voice(song, voice, found, config, progress)
     inputs = GateInputs(song, voice, features, found, config.stft.hop_ms)
     write_gated(song, voice, vocals, gate_of(inputs, config))
@@ -102,14 +120,19 @@ def separate_corrected_to(
         before = vocals.excerpt(start, start + place.shape[1]).samples
         share_N = fades(group, found.times_s, song.rate_hz, start, start + place.shape[1])
         vocals.put(start, before + share_N * (place - before))
-    return share
+    return corrected
 
 
 def changed(found: PitchTrack, corrected: PitchTrack) -> np.ndarray:
-    """Return the frames that differ in pitch or voicing between two tracks with the same times, shape (T,), bool."""
+    """Return the frames that differ in pitch or voicing between two tracks with the same times, shape (T,), bool.
+
+    The voicing does not count if it is 1 wherever there is a pitch: tables of other tools have no such column.
+    """
     sung, found_sung = np.isfinite(corrected.f0_hz), np.isfinite(found.f0_hz)
     other_pitch = np.abs(cents(corrected.f0_hz, found.f0_hz)) > SAME_CENTS  # False where either is NaN
-    return other_pitch | (sung != found_sung) | (np.abs(corrected.voicing - found.voicing) > SAME_VOICING)
+    has_voicing = (corrected.voicing[sung] < 1).any()
+    other_voicing = has_voicing & (np.abs(corrected.voicing - found.voicing) > SAME_VOICING)
+    return other_pitch | (sung != found_sung) | other_voicing
 
 
 def runs(changed_T: np.ndarray) -> list[tuple[int, int]]:

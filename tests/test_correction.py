@@ -10,6 +10,7 @@ from sounds import energy_db, sdr_db
 
 from karaoke_sep import load_config, separate, separate_corrected
 from karaoke_sep.cli.main import main
+from karaoke_sep.correction import changed
 from karaoke_sep.files import contours
 from karaoke_sep.pipeline import find_pitch
 from karaoke_sep.types import PitchTrack
@@ -152,3 +153,43 @@ def test_progress_is_reported_and_the_track_is_the_corrected_one(demo):
     )
     assert told[-1] == 1
     assert result.track is track
+
+
+def rounded_rows(track, *, hz="%.0f", voicing=None, step_s=0.016):
+    """The table of a tool that rounds, leaves the voicing out, or has other times."""
+    track = track.at(np.arange(0, track.times_s[-1], step_s))
+    columns = [track.times_s, np.nan_to_num(track.f0_hz), track.voicing]
+    form = ["%.3f", hz, voicing][: 3 if voicing else 2]
+    return "\n".join(",".join(form) % row for row in zip(*columns[: len(form)], strict=True))
+
+
+@pytest.mark.parametrize("how", [{}, {"voicing": "%.1f"}, {"hz": "%.1f", "step_s": 0.0058}])
+def test_rounding_by_other_tools_is_no_correction_and_their_corrections_are_counted(demo, tmp_path, how):
+    found = find_pitch(demo(RATE_HZ, 12.0).mixture, config=load_config("fast"))
+    (tmp_path / "rounded.csv").write_text(rounded_rows(found, **how))
+    rounded = contours.read(tmp_path / "rounded.csv").at(found.times_s)
+    assert changed(found, rounded).mean() < 0.03
+    (tmp_path / "mended.csv").write_text(rounded_rows(corrected(found, 7.0, 8.0, 1.5), **how))
+    mended = changed(found, contours.read(tmp_path / "mended.csv").at(found.times_s))
+    assert mended[(found.times_s > 7.02) & (found.times_s < 7.98)].all()
+    assert mended.mean() < 1 / 12 + 0.03
+
+
+@pytest.mark.parametrize(
+    ("start_s", "factor", "line"),
+    [
+        (3.1, 1.5, "changes no frame: it agrees with the estimated pitch"),
+        (2.0, 1.5, "changes {n_changed} of 95 frames"),
+        (0.0, 2.0, "differs from the estimated pitch in 95 of 95 frames, more than half: the whole file is followed"),
+    ],
+)
+def test_the_command_line_says_how_many_frames_a_correction_changes(demo, tmp_path, start_s, factor, line):
+    mixture = demo(RATE_HZ, 3.0).mixture
+    soundfile.write(tmp_path / "song.wav", mixture.samples.T, RATE_HZ, "FLOAT")
+    found = find_pitch(mixture, config=load_config("fast"))
+    contours.write(tmp_path / "new.csv", corrected(found, start_s, 3.01, factor))
+    arguments = ["separate", tmp_path / "song.wav", "-o", tmp_path / "out", "--config", "fast"]
+    result = CliRunner().invoke(main, [*map(str, arguments), "--pitch-file", str(tmp_path / "new.csv")])
+    assert result.exit_code == 0
+    n_changed = np.count_nonzero(found.times_s >= start_s)
+    assert f"song.wav: --pitch-file {line.format(n_changed=n_changed)}\n" in result.stderr

@@ -67,8 +67,19 @@ def separate(
         track = pipeline.separate_to(vocals, song, config, track=job.track, progress=progress)
     else:
         track, voice = job.track, _storage(song, job, config, files)
-        correction.separate_corrected_to(vocals, voice, song, config, track=track, progress=progress)
+        corrected = correction.separate_corrected_to(vocals, voice, song, config, track=track, progress=progress)
+        warnings += (f"{job.source}: {_told(corrected)}",)
     return Separated(song, vocals, track, warnings)
+
+
+def _told(corrected: correction.Corrected) -> str:
+    """Return what a correction changed, in words."""
+    of_all = f"{corrected.n_changed} of {corrected.n_frames} frames"
+    if corrected.is_whole:
+        return f"--pitch-file differs from the estimated pitch in {of_all}, more than half: the whole file is followed"
+    if not corrected.n_changed:
+        return "--pitch-file changes no frame: it agrees with the estimated pitch"
+    return f"--pitch-file changes {of_all}"
 
 
 def _read(job: Job, order: Order, config: Config, files: ExitStack) -> tuple[Samples, tuple[str, ...]]:
