@@ -4,6 +4,7 @@ A page can be followed from top to bottom in one folder. Its ``sh`` blocks are c
 ``# -> FILE and FILE`` after a command claims that the command writes these files.
 """
 
+import io
 import os
 import re
 import shlex
@@ -11,12 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import click
 import numpy as np
+import pytest
 import soundfile
 from click.testing import CliRunner
 
@@ -38,6 +41,7 @@ SHORTER = {
 }
 # These need a cluster, which tests/test_batch.py starts.
 PARSED_ONLY = ("--engine",)
+_NUMBER = r"(-?\d+(?:\.\d+)?)"
 RATE_HZ = 8000
 SECONDS = 2.5
 
@@ -128,6 +132,7 @@ def modified(file: str) -> int | None:
 def follow(page: Path, folder: Path) -> None:
     """Run every block of a page in its order. ``folder`` is the current folder."""
     make_inputs(folder)
+    names, printed = {"__name__": "__main__"}, ""
     for language, block in blocks(page):
         if language == "sh":
             for line in command_lines(block):
@@ -135,7 +140,18 @@ def follow(page: Path, folder: Path) -> None:
         elif language == "yaml":
             (folder / "my.yaml").write_text(block, encoding="utf-8")
         elif language == "python":
-            exec(compile(block, page.name, "exec"), {"__name__": "__main__"})
+            with redirect_stdout(io.StringIO()) as output:
+                exec(compile(block, page.name, "exec"), names)
+            printed = output.getvalue()
+        elif language == "text":
+            assert_printed(block, printed)
+
+
+def assert_printed(shown: str, printed: str) -> None:
+    """Check that a page shows what a block prints; other versions of the libraries may change the last digit."""
+    words, found = (re.split(_NUMBER, text) for text in (shown, printed))
+    assert words[::2] == found[::2]
+    assert list(map(float, words[1::2])) == pytest.approx(list(map(float, found[1::2])), rel=0.02, abs=0.11)
 
 
 @cache
