@@ -10,6 +10,7 @@ import soundfile
 from report_pages import call
 
 from karaoke_sep import demo_song
+from karaoke_sep.files import covers, tags
 
 RATE_HZ, SECONDS = 16000, 12.0
 needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg on the PATH")
@@ -128,3 +129,22 @@ def test_a_song_folder_of_an_excerpt_is_an_error_that_says_why(source, tmp_path)
     assert (code, out) == (2, [])
     assert "leave out --start and --duration" in err[-1]
     assert not (tmp_path / "out").exists()
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", [".flac", ".wav"])
+def test_a_cover_in_the_file_is_found_and_ffprobe_is_asked_only_if_there_may_be_one(tmp_path, monkeypatch, suffix):
+    plain, path = tmp_path / f"plain{suffix}", tmp_path / f"song{suffix}"
+    soundfile.write(plain, np.zeros(8001), 8000, "PCM_16")
+    picture = ("-f", "lavfi", "-i", "color=red:size=16x16:duration=0.1", "-map", "0:a", "-map", "1:v", "-frames:v", "1")
+    form = ("-c:a", "flac", "-c:v", "mjpeg", "-disposition:v", "attached_pic", tmp_path / "with.flac")
+    subprocess.run(["ffmpeg", "-v", "error", "-i", plain, *picture, *form], check=True)
+    data = tags.read(tmp_path / "with.flac", {}).cover
+    if suffix == ".flac":
+        path = tmp_path / "with.flac"
+    else:
+        id3 = tags.id3(tags.Tags({"title": "A song"}, data))
+        path.write_bytes(plain.read_bytes() + b"id3 " + len(id3).to_bytes(4, "little") + id3)
+    assert covers.find(path) == covers.Cover(data, ".jpg")
+    monkeypatch.setattr(tags, "read", lambda *_: pytest.fail("ffprobe is asked"))
+    assert covers.find(plain) is None
