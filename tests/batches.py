@@ -36,8 +36,14 @@ def files_below(folder):
 
 
 def hidden_below(folder):
-    """Files of the package's own below a folder: records, locks and parts."""
-    return sorted(path for path in folder.rglob(".karaoke-sep/**/*") if path.is_file())
+    """Files of the package's own below a folder: records, locks and parts, but not the stored voices."""
+    hidden = (path for path in folder.rglob(".karaoke-sep/**/*") if path.is_file())
+    return sorted(path for path in hidden if path not in stored_below(folder))
+
+
+def stored_below(folder):
+    """Voices and pitches below a folder that are stored for further products."""
+    return [path for suffix in ("flac", "npz") for path in folder.rglob(f".karaoke-sep/*.{suffix}")]
 
 
 def record_of(folder):

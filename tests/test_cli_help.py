@@ -29,7 +29,21 @@ COMMANDS = dict(commands())
 IMPERATIVES = {
     *("Add", "Augment", "Begin", "Change", "Check", "Choose", "Compare", "Connect", "Draw", "Handle", "Keep", "Leave"),
     *("Make", "Mix", "Name", "Play", "Print", "Process", "Put", "Read", "Repeat", "Replace", "Resample", "Resume"),
-    *("Run", "Score", "Seed", "Separate", "Set", "Show", "Stop", "Synthesise", "Train", "Transpose", "Use", "Write"),
+    *(
+        "Run",
+        "Score",
+        "Seed",
+        "Separate",
+        "Set",
+        "Show",
+        "Stop",
+        "Synthesise",
+        "Train",
+        "Transpose",
+        "Update",
+        "Use",
+        "Write",
+    ),
 }
 
 

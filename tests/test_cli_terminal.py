@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from batches import files_below, hidden_below
 from commands import COMMAND, FAST, make_song, names_in
 
 
@@ -75,8 +77,8 @@ def test_ctrl_c_says_one_line_and_leaves_nothing_half_made(song, tmp_path, n_job
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert err.splitlines() == ["Interrupted. Finished files are kept; run the same command again to resume."]
-    made = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix != ".json"}
-    assert made <= {"vocals.wav", "accompaniment.wav"}
+    assert {Path(name).name for name in files_below(tmp_path / "out")} <= {"vocals.wav", "accompaniment.wav"}
+    assert [path for path in hidden_below(tmp_path / "out") if path.suffix != ".json"] == []
 
 
 def on_a_terminal(command):

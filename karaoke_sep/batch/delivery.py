@@ -61,19 +61,22 @@ def _deliver_alone(job: Job, order: Order, config: Config, make: Callable[[Job],
     now, place, paths = standing(job), job.place, tuple(job.targets.values())  # another run may have been at work
     if not now.todo:
         return Outcome(job.source, "skipped", now.reason, paths=paths)
-    staged = {product: place.parts / product / job.targets[product].name for product in now.todo}
+    places = job.targets | place.stored
+    made = (*now.todo, *(place.stored if order.store and order.sounds and not now.stored else ()))
+    staged = {product: place.parts / product / places[product].name for product in made}
     try:
         _clear(place)
         of_input = _identity(job)
-        outcome = make(replace(job, targets=staged))
+        outcome = make(replace(job, targets=staged, stored=now.stored))
         if _identity(job) != of_input:
             raise InputError(f"{job.source}: was changed while it was read; run the same command again")
         entry = _entry(job, order, config, of_input, outcome.seconds)
-        lost = _commit(job, now.known, {product: (part, entry) for product, part in staged.items()})
+        parts = {product: (part, entry) for product, part in staged.items() if product in now.todo or part.exists()}
+        lost = _commit(job, now.known, parts)
     except OutputError as err:
         text = str(err)
         for product, part in staged.items():
-            text = text.replace(str(part.parent), str(job.targets[product].parent))
+            text = text.replace(str(part.parent), str(places[product].parent))
         raise OutputError(text) from None
     finally:
         _clear(place)
@@ -115,7 +118,7 @@ def _entry(
             product=product,
             source=source,
             identity=of_input,
-            settings=job.settings[product],
+            settings=job.settings.get(product, job.separation),
             version=__version__,
             contents=contents,
             seconds=seconds,
@@ -139,15 +142,16 @@ def _versions() -> dict[str, str]:
 def _commit(job: Job, known: record.Record, parts: dict[str, tuple[Path, Callable[..., record.Made]]]) -> list[Path]:
     """Record the parts and move them to their places; return places that were changed in the meantime, and are kept."""
     place, after, lost = job.place, dict(known), []
+    places = job.targets | place.stored
     for product, (part, entry) in parts.items():
-        name = record.name_below(place.folder, job.targets[product])
+        name = record.name_below(place.folder, places[product])
         before = after.pop(name, None)  # the newest stands last
         after[name] = entry(product, (record.content_of(part), *(before.contents if before else ())))
     record.write(place, after)
     for product, (part, _) in parts.items():
-        target = job.targets[product]
+        target = places[product]
         name = record.name_below(place.folder, target)
-        if _is_the_users(target, known.get(name)) and not job.overwrite:
+        if product in job.targets and _is_the_users(target, known.get(name)) and not job.overwrite:
             lost.append(target)
             after.pop(name)
             after |= {name: known[name]} if name in known else {}

@@ -85,6 +85,8 @@ class Order:
         Settings of the backing track.
     span : Span
         The part of each song to process.
+    store : bool
+        Whether voice and pitch are stored for further products; see `stored`.
     """
 
     output: Path
@@ -103,6 +105,7 @@ class Order:
     bitrate_kbps: int | None = None
     stream: int | None = None
     span: Span = field(default_factory=Span)
+    store: bool = True
 
     @property
     def sounds(self) -> tuple[str, ...]:
@@ -126,6 +129,10 @@ class Job:
         Folder that contains all of them.
     settings : dict of str
         By product, a digest of everything except the input that its content depends on.
+    separation : str
+        Digest of everything except the input that the voice and the pitch depend on.
+    stored : dict of Path
+        The stored voice and pitch of this separation; empty if it has to be done.
     song_files : dict of str
         By product, the files of an UltraStar song as its text names them.
     track : PitchTrack, optional
@@ -144,6 +151,8 @@ class Job:
     place: Place
     output: Path
     settings: dict[str, str]
+    separation: str = ""
+    stored: dict[str, Path] = field(default_factory=dict)
     song_files: dict[str, str] = field(default_factory=dict)
     track: PitchTrack | None = None
     overwrite: bool = False

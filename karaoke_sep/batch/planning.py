@@ -157,12 +157,23 @@ def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Con
         "notes": [order.bends],
         "ultrastar": [files, repr(lyrics.beside(source))],
     }
-    settings = {
-        product: hashlib.sha256(json.dumps([*common, *own.get(product, [])]).encode()).hexdigest()[:16]
-        for product in names.targets
-    }
+    settings = {product: _digest([*common, *own.get(product, [])]) for product in names.targets}
     track = contours.read(contour) if contour else None
-    return Job(source, info, names.targets, names.place, order.output, settings, files, track)
+    return Job(
+        source,
+        info,
+        names.targets,
+        names.place,
+        order.output,
+        settings,
+        separation=_digest(common),
+        song_files=files,
+        track=track,
+    )
+
+
+def _digest(values: list) -> str:
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def _checked(job: Job, order: Order, config: Config) -> Job:

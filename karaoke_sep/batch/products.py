@@ -9,7 +9,7 @@ from ..config import Config
 from ..errors import InputError
 from ..files import atomic, contours, midi
 from ..recording import Combination
-from . import song_folder, sounds
+from . import song_folder, sounds, stored
 from .jobs import ULTRASTAR, Job, Order, Outcome
 from .separation import Separated, separate
 
@@ -32,6 +32,8 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
     _write_notes(job, order, separated)
     if "picture" in job.targets:
         _write_picture(job.targets["picture"], separated, config)
+    if separated.vocals is not None:
+        stored.write(job, separated.vocals, separated.track, separated.n_bits)
     levels_db, told = sounds.write(job, order, separated) if order.sounds else ({}, [])
     return Outcome(
         job.source,

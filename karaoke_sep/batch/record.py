@@ -49,6 +49,11 @@ class Place:
         return self._hidden(".lock")
 
     @property
+    def stored(self) -> dict[str, Path]:
+        """Files for further products, see `stored`."""
+        return {"voice": self._hidden(".flac"), "track": self._hidden(".npz")}
+
+    @property
     def parts(self) -> Path:
         """Folder of files that are not complete yet."""
         return self._hidden(".parts")

@@ -14,6 +14,7 @@ from ..files import reading
 from ..files.samples_on_disk import SampleFile
 from ..recording import Buffer, Excerpt, Samples, Storage, shifted
 from ..types import Audio, PitchTrack
+from . import stored
 from .jobs import Job, Order, Span
 from .space import is_long, max_samples
 
@@ -31,12 +32,15 @@ class Separated(NamedTuple):
         None if only the pitch was ordered.
     track : PitchTrack
     warnings : tuple of str
+    n_bits : int, optional
+        Bits to which the vocals are rounded; see `stored`.
     """
 
     song: Samples
     vocals: Samples | None
     track: PitchTrack
     warnings: tuple[str, ...]
+    n_bits: int | None = None
 
     @property
     def voice(self) -> Samples:
@@ -52,7 +56,10 @@ class Separated(NamedTuple):
 def separate(
     job: Job, order: Order, config: Config, progress: Callable[[str, float], None], files: ExitStack
 ) -> Separated:
-    """Return the vocals and the pitch of the input of a job; ``files`` closes temporary files."""
+    """Return the vocals and the pitch of the input of a job, from the store if they are there.
+
+    ``files`` closes temporary files.
+    """
     song, warnings = _read(job, order, config, files)
     length_s = song.n_samples / song.rate_hz
     if not order.span.is_whole:
@@ -63,13 +70,15 @@ def separate(
     if not order.sounds:
         return Separated(song, None, pipeline.find_pitch(song, config=config, progress=progress), warnings)
     vocals = _storage(song, job, config, files)
+    if job.stored:
+        return Separated(song, vocals, stored.read(job.stored, vocals), warnings)
     if job.track is None or not hasattr(config.pitch.method, "track"):
         track = pipeline.separate_to(vocals, song, config, track=job.track, progress=progress)
     else:
         track, voice = job.track, _storage(song, job, config, files)
         corrected = correction.separate_corrected_to(vocals, voice, song, config, track=track, progress=progress)
         warnings += (f"{job.source}: {_told(corrected)}",)
-    return Separated(song, vocals, track, warnings)
+    return Separated(song, vocals, track, warnings, stored.round_voice(vocals, job, order))
 
 
 def _told(corrected: correction.Corrected) -> str:

@@ -24,12 +24,15 @@ class Standing:
         Files that were changed by hand after they were made. They are kept.
     known : record.Record
         The record.
+    stored : dict of Path
+        Voice and pitch of this separation, if they are stored.
     """
 
     todo: tuple[str, ...]
     reason: str
     kept: tuple[Path, ...]
     known: record.Record
+    stored: dict[str, Path]
 
 
 def standing(job: Job) -> Standing:
@@ -69,7 +72,19 @@ def standing(job: Job) -> Standing:
     elif not todo and kept:
         names = " and ".join(path.name for path in kept)
         reason = f"{names} changed after the separation; --overwrite makes everything again"
-    return Standing(tuple(todo), reason, tuple(kept), known)
+    stored = {} if job.overwrite or not todo else _stored(job, known, of_input)
+    return Standing(tuple(todo), reason, tuple(kept), known, stored)
+
+
+def _stored(job: Job, known: record.Record, of_input: dict) -> dict[str, Path]:
+    """Return the stored files if they are all there, unchanged, and of this separation."""
+    for path in job.place.stored.values():
+        made = known.get(record.name_below(job.place.folder, path))
+        if made is None or (made.settings, made.identity, made.version) != (job.separation, of_input, __version__):
+            return {}
+        if not path.is_file() or made.content_of(path) != 0:
+            return {}
+    return job.place.stored
 
 
 def line_for_kept(job: Job, path: Path) -> str:

@@ -70,10 +70,13 @@ class Extras(NamedTuple):
     products : tuple of str
     bends : bool
         Whether MIDI notes follow the pitch contour.
+    store : bool
+        Whether the voice is stored for further products.
     """
 
     products: tuple[str, ...]
     bends: bool
+    store: bool
 
 
 def _extras_options(command: Callable) -> Callable:
@@ -93,17 +96,30 @@ def _extras_options(command: Callable) -> Callable:
             is_flag=True,
             help="Draw spectrograms, mask and pitch as well, picture.png (needs the extra [plots]).",
         ),
+        click.option(
+            "--no-store",
+            is_flag=True,
+            help="Leave out the stored voice, 2 MB a minute in the hidden folder .karaoke-sep. Further products of the "
+            "song then need another separation.",
+        ),
     )
     @wraps(command)
     def with_extras(
-        *args: Any, save_pitch: bool, save_midi: bool, no_bends: bool, save_ultrastar: bool, plots: bool, **others: Any
+        *args: Any,
+        save_pitch: bool,
+        save_midi: bool,
+        no_bends: bool,
+        save_ultrastar: bool,
+        plots: bool,
+        no_store: bool,
+        **others: Any,
     ) -> Any:
         if no_bends and not save_midi:
             raise ConfigError("--no-bends: has no effect without --save-midi; add --save-midi, or leave --no-bends out")
         asked = {"pitch": save_pitch, "notes": save_midi, "ultrastar": save_ultrastar, "picture": plots}
         products = tuple(product for product, is_asked in asked.items() if is_asked)
         products += ("song", "cover") if save_ultrastar else ()
-        return command(*args, extras=Extras(products, bends=not no_bends), **others)
+        return command(*args, extras=Extras(products, bends=not no_bends, store=not no_store), **others)
 
     return with_extras
 
@@ -129,7 +145,14 @@ class Sounds(NamedTuple):
         from ..batch import Order
 
         products = (*products, *self.extras.products)
-        return Order(products=products, bends=self.extras.bends, span=self.span, **self.settings, **more)
+        return Order(
+            products=products,
+            bends=self.extras.bends,
+            store=self.extras.store,
+            span=self.span,
+            **self.settings,
+            **more,
+        )
 
 
 def sound_options(default_output: str, output_help: str, default_name: str, *own: Callable) -> Callable:

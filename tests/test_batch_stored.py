@@ -1,0 +1,126 @@
+"""The stored voice of a song: further products have the bytes of a fresh separation, and need none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+from batches import CONFIG, do, files_below, make_song, statuses, stored_below
+
+from karaoke_sep import batch, pipeline, separate
+from karaoke_sep.backing import Params
+from karaoke_sep.batch import Order
+from karaoke_sep.files import stem_rounding
+
+NAME = "{track} ({stem})"
+
+
+@pytest.fixture
+def song(demo, tmp_path):
+    mixture = demo(16000, 3.0).mixture
+    path = tmp_path / "song.wav"
+    soundfile.write(path, mixture.samples.T, mixture.rate_hz, "PCM_16")
+    return path
+
+
+@pytest.fixture
+def no_separation(monkeypatch):
+    """Make every separation fail."""
+    return lambda: monkeypatch.setattr(pipeline, "separate_to", lambda *_, **__: 1 / 0)
+
+
+FIRST = Order(".", ("karaoke",), NAME)
+FURTHER = {
+    "the voice as a guide": replace(FIRST, variant=", voice -12 dB", karaoke=Params(vocals_db=-12.0)),
+    "FLAC": replace(FIRST, container="flac"),
+    "MP3": replace(FIRST, container="mp3"),
+    "the stems": replace(FIRST, products=batch.STEMS),
+    "MIDI": replace(FIRST, products=("karaoke", "notes")),
+    "pitch": replace(FIRST, products=("karaoke", "pitch")),
+}
+
+
+@pytest.mark.parametrize("further", FURTHER)
+@pytest.mark.parametrize("store", [True, False])
+def test_a_further_product_needs_no_separation_and_has_the_bytes_of_one(song, tmp_path, no_separation, further, store):
+    order = replace(FURTHER[further], output=tmp_path / "alone", store=store)
+    assert statuses(do([song], order)) == {"song.wav": "done"}
+    do([song], replace(FIRST, output=tmp_path / "out"))
+    no_separation()
+    assert statuses(do([song], replace(order, output=tmp_path / "out"))) == {"song.wav": "done"}
+    made = files_below(tmp_path / "out")
+    assert files_below(tmp_path / "alone").items() <= made.items()
+
+
+def test_another_key_needs_no_separation(song, tmp_path, no_separation):
+    pytest.importorskip("python_stretch", reason="needs the extra [stretch]")
+    order = replace(FIRST, variant=", key +2", karaoke=Params(key_semitones=2.0))
+    do([song], replace(order, output=tmp_path / "alone"))
+    do([song], replace(FIRST, output=tmp_path / "out"))
+    no_separation()
+    do([song], replace(order, output=tmp_path / "out"))
+    assert files_below(tmp_path / "alone").items() <= files_below(tmp_path / "out").items()
+
+
+def change_a_byte(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("what", ["voice", "pitch", "voice is gone", "settings", "input", "overwrite"])
+def test_a_stored_voice_that_is_damaged_or_of_another_separation_is_not_used(song, tmp_path, no_separation, what):
+    do([song], replace(FIRST, output=tmp_path / "out"))
+    voice, pitch = stored_below(tmp_path / "out")
+    if what in ("voice", "pitch"):
+        change_a_byte(voice if what == "voice" else pitch)
+    elif what == "voice is gone":
+        voice.unlink()
+    elif what == "input":
+        make_song(song, seconds=3, seed=1)
+    config = CONFIG if what != "settings" else replace(CONFIG, wiener=replace(CONFIG.wiener, voice_db=6.0))
+    order = replace(FURTHER["MIDI"], output=tmp_path / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        separated = []
+        own = pipeline.separate_to
+        patch.setattr(pipeline, "separate_to", lambda *args, **kw: separated.append(1) or own(*args, **kw))
+        assert statuses(do([song], order, config, overwrite=what == "overwrite")) == {"song.wav": "done"}
+    assert separated == [1]
+    do([song], replace(order, output=tmp_path / "alone"), config)
+    assert files_below(tmp_path / "out") == files_below(tmp_path / "alone")
+    no_separation()  # the new voice is stored
+    order = replace(FURTHER["FLAC"], output=tmp_path / "out")
+    assert statuses(do([song], order, config)) == {"song.wav": "done"}
+
+
+def test_stems_of_16_bits_are_those_of_the_exact_voice(song, tmp_path):
+    do([song], Order(tmp_path / "out"))
+    samples, rate_hz = soundfile.read(song, dtype="float32", always_2d=True)
+    vocals = separate(samples.T, rate_hz, CONFIG).vocals.samples
+    stems, _, _ = stem_rounding.fit_stems(samples.T, vocals, "PCM_16")
+    for name, values in stems.items():
+        written, _ = soundfile.read(tmp_path / "out" / "song" / f"{name}.wav", dtype="int32", always_2d=True)
+        np.testing.assert_array_equal(written.T, values)
+
+
+@pytest.mark.parametrize(("of_song", "of_stems"), [("FLOAT", None), ("PCM_16", "FLOAT"), ("PCM_16", "PCM_24")])
+def test_a_voice_with_more_bits_than_can_be_stored_is_exact_and_not_stored(song, tmp_path, of_song, of_stems):
+    samples, rate_hz = soundfile.read(song, dtype="float32", always_2d=True)
+    soundfile.write(song, samples, rate_hz, of_song)
+    do([song], Order(tmp_path / "out", subtype=of_stems))
+    written, _ = soundfile.read(tmp_path / "out" / "song" / "vocals.wav", always_2d=True)
+    exact = separate(samples.T, rate_hz, CONFIG).vocals.samples
+    np.testing.assert_allclose(written.T, exact, atol=2.0**-24 * (1 if of_stems == "PCM_24" else 0))
+    assert stored_below(tmp_path / "out") == []
+
+
+def test_nothing_is_stored_if_the_user_wants_it_so(song, tmp_path):
+    do([song], Order(tmp_path / "out", store=False))
+    assert stored_below(tmp_path / "out") == []
+    assert (tmp_path / "out" / "song" / "vocals.wav").exists()
+
+
+def test_a_finished_folder_without_a_stored_voice_is_up_to_date(song, tmp_path):
+    do([song], Order(tmp_path / "out", store=False))
+    assert statuses(do([song], Order(tmp_path / "out"))) == {"song.wav": "skipped"}
+    assert batch.results(tmp_path / "out")[0][0].files.keys() == {"vocals", "accompaniment"}
