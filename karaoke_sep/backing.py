@@ -32,11 +32,14 @@ class Params:
         Transposition, up if positive.
     tempo_ratio : float
         Speed relative to the song.
+    loudness_lufs : float or None
+        Integrated loudness of the track (EBU R 128); None keeps that of the song without its voice.
     """
 
     vocals_db: float | None = None
     key_semitones: float = 0.0
     tempo_ratio: float = 1.0
+    loudness_lufs: float | None = None
 
     @property
     def stretches(self) -> bool:

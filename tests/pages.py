@@ -39,8 +39,8 @@ SHORTER = {
     "train spectra": ["--bases", "4", "--epochs", "1"],
     "train activity": ["--steps", "2", "--remixes", "0", "--gaussians", "1"],
 }
-# These need a cluster, which tests/test_batch.py starts.
-PARSED_ONLY = ("--engine",)
+# These need a cluster, which tests/test_batch.py starts, or ffmpeg.
+PARSED_ONLY = ("--engine", *(() if shutil.which("ffmpeg") else ("--loudness",)))
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 RATE_HZ = 8000
 SECONDS = 2.5

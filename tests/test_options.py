@@ -110,7 +110,7 @@ ALTERNATIVES = {
         "section_weight": "50",
         "section_leniency": "3",
         "section_s": "1",
-        "floor_db": "-20",
+        "floor_db": "-5",
     },
     "singing_presence": {
         "enabled": "false",

@@ -13,7 +13,7 @@ from .. import backing, pipeline
 from ..accompaniment import needs_pitch
 from ..config import Config, fingerprint
 from ..errors import ConfigError, InputError, NoSoundError, how_to_install, unexpected
-from ..files import contours, lyrics, sound_info, writing
+from ..files import contours, loudness, lyrics, sound_info, writing
 from ..recording import check_form
 from ..settings.catalogue import STEMS
 from .inputs import Found, contour_of, find_inputs
@@ -126,6 +126,8 @@ def _check_order(order: Order, config: Config) -> None:
         raise ConfigError("--save-ultrastar: games play the whole song; leave out --start and --duration")
     if "karaoke" in order.products:
         backing.check(order.karaoke)
+    if order.karaoke.loudness_lufs is not None and not loudness.is_there():
+        raise ConfigError("--loudness: needs ffmpeg on the PATH; install it, or leave --loudness out")
     # Whoever has all pictures already does not wait for its import, half a second.
     if "picture" in order.products and find_spec("matplotlib") is None:
         raise ConfigError(f"--plots: matplotlib is missing; {how_to_install('plots')}")

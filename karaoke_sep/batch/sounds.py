@@ -8,16 +8,18 @@ from functools import partial
 import numpy as np
 
 from .. import backing
-from ..files import atomic, stem_rounding, tags, video, writing
+from ..files import atomic, loudness, stem_rounding, tags, video, writing
 from ..files.adaptation import adaptation
 from ..files.stem_rounding import Fit
 from ..files.tags import Tags
-from ..recording import blocks
+from ..recording import Samples, blocks
 from ..settings.catalogue import STEMS
+from ..types import Audio
 from .jobs import Job, Order
 from .separation import Separated
 from .silence import VocalsCheck
 
+_TOP = 1 - 2.0**-15  # of full scale, which 16 bits can hold
 _Pairs = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]  # mixture and vocals, each (C, n), block by block
 
 
@@ -27,10 +29,14 @@ def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float
     subtype = writing.output_subtype(job.info, order.container, order.subtype)
     levels_db: dict[str, float] = {}
     told: dict[str, None] = {}  # without repetitions
-    for names, pairs in ((STEMS, _stem_pairs(separated)), (("karaoke",), _backing_pairs(separated, order))):
+    for names, pairs_of in ((STEMS, _stem_pairs), (("karaoke",), _backing_pairs)):
         asked = [name for name in names if name in job.targets]
         if not asked:
             continue
+        pairs = pairs_of(separated, order)
+        if order.karaoke.loudness_lufs is not None and names != STEMS:
+            pairs, note = _at_loudness(pairs, song, order.karaoke.loudness_lufs)
+            told[note] = None
         fit = stem_rounding.fit_for(pairs(), subtype, order.clip)
         for name in asked:
             source = partial(_checked, pairs, check) if name == asked[0] in STEMS else pairs
@@ -68,7 +74,7 @@ def _write_one(job: Job, order: Order, name: str, pairs: _Pairs, fit: Fit, separ
     return float(10 * np.log10(squares / max(math.prod(shape), 1) + 1e-20))
 
 
-def _stem_pairs(separated: Separated) -> _Pairs:
+def _stem_pairs(separated: Separated, order: Order) -> _Pairs:
     """Return a function that yields mixture and vocals block by block."""
     song, voice = separated.song, separated.voice
     return lambda: (
@@ -86,13 +92,31 @@ def _backing_pairs(separated: Separated, order: Order) -> _Pairs:
     """Return a function that yields the backing track as a mixture without vocals, block by block."""
     song, voice = separated.song, separated.voice
 
+    def make(start: int, stop: int) -> Audio:
+        return backing.make(song.excerpt(start, stop), voice.excerpt(start, stop), order.karaoke)
+
+    # Key and tempo are changed for the whole song at once: the library cannot continue from block to block.
+    whole = make(0, song.n_samples) if order.karaoke.stretches else None
+
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        # Key and tempo are changed for the whole song at once: the library cannot continue from block to block.
-        for start, stop in [(0, song.n_samples)] if order.karaoke.stretches else blocks(song):
-            track = backing.make(song.excerpt(start, stop), voice.excerpt(start, stop), order.karaoke).samples
+        for start, stop in blocks(whole or song):
+            track = (whole.excerpt if whole else make)(start, stop).samples
             yield track, np.zeros_like(track)
 
     return pairs
+
+
+def _at_loudness(pairs: _Pairs, song: Samples, target_lufs: float) -> tuple[_Pairs, str]:
+    """Return the backing track with a gain that gives it a loudness, and a note if the gain is limited by its peaks."""
+    lufs, peak = loudness.measure((track for track, _ in pairs()), song.rate_hz, song.n_channels)
+    if lufs == -math.inf:
+        return pairs, "the backing track is silent, so --loudness has no effect"
+    wanted, most = 10 ** ((target_lufs - lufs) / 20), _TOP / peak
+    gain, note = np.float32(min(wanted, most)), ""
+    if most < wanted:
+        reached_lufs = lufs + 20 * math.log10(most)
+        note = f"--loudness {target_lufs:g}: more than {reached_lufs:.1f} LUFS would clip, so the track has that"
+    return lambda: ((gain * track, vocals) for track, vocals in pairs()), note
 
 
 def _energy(samples: np.ndarray) -> float:

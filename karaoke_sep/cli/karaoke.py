@@ -29,7 +29,13 @@ def _parse_strength(ctx: click.Context, param: click.Parameter, text: str | None
     return strength_db
 
 
-def _variant(key_semitones: float, tempo_ratio: float, level_db: float | None, strength_db: float | None) -> str:
+def _variant(
+    key_semitones: float,
+    tempo_ratio: float,
+    level_db: float | None,
+    strength_db: float | None,
+    loudness_lufs: float | None,
+) -> str:
     """Return the part of the name that distinguishes backing tracks of one song: the settings that are not defaults."""
     words = [f"key {key_semitones:+g}"] if key_semitones else []
     words += [f"tempo {tempo_ratio:g}"] if tempo_ratio != 1 else []
@@ -37,6 +43,7 @@ def _variant(key_semitones: float, tempo_ratio: float, level_db: float | None, s
     if strength_db:
         names = {value: name for name, value in _STRENGTHS_DB.items()}
         words.append(names.get(strength_db, f"strength {strength_db:+g} dB"))
+    words += [f"{loudness_lufs:g} LUFS"] if loudness_lufs is not None else []
     return "".join(f", {word}" for word in words)
 
 
@@ -87,6 +94,14 @@ def _video_of(sound: str, tempo_ratio: float, is_whole: bool) -> str:
         metavar="RATIO",
         help="Play faster by this ratio, or slower if below 1, 0.5 to 2 (needs [stretch]).",
     ),
+    click.option(
+        "--loudness",
+        "loudness_lufs",
+        type=Number(-40, -5),
+        metavar="LUFS",
+        help="Set the loudness of the backing track, -40 to -5 LUFS (EBU R 128), by one gain that does not clip (needs "
+        "ffmpeg).  [default: that of the song without its voice]",
+    ),
     choice_option(
         "--video-sound",
         ["replace", "add"],
@@ -102,6 +117,7 @@ def karaoke(
     strength_db: float | None,
     key_semitones: float,
     tempo_ratio: float,
+    loudness_lufs: float | None,
     video_sound: str,
     **run: Any,
 ) -> None:
@@ -117,8 +133,8 @@ def karaoke(
     config, _ = chosen.load(strength_db)
     order = sounds.order(
         ("karaoke", *(STEMS if "ultrastar" in sounds.extras.products else ())),
-        variant=_variant(key_semitones, tempo_ratio, level_db, strength_db),
+        variant=_variant(key_semitones, tempo_ratio, level_db, strength_db, loudness_lufs),
         video=_video_of(video_sound, tempo_ratio, sounds.span.is_whole),
-        karaoke=Params(level_db, key_semitones, tempo_ratio),
+        karaoke=Params(level_db, key_semitones, tempo_ratio, loudness_lufs),
     )
     run_jobs(inputs, order, config, **run)

@@ -46,6 +46,8 @@ def settings(result: Result) -> str:
         key, tempo, level_db = backing["key_semitones"], backing["tempo_ratio"], backing["vocals_db"]
         made += [f"key {_signed(key)} semitone{'s' * (abs(key) != 1)}"] if key else []
         made += [f"tempo ×{tempo:g}"] if tempo != 1 else []
+        if (lufs := backing.get("loudness_lufs")) is not None:
+            made.append(f"{_signed(lufs)} LUFS")
         made += [f"vocals at {_signed(level_db)} dB"] if level_db is not None else ["vocals removed"]
     made += [f"{key} = {value}" for key, value in result.changes.items()]
     return " · ".join(made) or "default settings"

@@ -1,0 +1,64 @@
+"""The loudness of a backing track."""
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from commands import call
+
+from karaoke_sep.errors import OutputError
+from karaoke_sep.files import loudness
+
+RATE_HZ = 44100
+pytestmark = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg on the PATH")
+
+
+def tone(level_db, seconds=5.0, n_channels=2):
+    return np.tile(
+        10 ** (level_db / 20) * np.sin(2 * np.pi * 997 * np.arange(seconds * RATE_HZ) / RATE_HZ), (n_channels, 1)
+    )
+
+
+@pytest.mark.parametrize(("level_db", "n_channels", "lufs"), [(-20, 2, -20.0), (-40, 2, -40.0), (-20, 1, -23.0)])
+def test_a_tone_of_1_khz_has_the_loudness_of_the_standard(level_db, n_channels, lufs):
+    """ITU-R BS.1770: 997 Hz at full scale in one channel has -3.01 LUFS."""
+    found_lufs, peak = loudness.measure(np.split(tone(level_db, n_channels=n_channels), 5, axis=1), RATE_HZ, n_channels)
+    assert found_lufs == pytest.approx(lufs, abs=0.11)
+    assert peak == pytest.approx(10 ** (level_db / 20), rel=1e-3)
+
+
+def test_silence_has_no_loudness():
+    assert loudness.measure([np.zeros((2, RATE_HZ))], RATE_HZ, 2) == (-math.inf, 0.0)
+
+
+def test_a_sound_that_ffmpeg_cannot_measure_is_an_error_of_one_line(monkeypatch, tmp_path):
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OutputError, match="ffmpeg cannot measure the loudness"):
+        loudness.measure([tone(-20)], RATE_HZ, 2)
+
+
+@pytest.mark.parametrize(
+    ("asked_lufs", "more", "note"), [(-30, [], ""), (-30, ["--tempo", 1.1], ""), (-5, [], "would clip")]
+)
+def test_a_backing_track_gets_the_loudness_that_is_asked_for_unless_it_would_clip(
+    demo, tmp_path, asked_lufs, more, note
+):
+    if more:
+        pytest.importorskip("python_stretch", reason="needs the extra [stretch]")
+    mixture = demo(16000, 6.0).mixture
+    soundfile.write(tmp_path / "song.wav", mixture.samples.T, 16000)
+    song = tmp_path / "song.wav"
+    code, [out], err = call("karaoke", song, "-o", tmp_path, "--config", "fast", "--loudness", asked_lufs, *more)
+    assert code == 0
+    assert f"{asked_lufs} LUFS).wav" in out
+    samples, rate_hz = soundfile.read(out, always_2d=True)
+    found_lufs, peak = loudness.measure([samples.T], rate_hz, samples.shape[1])
+    if note:
+        assert note in "\n".join(err)
+        assert peak == pytest.approx(1, abs=1e-3)
+    else:
+        assert found_lufs == pytest.approx(asked_lufs, abs=0.15)
