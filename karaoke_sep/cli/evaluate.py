@@ -146,7 +146,7 @@ def mir1k(
     _evaluate(score, clips, described, {**selection, "settings": config and to_dict(config)}, **outputs)
 
 
-@evaluate.command()
+@evaluate.command(short_help="Score the frame classes of a model.")
 @click.argument("folder", type=PATH)
 @click.option("--model", required=True, metavar="FILE", help="Score this model of karaoke-sep train activity.")
 @_selection_options
@@ -190,7 +190,7 @@ def _activity_figures(frames: list, trained: Any) -> dict[str, float]:
     return activity.figures(true, classes, scipy.special.expit(log_odds), gains)
 
 
-@evaluate.command()
+@evaluate.command(short_help="Score stems that any tool made against true stems.")
 @click.argument("estimates", type=PATH)
 @click.argument("references", type=PATH)
 @_rows_option("evaluation-stems.jsonl")
@@ -209,7 +209,7 @@ def stems(estimates: Path, references: Path, **outputs: Any) -> None:
     _evaluate(run.score_pair, pairs, described, {}, **outputs)
 
 
-@evaluate.command("page")
+@evaluate.command("page", short_help="Print runs side by side, in Markdown.")
 @click.argument("results", nargs=-1, required=True, type=FILE, metavar="JSON...")
 def print_page(results: tuple[Path, ...]) -> None:
     """Print runs side by side, in Markdown, from the files that --json wrote.

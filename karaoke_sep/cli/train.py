@@ -104,7 +104,7 @@ def _training_options(command: Callable) -> Callable:
     return with_common
 
 
-@click.group()
+@click.group(short_help="Train models on separate voice and accompaniment.")
 def train() -> None:
     """Train models on recordings with separate voice and accompaniment.
 
@@ -237,7 +237,7 @@ def spectra(common: Common, only: str, **settings: Any) -> None:
     result_line(common.path)
 
 
-@train.command()
+@train.command(short_help="Train a gate in frequency bands, and classes of frames.")
 @_training_options
 @click.option(
     "--gaussians",
