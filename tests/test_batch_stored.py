@@ -114,6 +114,14 @@ def test_a_voice_with_more_bits_than_can_be_stored_is_exact_and_not_stored(song,
     assert stored_below(tmp_path / "out") == []
 
 
+def test_a_rounded_voice_is_not_used_for_stems_of_more_bits(song, tmp_path):
+    do([song], Order(tmp_path / "out", ("karaoke",), NAME))
+    order = Order(tmp_path / "out", name=NAME, subtype="FLOAT")
+    do([song], order)
+    do([song], replace(order, output=tmp_path / "alone"))
+    assert files_below(tmp_path / "alone").items() <= files_below(tmp_path / "out").items()
+
+
 def test_nothing_is_stored_if_the_user_wants_it_so(song, tmp_path):
     do([song], Order(tmp_path / "out", store=False))
     assert stored_below(tmp_path / "out") == []

@@ -13,9 +13,10 @@ from .. import backing, pipeline
 from ..accompaniment import needs_pitch
 from ..config import Config, fingerprint
 from ..errors import ConfigError, InputError, NoSoundError, how_to_install, unexpected
-from ..files import contours, loudness, lyrics, sound_info, writing
+from ..files import contours, ffmpeg, lyrics, sound_info, writing
 from ..recording import check_form
 from ..settings.catalogue import STEMS
+from . import stored
 from .inputs import Found, contour_of, find_inputs
 from .jobs import SOUNDS, Job, Order, Plan
 from .names import Names, check_name, collisions, names_of, song_files, uses_tags
@@ -122,13 +123,11 @@ def _check_order(order: Order, config: Config) -> None:
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
     if order.bitrate_kbps and (order.container not in writing.DEFAULT_KBPS or order.subtype == "OPUS"):
         raise ConfigError("--bitrate: it is for --format mp3 and for Vorbis in --format ogg only")
-    if "ultrastar" in order.products and not order.span.is_whole:
-        raise ConfigError("--save-ultrastar: games play the whole song; leave out --start and --duration")
     if "karaoke" in order.products:
         backing.check(order.karaoke)
-    if order.karaoke.loudness_lufs is not None and not loudness.is_there():
+    if order.karaoke.loudness_lufs is not None and not ffmpeg.is_there():
         raise ConfigError("--loudness: needs ffmpeg on the PATH; install it, or leave --loudness out")
-    # Whoever has all pictures already does not wait for its import, half a second.
+    # Importing matplotlib takes half a second, which a finished folder does not need.
     if "picture" in order.products and find_spec("matplotlib") is None:
         raise ConfigError(f"--plots: matplotlib is missing; {how_to_install('plots')}")
 
@@ -168,7 +167,7 @@ def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Con
         names.place,
         order.output,
         settings,
-        separation=_digest(common),
+        separation=_digest([*common, stored.n_bits(info, order)]),
         song_files=files,
         track=track,
     )

@@ -115,7 +115,7 @@ def _at_loudness(pairs: _Pairs, song: Samples, target_lufs: float) -> tuple[_Pai
     gain, note = np.float32(min(wanted, most)), ""
     if most < wanted:
         reached_lufs = lufs + 20 * math.log10(most)
-        note = f"--loudness {target_lufs:g}: more than {reached_lufs:.1f} LUFS would clip, so the track has that"
+        note = f"--loudness {target_lufs:g}: reduced to {reached_lufs:.1f} LUFS, because more would clip"
     return lambda: ((gain * track, vocals) for track, vocals in pairs()), note
 
 

@@ -13,43 +13,41 @@ import numpy as np
 from ..files import atomic, libsndfile, writing
 from ..files.adaptation import adaptation
 from ..files.sample_formats import INTEGER_BITS
+from ..files.sound_info import SoundInfo
 from ..recording import Samples, Storage, blocks
 from ..types import PitchTrack
 from .jobs import Job, Order
 
 VOICE, TRACK = "voice", "track"
-PRODUCTS = (VOICE, TRACK)
 MAX_S = 1800.0  # of a song; the voice takes about 2 MB a minute
 _BLOCK_FRAMES = 1 << 18
 
 
-def round_voice(voice: Storage, job: Job, order: Order) -> int | None:
-    """Round a voice in place to the bits of its song; return their number, or None if it is not rounded.
+def n_bits(info: SoundInfo, order: Order) -> int | None:
+    """Return the bits to which the voice of a song is rounded; None if the song or the ordered stems have more."""
+    bits = max(16, INTEGER_BITS.get(writing.output_subtype(info, "wav"), 32))
+    ordered = ({"FLOAT": 32, "DOUBLE": 64} | INTEGER_BITS).get(order.subtype or "", 0)
+    return bits if bits <= 24 and ordered <= bits else None
 
-    It is not rounded if it passes full scale, or if the outputs have more bits.
-    """
-    n_bits = _n_bits(job, order)
-    if n_bits is None:
+
+def round_voice(voice: Storage, job: Job, order: Order) -> int | None:
+    """Round a voice in place; return the number of bits, or None if it is not rounded or exceeds full scale."""
+    bits = n_bits(job.info, order)
+    if bits is None:
         return None
-    scale = np.float32(2.0 ** (n_bits - 1))
+    scale = np.float32(2.0 ** (bits - 1))
     if any(np.abs(voice.excerpt(*block).samples).max(initial=0) > 1 - 1 / scale for block in blocks(voice)):
         return None
     for start, stop in blocks(voice):
         voice.put(start, np.rint(voice.excerpt(start, stop).samples * scale) / scale)
-    return n_bits
+    return bits
 
 
-def _n_bits(job: Job, order: Order) -> int | None:
-    n_bits = max(16, INTEGER_BITS.get(writing.output_subtype(job.info, "wav"), 32))
-    asked = {"FLOAT": 32, "DOUBLE": 64} | INTEGER_BITS
-    return n_bits if max(n_bits, asked.get(order.subtype or "", 0)) <= n_bits <= 24 else None
-
-
-def write(job: Job, voice: Samples, track: PitchTrack, n_bits: int | None) -> None:
+def write(job: Job, voice: Samples, track: PitchTrack, bits: int | None) -> None:
     """Write what a job is to store, if the voice is rounded and a FLAC file can hold it."""
-    if VOICE not in job.targets or n_bits is None or voice.n_samples > MAX_S * voice.rate_hz:
+    if VOICE not in job.targets or bits is None or voice.n_samples > MAX_S * voice.rate_hz:
         return
-    subtype = f"PCM_{n_bits}"
+    subtype = f"PCM_{bits}"
     if adaptation(voice.rate_hz, voice.n_channels, "flac", subtype).note:
         return
 

@@ -2,7 +2,6 @@
 
 import math
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable
 
@@ -12,11 +11,6 @@ from ..errors import OutputError
 
 _SILENT_LUFS = -70.0  # the absolute gate of the standard
 _WAIT_S = 60.0
-
-
-def is_there() -> bool:
-    """Return whether ffmpeg is on the PATH."""
-    return bool(shutil.which("ffmpeg"))
 
 
 def measure(blocks: Iterable[np.ndarray], rate_hz: int, n_channels: int) -> tuple[float, float]:
