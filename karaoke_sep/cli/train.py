@@ -115,6 +115,13 @@ def train() -> None:
 _steps_option = partial(
     click.option, "--steps", "n_steps", show_default=True, type=click.IntRange(1), help="Train for this many steps."
 )
+_window_option = click.option(
+    "--window-ms",
+    default=192.0,
+    show_default=True,
+    type=Number(10, 1000),
+    help="Set the length of the STFT window, ms; it must be that of stft.window_ms when the model is used.",
+)
 
 
 @train.command()
@@ -135,13 +142,7 @@ _steps_option = partial(
     type=click.IntRange(1, 50),
     help="Update the activations this many times, with other bases each time.",
 )
-@click.option(
-    "--window-ms",
-    default=192.0,
-    show_default=True,
-    type=Number(10, 1000),
-    help="Set the length of the STFT window, ms; it must be that of stft.window_ms when the model is used.",
-)
+@_window_option
 @click.option(
     "--remixes",
     type=click.IntRange(0, 100),
@@ -190,13 +191,7 @@ def nmf(common: Common, remixes: int | None, **settings: Any) -> None:
     type=click.IntRange(1),
     help="Repeat the training data this many times.",
 )
-@click.option(
-    "--window-ms",
-    default=192.0,
-    show_default=True,
-    type=Number(10, 1000),
-    help="Set the length of the STFT window, ms; it must be that of stft.window_ms when the model is used.",
-)
+@_window_option
 @click.option("--hop-ms", default=32.0, show_default=True, type=Number(1), help="Set the hop of the STFT, ms.")
 @click.option(
     "--rate-hz",
