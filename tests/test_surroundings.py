@@ -79,9 +79,9 @@ def test_a_signal_that_is_ignored_stays_ignored():
 import os, signal
 from karaoke_sep.processes.signals import stop_in_order
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-stop_in_order()
-os.kill(os.getpid(), signal.SIGHUP)
-print("goes on")
+with stop_in_order():
+    os.kill(os.getpid(), signal.SIGHUP)
+    print("goes on")
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "goes on\n"
 
@@ -94,9 +94,8 @@ def test_a_signal_right_after_a_fork_ends_the_worker_and_does_not_run_the_handle
     code = f"""
 import os, signal
 from karaoke_sep.processes import signals, workers
-signals.stop_in_order()
 os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
-with {start} as opened:
+with signals.stop_in_order(), {start} as opened:
     try:
         opened(-1)() if callable(opened) else opened[0](abs, -1).result()
     except (EOFError, OSError, *(() if callable(opened) else [opened[1]])):

@@ -43,8 +43,8 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program, also where the standard streams are closed."""
         open_standard_streams()
-        stop_in_order()
-        return super().main(*args, **kwargs)
+        with stop_in_order():
+            return super().main(*args, **kwargs)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

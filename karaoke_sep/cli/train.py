@@ -295,10 +295,10 @@ def _train_in_steps(
                 keeper.on_step(state_of)
 
             model = train_on(prepared, on_step, state)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         done = keeper.keep() or done
-        message = f"Interrupted after step {done} of {settings.n_steps}. Run the same command again to resume."
-        raise KeyboardInterrupt(message) from None
+        stop.args = (f"Interrupted after step {done} of {settings.n_steps}. Run the same command again to resume.",)
+        raise
     checkpoint.write(common.path, model)
     keeper.forget()
     result_line(common.path)

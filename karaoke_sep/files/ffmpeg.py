@@ -15,13 +15,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
 
 from ..errors import InputError
+from ..processes.signals import undisturbed
 
 BLOCK_FRAMES = 1 << 12
 _WITHOUT_PROGRESS_S = 60.0
@@ -173,13 +174,6 @@ def _running(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], dequ
     """Run ffmpeg until the context ends or it makes no progress; collect its messages line by line."""
     said: deque[str] = deque(maxlen=100)
     progress, is_over = _Progress(), threading.Event()
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-    )
 
     def listen() -> None:
         for line in cast(IO[bytes], process.stderr):
@@ -192,14 +186,7 @@ def _running(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], dequ
                 process.kill()
                 return
 
-    threads = [threading.Thread(target=listen, daemon=True), threading.Thread(target=watch, daemon=True)]
-    for thread in threads:
-        thread.start()
-    finished = False
-    try:
-        yield process, said, progress
-        finished = True
-    finally:
+    def end() -> None:
         if not finished or cast(IO[bytes], process.stdout).read(1):
             process.kill()
         process.wait()
@@ -208,6 +195,23 @@ def _running(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], dequ
             thread.join()
         cast(IO[bytes], process.stdout).close()
         cast(IO[bytes], process.stderr).close()
+
+    threads = [threading.Thread(target=listen, daemon=True), threading.Thread(target=watch, daemon=True)]
+    finished = False
+    with ExitStack() as stack:
+        with undisturbed():  # a fork calls Python functions, in this process and in the new one
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            )
+            for thread in threads:
+                thread.start()
+            stack.callback(end)
+        yield process, said, progress
+        finished = True
 
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None

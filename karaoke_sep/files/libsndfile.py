@@ -15,6 +15,7 @@ import numpy as np
 import soundfile
 
 from ..errors import InputError
+from ..processes.signals import undisturbed
 
 _LENGTH_UNKNOWN = b"\xff\xff\xff\xff"
 
@@ -118,7 +119,33 @@ class SequentialFile(soundfile.SoundFile):
 
     The seek fails if a header claims too many samples, and writes silence into an MP3 file. `whole_file` flushes the
     file to the disk once.
+
+    Ctrl-C takes effect after the call of libsndfile during which it was pressed: libsndfile calls a `Handle`, and an
+    exception there would be lost, and look like an error of the disk.
     """
+
+    def __init__(self, *args: Any, **settings: Any):
+        try:
+            with undisturbed():
+                super().__init__(*args, **settings)
+        except KeyboardInterrupt:
+            self.close()
+            raise
+
+    @undisturbed()
+    def read(self, *args: Any, **how: Any) -> np.ndarray:
+        """Read samples."""
+        return super().read(*args, **how)
+
+    @undisturbed()
+    def write(self, data: np.ndarray) -> None:
+        """Write samples."""
+        super().write(data)
+
+    @undisturbed()
+    def close(self) -> None:
+        """Write the remaining samples, and close the file."""
+        super().close()
 
     def seekable(self) -> bool:
         """Return False, so that soundfile does not seek."""

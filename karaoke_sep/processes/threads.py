@@ -8,6 +8,8 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from .signals import undisturbed
+
 
 @contextmanager
 def thread_limit(n_threads: int) -> Iterator[None]:
@@ -28,4 +30,5 @@ def _controller(n_modules: int) -> ThreadpoolController:
     Searching for them takes 1 ms, which matters for batches of short clips. A new library can only have been loaded if
     the number of imported modules, ``n_modules``, has changed.
     """
-    return ThreadpoolController()
+    with undisturbed():  # outside Linux, the search calls Python for each library
+        return ThreadpoolController()
