@@ -361,6 +361,15 @@ def test_info_names_versions_and_codecs():
     assert "matplotlib" in text
 
 
+def test_demo_keeps_a_stem_that_was_edited(tmp_path):
+    call("demo", "-o", tmp_path, *FAST)
+    stems = [tmp_path / "demo_song" / f"{stem}.wav" for stem in ("vocals", "accompaniment")]
+    stems[0].write_bytes(stems[1].read_bytes())
+    code, out, _ = call("demo", "-o", tmp_path, *FAST)
+    assert (code, len(out)) == (0, 3)
+    assert stems[0].read_bytes() == stems[1].read_bytes()
+
+
 def test_demo_prints_the_gain_in_sdr(tmp_path):
     code, out, _ = call("demo", "-o", tmp_path, *FAST)
     assert code == 0

@@ -132,16 +132,16 @@ def test_the_figures_do_not_depend_on_the_number_of_processes(dataset, evaluated
     assert figures_of(tmp_path / "two.json") == figures_of(evaluated[0] / "all.json")
 
 
-def test_an_interrupted_run_resumes_and_ends_with_the_same_figures(dataset, evaluated, tmp_path):
+def test_a_run_resumes_from_the_rows_that_can_be_read_and_ends_with_the_same_figures(dataset, evaluated, tmp_path):
     folder, _ = evaluated
     rows = tmp_path / "rows.jsonl"
-    header, first, second, *_ = (folder / "rows.jsonl").read_text().splitlines(keepends=True)
-    first = first.replace('"problem": ""', '"problem": "kept"')
-    rows.write_text(header + first + second[:100])
+    header, first, second, third, *_ = (folder / "rows.jsonl").read_text().splitlines(keepends=True)
+    first, third = (line.replace('"problem": ""', '"problem": "kept"') for line in (first, third))
+    rows.write_text(header + first + second[:100] + "\n" + third + second[:100])
     arguments = ("mir1k", dataset, "--config", "fast", "--json", tmp_path / "all.json")
     run(*arguments, cwd=tmp_path)
     resumed = figures_of(tmp_path / "all.json")
-    assert [row["problem"] for row in resumed] == ["kept", "", "", ""]
+    assert [row["problem"] for row in resumed] == ["kept", "", "kept", ""]
     assert [{**row, "problem": ""} for row in resumed] == figures_of(folder / "all.json")
 
 

@@ -31,6 +31,16 @@ def test_every_link_of_the_page_leads_to_a_file_beside_it_and_none_to_the_networ
     assert "//" not in "".join(report.addresses())
 
 
+def test_a_page_is_replaced_and_a_file_made_elsewhere_is_kept(made, tmp_path):
+    path = tmp_path / "report.html"
+    for _ in range(2):
+        assert call("report", made / "out", "-o", path)[0] == 0
+    path.write_text("<!doctype html><title>My songs</title>")
+    code, _, err = call("report", made / "out", "-o", path)
+    assert (code, err) == (1, [f"Error: {path}: was made elsewhere and is kept; give another --output, or remove it"])
+    assert "My songs" in path.read_text()
+
+
 def test_names_and_tags_are_shown_as_text(made):
     report = page_of(made / "out")
     assert [image["src"] for image in report.all("img") if image["src"] == "x"] == []

@@ -34,7 +34,7 @@ def demo(output: Path, chosen: ConfigChoice) -> None:
     with atomic.whole_file(output / "true" / "pitch.csv") as part:
         contours.write(part, song.track)
     order = Order(output, (*STEMS, "pitch"))
-    [outcome] = batch.run(batch.plan([mixture], order, config, overwrite=True), order, config)
+    [outcome] = batch.run(batch.plan([mixture], order, config), order, config)
     if outcome.status == "failed":
         raise KaraokeSepError(outcome.message)
     result_line(mixture)

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError
+from ..files.atomic import whole_file
 from ..settings.catalogue import LIBRARIES, STEMS
 
 VERSIONS = ("v2", "v3")
@@ -170,22 +171,17 @@ def remarks(methods: dict[str, dict]) -> list[str]:
 def write_csv(path: Path, rows: list[dict]) -> None:
     """Write one row for each clip and method; a cell is empty if there is no figure."""
     columns = dict.fromkeys(key for row in rows for key, value in row.items() if value is not None)
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def write_json(path: Path, what: dict, methods: dict[str, dict], rows: list[dict]) -> None:
     """Write the figures, and all that is needed to repeat them."""
     whole = {**what, "software": software(), "methods": methods, "rows": rows}
-    try:
-        path.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+    with whole_file(path) as part:
+        part.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def software() -> dict[str, str]:

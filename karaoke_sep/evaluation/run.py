@@ -132,7 +132,7 @@ def stream(
         If it cannot be written.
     """
     done = {} if overwrite else _earlier_rows(path, run)
-    with atomic.whole_file(path) as part:  # without an incomplete last line
+    with atomic.whole_file(path) as part:  # without incomplete lines
         _write(part, "w", [run, *done.values()])
     yield from done.values()
     todo = [item for item, name in zip(items, names, strict=True) if name not in done]
@@ -223,7 +223,7 @@ def _earlier_rows(path: Path, run: dict) -> dict[str, list[dict]]:
         try:
             entries.append(json.loads(line))
         except (ValueError, RecursionError):
-            break  # an incomplete line of a run that was stopped
+            continue  # an incomplete line of a run that was stopped, or a damaged one: its clip is scored again
     header = entries[0] if entries else None
     if not (isinstance(header, dict) and header.keys() == run.keys()):
         raise ConfigError(f"{path}: exists and holds no rows of this evaluation; give another --rows, or remove it")

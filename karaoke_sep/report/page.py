@@ -10,10 +10,11 @@ from pathlib import Path
 
 from .. import __version__
 from ..batch import Place, Result
-from ..errors import InputError
+from ..errors import InputError, OutputError
 from ..files import atomic
 from . import names, tracks
 
+_MARK, _HEAD_BYTES = b'<meta name="generator" content="karaoke-sep">', 1 << 10
 _OPEN_PICTURES = 10  # with more tracks, pictures open on a click
 
 
@@ -49,7 +50,7 @@ def write(
     Raises
     ------
     OutputError
-        If the page cannot be written.
+        If the page cannot be written, or would replace a file that was made elsewhere.
     """
     look = tracks.Look(path, folder, embed, len(results) <= _OPEN_PICTURES)
     rows, errors, minutes = [], [], 0.0
@@ -62,9 +63,21 @@ def write(
     count = f"{len(rows)} track{'s' * (len(rows) != 1)}, {minutes:.1f} min"
     parts = {"title": names.text(title), "summary": f"{count} · karaoke-sep {__version__}", "tracks": "\n".join(rows)}
     parts |= {"style": _asset("page.css"), "script": _asset("player.js") + _asset("page.js")}
+    _check_ours(path)
     with atomic.whole_file(path) as part:
         part.write_text(_filled(_asset("page.html"), parts), "utf-8")
     return errors
+
+
+def _check_ours(path: Path) -> None:
+    """Reject a file that this package did not write."""
+    try:
+        with path.open("rb") as file:
+            is_ours = _MARK in file.read(_HEAD_BYTES)
+    except OSError:  # usually there is none
+        return
+    if not is_ours:
+        raise OutputError(f"{path}: was made elsewhere and is kept; give another --output, or remove it")
 
 
 def _asset(name: str) -> str:
