@@ -333,6 +333,17 @@ def test_wrong_use_gives_exit_2_and_says_why_before_any_work(song, tmp_path, arg
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["report"], ["separate"], *(["karaoke", ".", option] for option in ("--name", "--set", "--key", "-j"))],
+)
+def test_a_very_long_argument_is_cut_in_the_message(arguments):
+    code, _, err = call(*arguments, 2000 * "{" + 2000 * "}")
+    assert code in (1, 2)
+    assert 30 * "{" + "..." + 30 * "}" in err[-1]
+    assert max(map(len, err)) < 300
+
+
 def test_config_show_names_value_unit_and_origin(tmp_path):
     (tmp_path / "mine.yaml").write_text("stft:\n  hop_ms: 12\n")
     options = ["--config", tmp_path / "mine.yaml", "--set", "wiener.exponent=3", "--pitch", "peaks"]

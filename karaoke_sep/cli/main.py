@@ -30,6 +30,10 @@ class _ConfigFailure(click.ClickException):
     exit_code = 2
 
 
+def _each_line_printable(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _check_current_folder() -> None:
     try:
         os.getcwd()
@@ -61,9 +65,12 @@ class _Group(click.Group):
         try:
             _check_current_folder()
             return super().invoke(ctx)
+        except click.UsageError as err:
+            err.message = _each_line_printable(err.message)  # type: ignore[misc]  # declared final
+            raise
         except KaraokeSepError as err:
             failure = _ConfigFailure if isinstance(err, ConfigError) else click.ClickException
-            raise failure("\n".join(map(printable, str(err).split("\n")))) from None
+            raise failure(_each_line_printable(str(err))) from None
         except MemoryError:
             raise click.ClickException("not enough memory; close other programs, or use fewer --jobs") from None
         except OSError as err:  # errors of inputs and outputs have been reported where they are read and written

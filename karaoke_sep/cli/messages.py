@@ -6,6 +6,7 @@ are for other programs: one per line, with the unchanged bytes of file names, wh
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
@@ -16,6 +17,8 @@ import click
 
 # Share of the work on a song that is done when a stage begins, and when it ends (processor time, default config).
 _STAGES = {"pitch": (0.0, 0.4), "separation": (0.4, 1.0)}
+# Longer than a name of a file can be: somebody has given something else as a file or an option.
+_TOO_LONG, _KEPT = re.compile(r"[^\s/]{256,}"), 35
 _UNKNOWN_S = 180.0  # assumed for a sound without a length in its header
 
 
@@ -66,7 +69,8 @@ def _echo(line: bytes, err: bool) -> None:
 
 
 def printable(line: str) -> str:
-    """Return a line with its control characters, which a file name may hold, as escapes."""
+    """Return a line with control characters, which a file name may hold, as escapes, and with very long words cut."""
+    line = _TOO_LONG.sub(lambda word: f"{word[0][:_KEPT]}...{word[0][-_KEPT:]}", line)
     return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line)
 
 
