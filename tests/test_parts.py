@@ -132,6 +132,16 @@ def test_samples_on_the_disk_add_up_like_an_array(tmp_path_factory, pieces, n_ch
         np.testing.assert_array_equal(file.excerpt(0, file.n_samples).samples, expected)
 
 
+def test_long_pieces_of_samples_on_the_disk_are_added_to_the_last_sample(tmp_path):
+    samples = np.random.default_rng(0).standard_normal((64, 200_000)).astype(np.float32)  # 50 MB
+    with SampleFile(tmp_path, 8000, 64, np.float32) as file:
+        file.add(0, samples)
+        file.add(5, samples)
+        assert file.n_samples == samples.shape[1] + 5
+        expected = np.pad(samples, ((0, 0), (0, 5))) + np.pad(samples, ((0, 0), (5, 0)))
+        np.testing.assert_array_equal(file.excerpt(0, file.n_samples).samples, expected)
+
+
 @given(duration_s=st.floats(0.05, 1e5), part_s=st.floats(16, 600), align_s=st.sampled_from([8, 24, 88]))
 def test_parts_lie_end_to_end_and_begin_on_the_grid(duration_s, part_s, align_s):
     bounds = list(parts.part_bounds_s(duration_s, align_s, parts.Params(part_s=part_s)))

@@ -9,6 +9,9 @@ from ..errors import OutputError
 from ..types import Audio
 
 
+_PIECE_BYTES = 1 << 24  # of many channels, 30 s take 400 MB
+
+
 class SampleFile:
     """Samples on the disk instead of in memory, in an unnamed file that is deleted when it is closed.
 
@@ -44,10 +47,12 @@ class SampleFile:
 
     def add(self, start: int, samples: np.ndarray) -> None:
         """Add samples, shape (C, n), to those from ``start`` on; ``start`` is not beyond the end."""
-        n_there = min(self.n_samples - start, samples.shape[1])
-        samples = samples.astype(self._dtype)
-        samples[:, :n_there] += self.excerpt(start, start + n_there).samples
-        self.put(start, samples)
+        n_piece = max(1, _PIECE_BYTES // self._frame_bytes)
+        for first in range(0, samples.shape[1], n_piece):
+            piece = samples[:, first : first + n_piece].astype(self._dtype)
+            n_there = min(max(0, self.n_samples - start - first), piece.shape[1])
+            piece[:, :n_there] += self.excerpt(start + first, start + first + n_there).samples
+            self.put(start + first, piece)
 
     def _failure(self, err: OSError) -> OutputError:
         reason = (err.strerror or "").lower()
