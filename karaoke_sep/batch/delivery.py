@@ -19,6 +19,7 @@ from ..config import Config, changes
 from ..errors import InputError, OutputError
 from ..files import atomic
 from ..processes.locks import LockedError, locked
+from ..settings.catalogue import LIBRARIES
 from . import record
 from .jobs import Job, Order, Outcome
 from .names import check_inside
@@ -136,7 +137,7 @@ def _entry(
 @lru_cache(maxsize=1)
 def _versions() -> dict[str, str]:
     """Return the versions of the libraries that numbers and files depend on; each look-up takes milliseconds."""
-    return {name: metadata.version(name) for name in ("numpy", "scipy", "soundfile", "soxr")}
+    return {name: metadata.version(name) for name in LIBRARIES}
 
 
 def _commit(job: Job, known: record.Record, parts: dict[str, tuple[Path, Callable[..., record.Made]]]) -> list[Path]:

@@ -8,7 +8,6 @@ import numpy as np
 from ..errors import OutputError
 from ..types import Audio
 
-
 _PIECE_BYTES = 1 << 24  # of many channels, 30 s take 400 MB
 
 
