@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from karaoke_sep.errors import InputError
-from karaoke_sep.files import libsndfile, reading, sound_info
+from karaoke_sep.files import ffmpeg, libsndfile, ogg_pages, reading, sound_info
 
 
 def noise(n_channels=2, n_samples=4000, level=0.2, seed=0):
@@ -200,6 +200,30 @@ def test_a_sound_that_another_follows_in_its_file_is_refused(tmp_path, container
         path.write_bytes(first + whole)
         with pytest.raises(InputError, match="holds several sounds, one after the other"):
             reading.read(path)
+
+
+@pytest.fixture
+def early_ogg(tmp_path):
+    """3 s, whose last page gives a position before that of the page before it."""
+    path = tmp_path / "early.ogg"
+    soundfile.write(path, noise(1, 3 * 44100).T, 44100, format="OGG")
+    data = path.read_bytes()
+    at = data.rindex(b"OggS")
+    page = data[at : at + 6] + (1 << 10).to_bytes(8, "little") + data[at + 14 : at + 22] + bytes(4) + data[at + 26 :]
+    path.write_bytes(data[:at] + page[:22] + ogg_pages._checksum(page).to_bytes(4, "little") + page[26:])
+    return path
+
+
+@pytest.mark.skipif(not ffmpeg.is_there(), reason="ffmpeg is not on the PATH")
+def test_an_ogg_file_whose_positions_go_back_is_read_to_its_end_with_a_warning(early_ogg):
+    audio, [warning] = reading.read(early_ogg)
+    assert audio.duration_s == pytest.approx(3, abs=0.1)
+    assert "its Ogg pages are not those of one whole stream" in warning
+
+
+def test_without_ffmpeg_an_ogg_file_whose_positions_go_back_is_refused(early_ogg, no_ffmpeg):
+    with pytest.raises(InputError, match="damage, or several sounds"):
+        reading.read(early_ogg)
 
 
 @pytest.mark.parametrize("container", ["flac", "ogg"])

@@ -20,6 +20,7 @@ from .libsndfile import Handle
 _SERIAL = 1
 _HEADER_BYTES = 27
 _CONTINUED, _FIRST_PAGE = 1, 2
+_NO_POSITION = b"\xff" * 8  # no packet ends on the page
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _N_HEADERS = {b"\x01vorbis": 3, b"OpusHead": 2}
 _COMMENT_MARKS = {b"\x01vorbis": (b"\x03vorbis", b"\x01"), b"OpusHead": (b"OpusTags", b"")}
@@ -27,7 +28,7 @@ _COMMENT_MARKS = {b"\x01vorbis": (b"\x03vorbis", b"\x01"), b"OpusHead": (b"OpusT
 
 def is_one_whole_stream(path: Path) -> bool:
     """Return whether an Ogg file contains exactly one complete stream without damage."""
-    serial = b""
+    serial, position = b"", 0
     with open(path, "rb") as file:
         while head := file.read(_HEADER_BYTES):
             if len(head) < _HEADER_BYTES or head[:4] != b"OggS":
@@ -40,6 +41,11 @@ def is_one_whole_stream(path: Path) -> bool:
                 return False
             is_first, serial = not serial, head[14:18]
             if bool(head[5] & _FIRST_PAGE) != is_first:
+                return False
+            if head[6:14] == _NO_POSITION:
+                continue
+            position, before = int.from_bytes(head[6:14], "little", signed=True), position
+            if position < before:  # libsndfile would leave out what lies behind it
                 return False
     return True
 
