@@ -116,3 +116,12 @@ def test_help_does_not_wait_for_the_numerical_libraries():
     assert run.stdout.startswith("Usage:")
     assert {"click", "karaoke_sep.cli.main"} <= imported
     assert imported & {"librosa", "numba", "numpy", "scipy", "scipy.signal", "sklearn", "soundfile", "yaml"} == set()
+
+
+def test_the_planning_of_a_batch_imports_no_package_of_scipy():
+    code = "import sys; before = set(sys.modules); import karaoke_sep.batch; print(*(set(sys.modules) - before))"
+    imported = set(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert {"numpy", "scipy", "karaoke_sep.pipeline"} <= imported
+    assert imported & {f"scipy.{name}" for name in ("fft", "linalg", "ndimage", "signal", "sparse", "special")} == set()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.special
+import scipy
 
 from ..dsp import timbre
 from ..dsp.smoothing import smooth

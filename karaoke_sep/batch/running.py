@@ -96,6 +96,8 @@ def _new_outcomes(
     if engine == "local" and n_jobs == 1:
         yield from (do(job, order, config, progress) for job in jobs)
     elif n_jobs := min(n_jobs, len(jobs)):
+        if engine == "local":
+            _import_libraries()
         open_workers = partial(workers.open_workers, engine, n_jobs, scheduler)
         # The longest files begin first. If one began last, all other processes would wait for it.
         longest_first = sorted(jobs, key=lambda job: job.info.duration_s or math.inf, reverse=True)
@@ -106,6 +108,14 @@ def _new_outcomes(
             for job in jobs:
                 outcome = do(job, order, config)
                 yield replace(outcome, warnings=(*([line] if job is jobs[0] else []), *outcome.warnings))
+
+
+def _import_libraries() -> None:
+    """Import what every separation needs, once for all processes that are forked from this one."""
+    import scipy.fft
+    import scipy.ndimage
+    import scipy.sparse
+    import scipy.special  # noqa: F401
 
 
 def _in_parallel(

@@ -11,7 +11,7 @@ exactly the same result.
 from collections.abc import Iterable
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 N_BLOCK = 16  # windows in a block
 TILE_VALUES = 1 << 14  # thirty arrays of this size fit into the cache

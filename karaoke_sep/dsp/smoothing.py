@@ -1,7 +1,7 @@
 """Smoothing over time by a Gaussian; the first and last values are repeated beyond the ends."""
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 
 def smooth(values: np.ndarray, sigma_frames: float) -> np.ndarray:

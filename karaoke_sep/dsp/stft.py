@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-import scipy.fft
+import scipy
 
 from ..settings.ranges import check_ranges, ranged
 from ..types import Audio, Spectrum

@@ -8,7 +8,7 @@ labels nor other recordings.
 from collections.abc import Callable
 
 import numpy as np
-import scipy.fft
+import scipy
 
 from .scales import hz_to_mel, mel_to_hz
 from .smoothing import smooth

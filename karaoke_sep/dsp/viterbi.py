@@ -12,7 +12,7 @@ The other functions are special forms of the transition matrix that cost less:
 from collections.abc import Iterable
 
 import numpy as np
-import scipy.special
+import scipy
 
 TINY = 1e-300  # keeps logarithms and divisions of zero probabilities finite
 

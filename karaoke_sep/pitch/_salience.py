@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import scipy.ndimage
-import scipy.sparse
-import scipy.special
+import scipy
 
 from ..dsp.smoothing import smooth
 from ..dsp.stft import stft
@@ -81,7 +79,7 @@ def pitch_grid_hz(params: Params) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def comb_weights(bin_hz: float, n_bins: int, params: Params) -> scipy.sparse.csr_matrix:
+def comb_weights(bin_hz: float, n_bins: int, params: Params) -> "scipy.sparse.csr_matrix":
     """Return the summation as one sparse matrix, shape (P, F), with linear interpolation between bins.
 
     It is cached: on short clips it takes as long as the summation itself.

@@ -9,7 +9,7 @@ damages the voice where its pitch is constant, and the mixture holds the other i
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.fft
+import scipy
 
 from ..dsp.stft import fast_even_length, hann
 from ..dsp.viterbi import viterbi

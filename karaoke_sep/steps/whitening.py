@@ -9,7 +9,7 @@ coloured noise does (North 1943), weights the partials by their evidence.
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 from ..dsp.smoothing import smooth_plane
 from ..dsp.stft import istft, stft

@@ -13,8 +13,7 @@ The classes do not determine how far the gate should open; `band_gains` does.
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.ndimage
-import scipy.special
+import scipy
 
 from ..dsp import scales, timbre
 from ..dsp.smoothing import smooth

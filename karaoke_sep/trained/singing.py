@@ -17,7 +17,7 @@ Area under the curve for an unseen singer (MIR-1K dev):
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 from . import band_gains, boosted_trees
 
