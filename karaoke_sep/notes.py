@@ -27,10 +27,10 @@ MIDI Manufacturers Association (1997). Downloadable sounds, level 1. From veloci
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-import scipy.ndimage
-import scipy.special
+from numpy.lib.stride_tricks import sliding_window_view
 
 from .dsp.scales import hz_to_midi
 from .dsp.viterbi import viterbi_changes
@@ -72,15 +72,42 @@ class Params:
                 raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
 
 
-def segment(track: PitchTrack, vocals: Samples | None = None, params: Params | None = None) -> tuple[Note, ...]:
+class Levels(NamedTuple):
+    """Mean power of the vocals in the frames of a contour, full scale 1.0.
+
+    Attributes
+    ----------
+    window_T : ndarray, shape (T,), float32
+        In a window of 32 ms around each frame.
+    frame_T : ndarray, shape (T,), float32
+        In each frame, which reaches half way to the frames beside it.
+    """
+
+    window_T: np.ndarray
+    frame_T: np.ndarray
+
+
+def levels_of(vocals: Samples, track: PitchTrack) -> Levels:
+    """Return the levels of the vocals in the frames of a contour."""
+    edges_s, half_s = _edges_s(track), _LEVEL_WINDOW_S / 2
+    starts_s = np.concatenate([track.times_s - half_s, edges_s[:-1]])
+    stops_s = np.concatenate([track.times_s + half_s, edges_s[1:]])
+    power = _mean_power(vocals, starts_s, stops_s).astype(np.float32)
+    return Levels(*np.split(power, 2))
+
+
+def segment(
+    track: PitchTrack, vocals: Samples | Levels | None = None, params: Params | None = None
+) -> tuple[Note, ...]:
     """Return the notes of a contour.
 
     Parameters
     ----------
     track : PitchTrack, (T,)
-    vocals : Samples, (C, N), optional
-        The vocals. Their level is evidence for rests, repeated notes and false notes, and gives the velocities: 127 for
-        the loudest note. Without them the velocities are 64, the value of MIDI 1.0 for devices without velocity.
+    vocals : Samples, (C, N), or Levels, optional
+        The vocals, or their levels. The level is evidence for rests, repeated notes and false notes, and gives the
+        velocities: 127 for the loudest note. Without it the velocities are 64, the value of MIDI 1.0 for devices
+        without velocity.
     params : Params, optional
 
     Returns
@@ -92,9 +119,10 @@ def segment(track: PitchTrack, vocals: Samples | None = None, params: Params | N
     pitch_T = hz_to_midi(track.f0_hz)
     if not np.isfinite(pitch_T).any():
         return ()
-    level_T = None if vocals is None else _frame_levels_db(vocals, track.times_s)
+    levels = vocals if vocals is None or isinstance(vocals, Levels) else levels_of(vocals, track)
+    level_T = None if levels is None else _decibels(levels.window_T)
     evidence_T = _evidence_of_singing(track, level_T, params)
-    edges_s = np.concatenate([track.times_s[:1], track.times_s[:-1] + np.diff(track.times_s) / 2, track.times_s[-1:]])
+    edges_s = _edges_s(track)
     tuning = 0.0
     for _ in range(2):  # first in concert pitch, then in the tuning of the singer
         spans = _spans(pitch_T - tuning, evidence_T, edges_s, params)
@@ -103,7 +131,7 @@ def segment(track: PitchTrack, vocals: Samples | None = None, params: Params | N
         tuning = float(np.angle(np.sum(lengths_s * np.exp(2j * np.pi * pitches))) / (2 * np.pi))
     if level_T is not None:
         spans = _believed(spans, track.voicing, level_T, edges_s, params)
-    velocities = _velocities(vocals, spans, edges_s)
+    velocities = _velocities(levels, spans, edges_s)
     return tuple(
         Note(float(edges_s[start]), float(edges_s[stop]), key, float(np.nanmedian(pitch_T[start:stop])), velocity)
         for (start, stop, key), velocity in zip(spans, velocities, strict=True)
@@ -163,7 +191,8 @@ def _evidence_of_singing(track: PitchTrack, level_T: np.ndarray | None, params: 
     evidence_T = _log_odds(track.voicing)
     if level_T is not None:
         frames = 2 * round(_AROUND_S / np.median(np.diff(track.times_s, append=np.inf))) + 1
-        loud_T = scipy.ndimage.maximum_filter1d(level_T, frames)
+        padded = np.pad(level_T, frames // 2, constant_values=-np.inf)
+        loud_T = sliding_window_view(padded, frames).max(axis=1)
         loud_T = np.maximum(loud_T, np.percentile(level_T, 95) - params.quietest_db)
         evidence_T = evidence_T + params.level_weight * (level_T - loud_T + params.dip_db)
     evidence_T[np.isnan(track.f0_hz)] = -_MAX_EVIDENCE
@@ -171,37 +200,47 @@ def _evidence_of_singing(track: PitchTrack, level_T: np.ndarray | None, params: 
 
 
 def _log_odds(probability: np.ndarray) -> np.ndarray:
-    return scipy.special.logit(np.clip(probability, 0.02, 0.98))
+    probability = np.clip(probability, 0.02, 0.98)
+    return np.log(probability / (1 - probability))
 
 
-def _frame_levels_db(vocals: Samples, times_s: np.ndarray) -> np.ndarray:
-    """Return the level around the middle of each frame, shape (T,), dB re full scale."""
-    return _level_db(vocals, times_s - _LEVEL_WINDOW_S / 2, times_s + _LEVEL_WINDOW_S / 2)
+def _edges_s(track: PitchTrack) -> np.ndarray:
+    """Return the times between the frames, and those of the first and the last frame, shape (T + 1,)."""
+    times_s = track.times_s
+    return np.concatenate([times_s[:1], times_s[:-1] + np.diff(times_s) / 2, times_s[-1:]])
 
 
-def _level_db(audio: Samples, starts_s: np.ndarray, stops_s: np.ndarray) -> np.ndarray:
-    """Return the mean power between times of a sound, shape (T,), dB re full scale."""
-    starts, stops = (np.clip(np.rint(t * audio.rate_hz).astype(int), 0, audio.n_samples) for t in (starts_s, stops_s))
-    return 10 * np.log10(
-        (_energy_until(audio, stops) - _energy_until(audio, starts)) / np.maximum(stops - starts, 1) + 1e-12
+def _decibels(power: np.ndarray) -> np.ndarray:
+    return 10 * np.log10(power.astype(float) + 1e-12)
+
+
+def _mean_power(audio: Samples, starts_s: np.ndarray, stops_s: np.ndarray) -> np.ndarray:
+    """Return the mean power of a sound between times, shape (K,)."""
+    edges = np.rint(np.concatenate([starts_s, stops_s]) * audio.rate_hz).astype(int)
+    positions, place = np.unique(np.clip(edges, 0, audio.n_samples), return_inverse=True)
+    (starts, stops), (before, until) = (
+        np.split(values[place], 2) for values in (positions, _energy_until(audio, positions))
     )
+    return (until - before) / np.maximum(stops - starts, 1)
 
 
 def _energy_until(audio: Samples, positions: np.ndarray) -> np.ndarray:
-    """Return the sum of the mean squares of the channels before each of increasing sample positions, shape (T,)."""
+    """Return the sum of the mean squares of the channels before each of increasing sample positions, shape (K,)."""
     energy, total = np.zeros(len(positions)), 0.0
     for start, stop in blocks(audio):
-        until = total + np.cumsum(np.mean(audio.excerpt(start, stop).samples.astype(float) ** 2, axis=0))
+        samples = audio.excerpt(start, stop).samples
+        until = total + np.cumsum(np.einsum("cn,cn->n", samples, samples) / len(samples), dtype=float)
         inside = slice(*np.searchsorted(positions, [start, stop], side="right"))
         energy[inside] = until[positions[inside] - start - 1]
         total = until[-1]
     return energy
 
 
-def _velocities(vocals: Samples | None, spans: list[tuple[int, int, int]], edges_s: np.ndarray) -> list[int]:
+def _velocities(levels: Levels | None, spans: list[tuple[int, int, int]], edges_s: np.ndarray) -> list[int]:
     """Return the velocity of each note: 40 log10(v / 127) dB re the loudest (Downloadable Sounds 1)."""
-    if vocals is None or not spans:
+    if levels is None or not spans:
         return [64] * len(spans)
     starts, stops, _ = np.array(spans).T
-    level_db = _level_db(vocals, edges_s[starts], edges_s[stops])
+    energy = np.concatenate([[0.0], np.cumsum(levels.frame_T * np.diff(edges_s))])
+    level_db = _decibels((energy[stops] - energy[starts]) / (edges_s[stops] - edges_s[starts]))
     return np.clip(np.rint(127 * 10 ** ((level_db - level_db.max()) / 40)), 1, 127).astype(int).tolist()

@@ -10,7 +10,8 @@ from batches import CONFIG, do, files_below, make_song, statuses, stored_below
 from karaoke_sep import batch, pipeline, separate
 from karaoke_sep.backing import Params
 from karaoke_sep.batch import Order
-from karaoke_sep.files import stem_rounding
+from karaoke_sep.files import contours, libsndfile, stem_rounding
+from karaoke_sep.pipeline import find_pitch
 
 NAME = "{track} ({stem})"
 
@@ -50,6 +51,29 @@ def test_a_further_product_needs_no_separation_and_has_the_bytes_of_one(song, tm
     assert statuses(do([song], replace(order, output=tmp_path / "out"))) == {"song.wav": "done"}
     made = files_below(tmp_path / "out")
     assert files_below(tmp_path / "alone").items() <= made.items()
+
+
+@pytest.mark.parametrize("product", ["notes", "pitch", "ultrastar"])
+def test_notes_and_contours_of_a_stored_song_read_neither_the_song_nor_its_voice(song, tmp_path, monkeypatch, product):
+    do([song], replace(FIRST, output=tmp_path / "out"))
+    monkeypatch.setattr(libsndfile, "read_blocks", lambda *_: 1 / 0)
+    further = replace(FIRST, output=tmp_path / "out", products=("karaoke", product))
+    assert statuses(do([song], further)) == {"song.wav": "done"}
+
+
+def test_what_a_correction_changes_is_said_again_for_a_further_product(song, tmp_path):
+    samples, rate_hz = soundfile.read(song)
+    track = find_pitch(samples.T, rate_hz, CONFIG)
+    f0_hz = track.f0_hz.copy()
+    f0_hz[10:30] = 300.0
+    contours.write(tmp_path / "song.csv", replace(track, f0_hz=f0_hz))
+    order = replace(FIRST, output=tmp_path / "out", contours=tmp_path / "song.csv")
+    [first] = do([song], order)
+    [line] = [line for line in first.warnings if "--pitch-file changes" in line]
+    assert line.startswith(f"{song}: --pitch-file changes 20 of {len(f0_hz)} frames")
+    for products in (("karaoke", "notes"), batch.STEMS):
+        [further] = do([song], replace(order, products=products))
+        assert (further.status, further.warnings.count(line)) == ("done", 1)
 
 
 def test_another_key_needs_no_separation(song, tmp_path, no_separation):

@@ -167,7 +167,7 @@ def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Con
         names.place,
         order.output,
         settings,
-        separation=_digest([*common, stored.n_bits(info, order)]),
+        separation=_digest([*common, stored.n_bits(info, order), stored.FORMAT]),
         song_files=files,
         track=track,
     )

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..files import atomic, contours, midi
 from ..recording import Combination
 from . import song_folder, sounds, stored
-from .jobs import ULTRASTAR, Job, Order, Outcome
+from .jobs import SOUNDS, Job, Order, Outcome
 from .separation import Separated, separate
 
 
@@ -32,13 +32,14 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
     _write_notes(job, order, separated)
     if "picture" in job.targets:
         _write_picture(job.targets["picture"], separated, config)
-    if separated.vocals is not None:
-        stored.write(job, separated.vocals, separated.track, separated.n_bits)
-    levels_db, told = sounds.write(job, order, separated) if order.sounds else ({}, [])
+    if separated.vocals is not None and separated.levels is not None:
+        kept = stored.Kept(separated.track, separated.levels, separated.seconds, separated.warnings)
+        stored.write(job, separated.vocals, kept, separated.n_bits)
+    levels_db, told = sounds.write(job, order, separated) if job.targets.keys() & SOUNDS else ({}, [])
     return Outcome(
         job.source,
         "done",
-        warnings=(*separated.warnings, *(f"{job.source}: {note}" for note in told)),
+        warnings=tuple(f"{job.source}: {line}" for line in (*separated.warnings, *told)),
         paths=tuple(job.targets.values()),
         seconds=separated.seconds,
         levels_db=levels_db,
@@ -47,9 +48,7 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
 
 def _write_notes(job: Job, order: Order, separated: Separated) -> None:
     """Write the sung melody as MIDI notes and as an UltraStar song, if they are ordered."""
-    if not job.targets.keys() & {"notes", *ULTRASTAR}:
-        return
-    found = notes.segment(separated.track, separated.vocals)
+    found = notes.segment(separated.track, separated.levels) if job.targets.keys() & {"notes", "ultrastar"} else ()
     if path := job.targets.get("notes"):
         with atomic.whole_file(path) as part:
             part.write_bytes(midi.encode(found, separated.track if order.bends else None))
@@ -59,8 +58,8 @@ def _write_notes(job: Job, order: Order, separated: Separated) -> None:
 def _write_picture(path: Path, separated: Separated, config: Config) -> None:
     from .. import plots  # matplotlib takes a second to import, and is an extra
 
-    vocals = separated.voice
-    accompaniment = Combination(separated.song, vocals, -1)
+    song, vocals = separated.both
+    accompaniment = Combination(song, vocals, -1)
     figure = plots.separation(vocals, accompaniment, separated.track, config.harmonic_mask, config.stft)
     with atomic.whole_file(path) as part:
         part.write_bytes(plots.png(figure))

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -12,12 +11,15 @@ from ..config import Config
 from ..errors import InputError
 from ..files import reading
 from ..files.samples_on_disk import SampleFile
+from ..notes import Levels, levels_of
 from ..recording import Buffer, Excerpt, Samples, Storage, shifted
 from ..types import Audio, PitchTrack
 from . import stored
-from .jobs import Job, Order, Span
+from .jobs import SOUNDS, Job, Order, Span
 from .space import is_long, max_samples
 
+_OF_SAMPLES = {*SOUNDS, "picture"}  # products that are made from the song and its vocals
+_OF_LEVELS = {"notes", "ultrastar", stored.TRACK}
 _OVERHANG_S = 1.0  # the contours of some tools reach a little over the end of the song
 
 
@@ -26,59 +28,68 @@ class Separated(NamedTuple):
 
     Attributes
     ----------
-    song : Samples, (C, N)
-        The mixture.
-    vocals : Samples, (C, N), optional
-        None if only the pitch was ordered.
-    track : PitchTrack
+    track : PitchTrack, (T,)
+    seconds : float
+        Length of the song.
     warnings : tuple of str
+        Messages for the user, without the name of the song.
+    song : Samples, (C, N), optional
+        The mixture; None if no product needs it.
+    vocals : Samples, (C, N), optional
+        None if no product needs them.
+    levels : Levels, (T,), optional
+        Of the vocals; None if no product needs them.
     n_bits : int, optional
         Bits to which the vocals are rounded; see `stored`.
     """
 
-    song: Samples
-    vocals: Samples | None
     track: PitchTrack
+    seconds: float
     warnings: tuple[str, ...]
+    song: Samples | None = None
+    vocals: Samples | None = None
+    levels: Levels | None = None
     n_bits: int | None = None
 
     @property
-    def voice(self) -> Samples:
-        """The vocals, which every sound and picture needs."""
-        return cast(Samples, self.vocals)
-
-    @property
-    def seconds(self) -> float:
-        """Length of the song."""
-        return self.song.n_samples / self.song.rate_hz
+    def both(self) -> tuple[Samples, Samples]:
+        """The mixture and the vocals, which every sound and picture needs."""
+        return cast(Samples, self.song), cast(Samples, self.vocals)
 
 
 def separate(
     job: Job, order: Order, config: Config, progress: Callable[[str, float], None], files: ExitStack
 ) -> Separated:
-    """Return the vocals and the pitch of the input of a job, from the store if they are there.
+    """Return what the products of a job need, from the store if it is there.
 
     ``files`` closes temporary files.
     """
+    kept = stored.read(job.stored) if job.stored and order.sounds else None
+    if kept and not job.targets.keys() & _OF_SAMPLES:
+        return Separated(kept.track, kept.seconds, kept.warnings, levels=kept.levels)
     song, warnings = _read(job, order, config, files)
     length_s = song.n_samples / song.rate_hz
     if not order.span.is_whole:
         song = excerpt_of(song, order.span)
-    job = replace(job, track=_track_of(job, order.span, length_s))
+    seconds = song.n_samples / song.rate_hz
     if order.layout == "mir1k":
         song = ChannelSum(song)
     if not order.sounds:
-        return Separated(song, None, pipeline.find_pitch(song, config=config, progress=progress), warnings)
+        return Separated(pipeline.find_pitch(song, config=config, progress=progress), seconds, warnings)
     vocals = _storage(song, job, config, files)
-    if job.stored:
-        return Separated(song, vocals, stored.read(job.stored, vocals), warnings)
-    if job.track is None or not hasattr(config.pitch.method, "track"):
-        track = pipeline.separate_to(vocals, song, config, track=job.track, progress=progress)
+    if kept:
+        stored.read_voice(job.stored, vocals)
+        return Separated(kept.track, seconds, kept.warnings, song, vocals, kept.levels)
+    contour = _track_of(job, order.span, length_s)
+    if contour is None or not hasattr(config.pitch.method, "track"):
+        track = pipeline.separate_to(vocals, song, config, track=contour, progress=progress)
     else:
-        track, voice = job.track, _storage(song, job, config, files)
+        track, voice = contour, _storage(song, job, config, files)
         corrected = correction.separate_corrected_to(vocals, voice, song, config, track=track, progress=progress)
-        warnings += (f"{job.source}: {_told(corrected)}",)
-    return Separated(song, vocals, track, warnings, stored.round_voice(vocals, job, order))
+        warnings += (_told(corrected),)
+    n_bits = stored.round_voice(vocals, job, order)
+    levels = levels_of(vocals, track) if job.targets.keys() & _OF_LEVELS else None
+    return Separated(track, seconds, warnings, song, vocals, levels, n_bits)
 
 
 def _told(corrected: correction.Corrected) -> str:
@@ -93,10 +104,13 @@ def _told(corrected: correction.Corrected) -> str:
 
 def _read(job: Job, order: Order, config: Config, files: ExitStack) -> tuple[Samples, tuple[str, ...]]:
     limit, _ = max_samples(job, order, config)
+    song: Audio | SampleFile
     if not is_long(job, config):
-        return reading.read(job.source, limit, stream=order.stream)
-    song, warnings = reading.read_to_disk(job.source, job.folder, limit, stream=order.stream)
-    return files.enter_context(song), warnings
+        song, warnings = reading.read(job.source, limit, stream=order.stream)
+    else:
+        song, warnings = reading.read_to_disk(job.source, job.folder, limit, stream=order.stream)
+        files.enter_context(song)
+    return song, tuple(warning.removeprefix(f"{job.source}: ") for warning in warnings)
 
 
 def _storage(song: Samples, job: Job, config: Config, files: ExitStack) -> Storage:

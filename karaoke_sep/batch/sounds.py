@@ -12,7 +12,7 @@ from ..files import atomic, loudness, stem_rounding, tags, video, writing
 from ..files.adaptation import adaptation
 from ..files.stem_rounding import Fit
 from ..files.tags import Tags
-from ..recording import Samples, blocks
+from ..recording import Samples
 from ..settings.catalogue import STEMS
 from ..types import Audio
 from .jobs import Job, Order
@@ -20,42 +20,43 @@ from .separation import Separated
 from .silence import VocalsCheck
 
 _TOP = 1 - 2.0**-15  # of full scale, which 16 bits can hold
-_Pairs = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]  # mixture and vocals, each (C, n), block by block
+_BLOCK_SAMPLES = 1 << 15  # with two channels, a block and what is computed from it fit into the cache
+_Blocks = Callable[[], Iterator[tuple[np.ndarray, ...]]]  # mixture and vocals, or one sound; each (C, n)
 
 
 def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float], list[str]]:
     """Write the sounds block by block; return their RMS levels, dB re full scale, and notes for the user."""
-    check, about, song = VocalsCheck(), tags.read(job.source, job.info.tags), separated.song
+    check, about, (song, _) = VocalsCheck(), tags.read(job.source, job.info.tags), separated.both
     subtype = writing.output_subtype(job.info, order.container, order.subtype)
     levels_db: dict[str, float] = {}
     told: dict[str, None] = {}  # without repetitions
-    for names, pairs_of in ((STEMS, _stem_pairs), (("karaoke",), _backing_pairs)):
+    for names, blocks_of in ((STEMS, _stem_blocks), (("karaoke",), _backing_blocks)):
         asked = [name for name in names if name in job.targets]
         if not asked:
             continue
-        pairs = pairs_of(separated, order)
+        blocks = blocks_of(*separated.both, order)
         if order.karaoke.loudness_lufs is not None and names != STEMS:
-            pairs, note = _at_loudness(pairs, song, order.karaoke.loudness_lufs)
+            blocks, note = _at_loudness(blocks, song, order.karaoke.loudness_lufs)
             told[note] = None
-        fit = stem_rounding.fit_for(pairs(), subtype, order.clip)
+        fit = stem_rounding.fit_for(blocks(), subtype, order.clip)
         for name in asked:
-            source = partial(_checked, pairs, check) if name == asked[0] in STEMS else pairs
-            levels_db[name] = _write_one(job, order, name, source, fit, separated, about)
+            source = partial(_checked, blocks, check) if name == asked[0] in STEMS else blocks
+            levels_db[name] = _write_one(job, order, name, source, fit, song, about)
         written = adaptation(song.rate_hz, song.n_channels, order.container, fit.subtype)
         told |= dict.fromkeys((fit.note, written.note))
     told[check.warning] = None
     return levels_db, [note for note in told if note]
 
 
-def _write_one(job: Job, order: Order, name: str, pairs: _Pairs, fit: Fit, separated: Separated, about: Tags) -> float:
+def _write_one(job: Job, order: Order, name: str, blocks: _Blocks, fit: Fit, song: Samples, about: Tags) -> float:
     """Write one sound; return its RMS level, dB re full scale."""
-    song, target, squares = separated.song, job.targets[name], 0.0
+    target, squares = job.targets[name], 0.0
     is_backing = name == "karaoke"
 
     def pieces() -> Iterator[np.ndarray]:
         nonlocal squares
-        for mixture, vocals in pairs():
-            samples = fit.stems(mixture, vocals)["accompaniment" if is_backing else name]
+        for block in blocks():
+            samples = fit.sound(*block) if is_backing else fit.stems(*block)[name]
             squares += _energy(samples)
             yield samples
 
@@ -74,52 +75,52 @@ def _write_one(job: Job, order: Order, name: str, pairs: _Pairs, fit: Fit, separ
     return float(10 * np.log10(squares / max(math.prod(shape), 1) + 1e-20))
 
 
-def _stem_pairs(separated: Separated, order: Order) -> _Pairs:
+def _bounds(song: Samples) -> Iterator[tuple[int, int]]:
+    """Yield the first sample, and the first sample after, of each block."""
+    for start in range(0, song.n_samples, _BLOCK_SAMPLES):
+        yield start, min(song.n_samples, start + _BLOCK_SAMPLES)
+
+
+def _stem_blocks(song: Samples, voice: Samples, order: Order) -> _Blocks:
     """Return a function that yields mixture and vocals block by block."""
-    song, voice = separated.song, separated.voice
     return lambda: (
-        (song.excerpt(start, stop).samples, voice.excerpt(start, stop).samples) for start, stop in blocks(song)
+        (song.excerpt(start, stop).samples, voice.excerpt(start, stop).samples) for start, stop in _bounds(song)
     )
 
 
-def _checked(pairs: _Pairs, check: VocalsCheck) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for mixture, vocals in pairs():
+def _checked(blocks: _Blocks, check: VocalsCheck) -> Iterator[tuple[np.ndarray, ...]]:
+    for mixture, vocals in blocks():
         check.add(mixture, vocals)
         yield mixture, vocals
 
 
-def _backing_pairs(separated: Separated, order: Order) -> _Pairs:
-    """Return a function that yields the backing track as a mixture without vocals, block by block."""
-    song, voice = separated.song, separated.voice
+def _backing_blocks(song: Samples, voice: Samples, order: Order) -> _Blocks:
+    """Return a function that yields the backing track block by block."""
 
     def make(start: int, stop: int) -> Audio:
         return backing.make(song.excerpt(start, stop), voice.excerpt(start, stop), order.karaoke)
 
     # Key and tempo are changed for the whole song at once: the library cannot continue from block to block.
     whole = make(0, song.n_samples) if order.karaoke.stretches else None
-
-    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for start, stop in blocks(whole or song):
-            track = (whole.excerpt if whole else make)(start, stop).samples
-            yield track, np.zeros_like(track)
-
-    return pairs
+    return lambda: (((whole.excerpt if whole else make)(*pair).samples,) for pair in _bounds(whole or song))
 
 
-def _at_loudness(pairs: _Pairs, song: Samples, target_lufs: float) -> tuple[_Pairs, str]:
+def _at_loudness(blocks: _Blocks, song: Samples, target_lufs: float) -> tuple[_Blocks, str]:
     """Return the backing track with a gain that gives it a loudness, and a note if the gain is limited by its peaks."""
-    lufs, peak = loudness.measure((track for track, _ in pairs()), song.rate_hz, song.n_channels)
+    lufs, peak = loudness.measure((track for (track,) in blocks()), song.rate_hz, song.n_channels)
     if lufs == -math.inf:
-        return pairs, "the backing track is silent, so --loudness has no effect"
+        return blocks, "the backing track is silent, so --loudness has no effect"
     wanted, most = 10 ** ((target_lufs - lufs) / 20), _TOP / peak
     gain, note = np.float32(min(wanted, most)), ""
     if most < wanted:
         reached_lufs = lufs + 20 * math.log10(most)
         note = f"--loudness {target_lufs:g}: reduced to {reached_lufs:.1f} LUFS, because more would clip"
-    return lambda: ((gain * track, vocals) for track, vocals in pairs()), note
+    return lambda: ((gain * track,) for (track,) in blocks()), note
 
 
 def _energy(samples: np.ndarray) -> float:
     """Sum of squares, full scale 1.0."""
-    flat = samples.ravel().astype(np.float64) / (2.0**31 if samples.dtype == np.int32 else 1.0)
-    return float(np.dot(flat, flat))
+    flat, full_scale = samples.ravel("K"), 1.0
+    if samples.dtype == np.int32:
+        flat, full_scale = flat.astype(np.float32), 2.0**31
+    return float(np.dot(flat, flat)) / full_scale**2

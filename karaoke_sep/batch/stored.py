@@ -1,12 +1,17 @@
 """Store the voice and the pitch of a song beside its record, so that further products need no second separation.
 
+The pitch is stored with the levels of the voice in its frames. So notes and contours need neither the voice nor the
+song.
+
 The voice is rounded to the bits of the song, 16 for lossy formats, before any product is made. So each product has the
 same bytes whether the voice was just separated or comes from the store. Stems of the same bits do not change by it. A
 song with more than 24 bits is not rounded, and its voice is not stored.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,13 +19,35 @@ from ..files import atomic, libsndfile, writing
 from ..files.adaptation import adaptation
 from ..files.sample_formats import INTEGER_BITS
 from ..files.sound_info import SoundInfo
+from ..notes import Levels
 from ..recording import Samples, Storage, blocks
 from ..types import PitchTrack
 from .jobs import Job, Order
 
 VOICE, TRACK = "voice", "track"
+FORMAT = 2  # of the stored files; those of another format are not read
 MAX_S = 1800.0  # of a song; the voice takes about 2 MB a minute
 _BLOCK_FRAMES = 1 << 18
+
+
+class Kept(NamedTuple):
+    """What is stored of a separation, except the voice.
+
+    Attributes
+    ----------
+    track : PitchTrack, (T,)
+    levels : Levels, (T,)
+        Of the voice.
+    seconds : float
+        Length of the song.
+    warnings : tuple of str
+        Messages for the user, without the name of the song.
+    """
+
+    track: PitchTrack
+    levels: Levels
+    seconds: float
+    warnings: tuple[str, ...]
 
 
 def n_bits(info: SoundInfo, order: Order) -> int | None:
@@ -43,9 +70,9 @@ def round_voice(voice: Storage, job: Job, order: Order) -> int | None:
     return bits
 
 
-def write(job: Job, voice: Samples, track: PitchTrack, bits: int | None) -> None:
+def write(job: Job, voice: Samples, kept: Kept, bits: int | None) -> None:
     """Write what a job is to store, if the voice is rounded and a FLAC file can hold it."""
-    if VOICE not in job.targets or bits is None or voice.n_samples > MAX_S * voice.rate_hz:
+    if VOICE not in job.targets or bits is None or kept.seconds > MAX_S:
         return
     subtype = f"PCM_{bits}"
     if adaptation(voice.rate_hz, voice.n_channels, "flac", subtype).note:
@@ -57,16 +84,25 @@ def write(job: Job, voice: Samples, track: PitchTrack, bits: int | None) -> None
 
     shape = (voice.n_channels, voice.n_samples)
     writing.write_blocks(job.targets[VOICE], integers(), shape, voice.rate_hz, "flac", subtype)
+    track, about = kept.track, json.dumps({"seconds": kept.seconds, "warnings": kept.warnings})
+    arrays = {"times_s": track.times_s, "f0_hz": track.f0_hz, "voicing": track.voicing, **kept.levels._asdict()}
     with atomic.whole_file(job.targets[TRACK]) as part, open(part, "wb") as file:
-        np.savez(file, times_s=track.times_s, f0_hz=track.f0_hz, voicing=track.voicing)
+        np.savez(file, about=np.array(about), **arrays)
 
 
-def read(files: Mapping[str, Path], voice: Storage) -> PitchTrack:
-    """Read a stored voice into ``voice``, and return its pitch."""
+def read(files: Mapping[str, Path]) -> Kept:
+    """Read what is stored, except the voice."""
+    with np.load(files[TRACK], allow_pickle=False) as arrays:
+        about = json.loads(str(arrays["about"]))
+        track = PitchTrack(arrays["times_s"], arrays["f0_hz"], arrays["voicing"])
+        levels = Levels(arrays["window_T"], arrays["frame_T"])
+    return Kept(track, levels, about["seconds"], tuple(about["warnings"]))
+
+
+def read_voice(files: Mapping[str, Path], voice: Storage) -> None:
+    """Read a stored voice into ``voice``."""
     with libsndfile.opened(files[VOICE]) as (file, _):
         start = 0
-        while len(samples := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
-            voice.put(start, samples.T)
-            start += len(samples)
-    with np.load(files[TRACK], allow_pickle=False) as arrays:
-        return PitchTrack(arrays["times_s"], arrays["f0_hz"], arrays["voicing"])
+        for samples in libsndfile.read_blocks(file, _BLOCK_FRAMES, "float32"):
+            voice.put(start, samples)
+            start += samples.shape[1]

@@ -37,6 +37,7 @@ from .sound_info import SoundInfo, probe
 # Lengths from libmpg123 and container headers are wrong by up to a few codec frames, without loss of sound.
 _LENGTH_SLACK_S = 0.1
 _FLAC_BEGINS = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
+_FILE_FRAMES = 1 << 14  # at once, from files that libsndfile decodes in large blocks
 _TAG_BYTES = 1 << 14  # tags may follow the sound
 _APE_FOOTER_BYTES = 32 + 128  # with an older tag after it
 
@@ -190,7 +191,7 @@ def _opens_with_libsndfile(path: Path) -> bool:
 def _blocks_from_file(path: Path, dtype: str) -> Iterator[np.ndarray]:
     with libsndfile.opened(path) as (file, handle):
         try:
-            yield from libsndfile.read_blocks(file, BLOCK_FRAMES, dtype)
+            yield from libsndfile.read_blocks(file, _FILE_FRAMES, dtype)
         except soundfile.LibsndfileError as err:
             if handle.tell() < os.path.getsize(path):
                 raise BrokenOffError(libsndfile.reason_of(err)) from None

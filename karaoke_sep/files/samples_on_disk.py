@@ -65,7 +65,7 @@ class SampleFile:
         """Write samples, shape (C, n), from ``start`` on; ``start`` is not beyond the end."""
         try:
             self._file.seek(start * self._frame_bytes)
-            self._file.write(samples.T.astype(self._dtype).tobytes())
+            self._file.write(np.ascontiguousarray(samples.T, self._dtype).data)
             self._file.flush()
         except OSError as err:
             raise self._failure(err) from None

@@ -13,6 +13,8 @@ import numpy as np
 from ..errors import OutputError
 from .sample_formats import INTEGER_BITS
 
+_FLOATS = {"FLOAT": np.float32, "DOUBLE": np.float64}
+
 
 def fit_stems(
     mixture: np.ndarray, vocals: np.ndarray, subtype: str, clip: str = "clamp"
@@ -72,17 +74,37 @@ class Fit:
         vocals = np.clip(vocals, np.maximum(-1, mixture - 1), np.minimum(1, mixture + 1))
         return _float_stems(mixture, vocals, "FLOAT")
 
+    def sound(self, samples: np.ndarray) -> np.ndarray:
+        """Return a block of a sound that is not one of two stems, shape (C, n), in the form of `stems`."""
+        check_finite(samples)
+        if self.subtype in ("FLOAT", "DOUBLE"):
+            return samples.astype(_FLOATS[self.subtype])
+        samples = samples if self.gain is None else samples * self.gain
+        if self.subtype in INTEGER_BITS:
+            return _filling_32_bits(_integers(samples, INTEGER_BITS[self.subtype]), INTEGER_BITS[self.subtype])
+        return np.clip(samples, -1, 1).astype(np.float32)
 
-def fit_for(blocks: Iterable[tuple[np.ndarray, np.ndarray]], subtype: str, clip: str) -> Fit:
-    """Return the rounding for the blocks (mixture, vocals) of a recording; other parameters as for `fit_stems`."""
+
+def fit_for(blocks: Iterable[tuple[np.ndarray, ...]], subtype: str, clip: str) -> Fit:
+    """Return the rounding for a recording.
+
+    Parameters
+    ----------
+    blocks : iterable of tuple of ndarray, shape (C, n)
+        Mixture and vocals block by block, or a single sound.
+    subtype, clip : str
+        As for `fit_stems`.
+    """
     if subtype in ("FLOAT", "DOUBLE"):
         return Fit(subtype)
     top = 1 - 2.0 ** (1 - INTEGER_BITS[subtype]) if subtype in INTEGER_BITS else 1.0
     n_over, peaks = 0, []
-    for mixture, vocals in blocks:
-        sounds = (mixture, vocals, mixture - vocals)
-        n_over += int(np.count_nonzero(np.logical_or.reduce([_beyond(samples, top) for samples in sounds])))
-        peaks.append(max(np.abs(samples).max(initial=0) for samples in sounds))
+    for block in blocks:
+        sounds = (*block, block[0] - block[1]) if len(block) == 2 else block
+        high, low = max(x.max(initial=0) for x in sounds), min(x.min(initial=0) for x in sounds)
+        if high > top or low < -1:
+            n_over += int(np.count_nonzero(np.logical_or.reduce([_beyond(samples, top) for samples in sounds])))
+        peaks.append(max(high, -low))
     if not n_over:
         return Fit(subtype)
     if clip == "float":
@@ -95,7 +117,7 @@ def fit_for(blocks: Iterable[tuple[np.ndarray, np.ndarray]], subtype: str, clip:
 
 def check_finite(*sounds: np.ndarray) -> None:
     """Raise OutputError if a sample is NaN or infinite."""
-    if not all(np.isfinite(samples).all() for samples in sounds):
+    if not all(samples.dtype.kind == "i" or np.isfinite(samples).all() for samples in sounds):
         raise OutputError("the stems are not written, because their samples are not finite; a setting is too extreme")
 
 
@@ -104,20 +126,31 @@ def _beyond(samples: np.ndarray, top: float) -> np.ndarray:
 
 
 def _float_stems(mixture: np.ndarray, vocals: np.ndarray, subtype: str) -> dict[str, np.ndarray]:
-    dtype = np.float64 if subtype == "DOUBLE" else np.float32
+    dtype = _FLOATS[subtype]
     vocals = vocals.astype(dtype)
     return {"vocals": vocals, "accompaniment": mixture.astype(dtype) - vocals}
 
 
 def _integer_stems(mixture: np.ndarray, vocals: np.ndarray, n_bits: int) -> dict[str, np.ndarray]:
-    low, high = -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
-    mixture, vocals = (
-        np.clip(np.rint(samples * 2.0 ** (n_bits - 1)), low, high).astype(np.int64 if n_bits == 32 else np.int32)
-        for samples in (mixture, vocals)
-    )
-    vocals = np.clip(vocals, np.maximum(low, mixture - high), np.minimum(high, mixture - low))
-    to_32_bits = 32 - n_bits
+    low, high = _limits(n_bits)
+    mixture, vocals = _integers(mixture, n_bits), _integers(vocals, n_bits)
+    # np.clip with arrays as limits takes ten times as long.
+    vocals = np.minimum(np.maximum(vocals, mixture - high), mixture - low)
     return {
-        "vocals": (vocals << to_32_bits).astype(np.int32),
-        "accompaniment": ((mixture - vocals) << to_32_bits).astype(np.int32),
+        "vocals": _filling_32_bits(vocals, n_bits),
+        "accompaniment": _filling_32_bits(mixture - vocals, n_bits),
     }
+
+
+def _integers(samples: np.ndarray, n_bits: int) -> np.ndarray:
+    scaled = samples.astype(float if n_bits == 32 else samples.dtype) * 2.0 ** (n_bits - 1)
+    np.rint(scaled, out=scaled)
+    return np.clip(scaled, *_limits(n_bits), out=scaled).astype(np.int64 if n_bits == 32 else np.int32)
+
+
+def _limits(n_bits: int) -> tuple[int, int]:
+    return -(2 ** (n_bits - 1)), 2 ** (n_bits - 1) - 1
+
+
+def _filling_32_bits(samples: np.ndarray, n_bits: int) -> np.ndarray:
+    return (samples << (32 - n_bits)).astype(np.int32, copy=False)

@@ -125,6 +125,8 @@ def write_blocks(
                 _set_wav_tags(file, tags)
             for samples in adapted(blocks, rate_hz, shape[0], form):
                 check_finite(samples)
+                if samples.dtype == np.int32 and subtype == "PCM_16":  # libsndfile would convert them 4 KB at a time
+                    samples = (samples >> 16).astype(np.int16)
                 for start in range(0, samples.shape[1], _WRITTEN_FRAMES):
                     file.write(samples[:, start : start + _WRITTEN_FRAMES].T)
         if container == "wav":
