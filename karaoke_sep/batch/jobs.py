@@ -8,6 +8,7 @@ from .. import backing
 from ..files.sound_info import SoundInfo
 from ..settings.catalogue import STEMS
 from ..types import PitchTrack
+from .answers import Answers
 from .record import Place
 
 SOUNDS = (*STEMS, "karaoke")
@@ -167,11 +168,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs in the order of the inputs, an error for each unusable input, and a message for each skipped file."""
+    """Jobs in the order of the inputs, an error for each unusable input, and a message for each skipped file.
+
+    ``answers`` are kept when the work begins.
+    """
 
     jobs: list[Job]
     faults: list[tuple[Path, str]]
     notes: list[str] = field(default_factory=list)
+    answers: Answers | None = None
 
     @property
     def todo(self) -> list[Job]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..errors import ConfigError, InputError
-from ..files import covers, video
+from ..files import video
+from .answers import Answers
 from .jobs import SOUNDS, Order
 from .record import Place
 
@@ -65,7 +66,7 @@ def uses_tags(name: str) -> bool:
     return not set(_TAGS).isdisjoint(_FIELD.findall(name))
 
 
-def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, str]) -> Names:
+def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, str], answers: Answers) -> Names:
     """Return the path of each product, and their folder.
 
     Raises
@@ -84,7 +85,7 @@ def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, st
     def below(stem: str) -> PurePath:
         return PurePath(_filled(order.name, fields | {"stem": stem}).lstrip("/"))
 
-    suffixes, targets = _suffixes(source, order), {}
+    suffixes, targets = _suffixes(source, order, answers), {}
     for product in order.products:
         if product not in suffixes:  # the song has no cover
             continue
@@ -107,14 +108,14 @@ def _variant(order: Order, suffix: str) -> str:
     return order.variant + ", second sound" * is_added
 
 
-def _suffixes(source: Path, order: Order) -> dict[str, str]:
+def _suffixes(source: Path, order: Order, answers: Answers) -> dict[str, str]:
     suffixes = {"pitch": order.contour_suffix, "notes": ".mid", "picture": ".png"}
     suffixes |= {"ultrastar": ".txt", "song": source.suffix}
-    if "cover" in order.products and (cover := covers.find(source)):
-        suffixes["cover"] = cover.suffix
+    if "cover" in order.products and (suffix := answers.cover_suffix(source)):
+        suffixes["cover"] = suffix
     suffixes |= dict.fromkeys(SOUNDS, f".{order.container}")
     container = video.container_of(source)
-    if order.video and container and video.has_picture(source):
+    if order.video and container and answers.has_picture(source):
         suffixes["karaoke"] = f".{container}"
     return suffixes
 

@@ -13,10 +13,12 @@ from .. import backing, pipeline
 from ..accompaniment import needs_pitch
 from ..config import Config, fingerprint
 from ..errors import ConfigError, InputError, NoSoundError, how_to_install, unexpected
-from ..files import contours, ffmpeg, lyrics, sound_info, writing
+from ..files import contours, ffmpeg, lyrics, writing
+from ..files.sound_info import SoundInfo
 from ..recording import check_form
 from ..settings.catalogue import STEMS
 from . import stored
+from .answers import Answers
 from .inputs import Found, contour_of, find_inputs
 from .jobs import SOUNDS, Job, Order, Plan
 from .names import Names, check_name, collisions, names_of, song_files, uses_tags
@@ -61,11 +63,12 @@ def plan(
         raise ConfigError(
             f"{order.contours}: one contour cannot be that of {len(found.parents)} inputs; give a folder of them"
         )
+    answers = Answers(order.output)
     named: dict[Path, Names] = {}
     for source, parent in found.parents.items():
         with _lines_about(source, found):
-            tags = sound_info.probe(source, order.stream).tags if uses_tags(order.name) else {}
-            named[source] = names_of(source, parent, order, tags)
+            tags = answers.sound(source, order.stream).tags if uses_tags(order.name) else {}
+            named[source] = names_of(source, parent, order, tags, answers)
     collided = collisions(named, found.parents, order)
     jobs = []
     for source in list(named)[shard[0] - 1 :: shard[1]]:
@@ -73,9 +76,9 @@ def plan(
             found.faults.append((source, collided[source]))
             continue
         with _lines_about(source, found):
-            job = _job(source, named[source], found.parents[source], order, config)
+            job = _job(source, answers.sound(source, order.stream), named[source], found.parents[source], order, config)
             jobs.append(_checked(replace(job, overwrite=overwrite), order, config))
-    checked = Plan(jobs, found.faults, found.notes)
+    checked = Plan(jobs, found.faults, found.notes, answers)
     stems = sum(n_values(job.info) * stem_bytes(job, order) for job in checked.todo)
     long = [job.info for job in checked.todo if is_long(job, config)]
     scratch = max((n_values(info) * scratch_bytes(info, order) for info in long), default=0)
@@ -132,8 +135,7 @@ def _check_order(order: Order, config: Config) -> None:
         raise ConfigError(f"--plots: matplotlib is missing; {how_to_install('plots')}")
 
 
-def _job(source: Path, names: Names, parent: PurePath, order: Order, config: Config) -> Job:
-    info = sound_info.probe(source, order.stream)
+def _job(source: Path, info: SoundInfo, names: Names, parent: PurePath, order: Order, config: Config) -> Job:
     try:
         # A sound without a length in its header may be long enough.
         check_form(info.n_channels, info.rate_hz, info.rate_hz if info.n_samples is None else info.n_samples)

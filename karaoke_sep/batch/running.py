@@ -53,6 +53,8 @@ def run(
     ConfigError
         If the cluster cannot be reached.
     """
+    if plan.answers:
+        plan.answers.save()
     for outcome in _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress):
         yield outcome
         if fail_fast and outcome.status == "failed":

@@ -1,5 +1,6 @@
 """Find the cover of a song: a picture beside it, or the one inside its file."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +20,22 @@ class Cover(NamedTuple):
 
 
 def find(song: Path) -> Cover | None:
-    """Return the picture named like the song, ``cover``, ``folder`` or ``front``, or the one in the song's file."""
+    """Return the picture beside a song, or the one in its file; None if there is none."""
+    path = beside(song)
+    return Cover(path.read_bytes(), path.suffix.lower()) if path else inside(song)
+
+
+def beside(song: Path) -> Path | None:
+    """Return the picture file named like the song, ``cover``, ``folder`` or ``front``."""
     wanted = [f"{name}{suffix}".lower() for name in (song.stem, *_NAMES) for suffix in _SUFFIXES]
-    beside = {path.name.lower(): path for path in sorted(song.absolute().parent.iterdir())}
-    for path in (beside[name] for name in wanted if name in beside):
-        if path.is_file() and path.stat().st_size <= _MAX_BYTES:
-            return Cover(path.read_bytes(), path.suffix.lower())
+    folder = song.absolute().parent
+    pictures = {name.lower(): name for name in sorted(os.listdir(folder)) if name.lower().endswith(_SUFFIXES)}
+    named = (folder / pictures[name] for name in wanted if name in pictures)
+    return next((path for path in named if path.is_file() and path.stat().st_size <= _MAX_BYTES), None)
+
+
+def inside(song: Path) -> Cover | None:
+    """Return the picture in the file of a song."""
     data = tags.read(song, {}).cover if _may_hold_one(song) else b""
     return Cover(data, ".png" if data.startswith(b"\x89PNG") else ".jpg") if data else None
 
