@@ -1,8 +1,11 @@
 """Training-free singing-voice separation.
 
 >>> import karaoke_sep
->>> result = karaoke_sep.separate(samples, rate_hz=44100)      # doctest: +SKIP
->>> result.vocals.samples, result.accompaniment.samples        # doctest: +SKIP
+>>> result = karaoke_sep.separate("song.wav")                     # doctest: +SKIP
+>>> result = karaoke_sep.separate(samples, 44100, "fast")         # doctest: +SKIP
+>>> result.vocals.samples, result.accompaniment.samples           # doctest: +SKIP
+>>> track = karaoke_sep.find_pitch("song.wav")                    # doctest: +SKIP
+>>> track.times_s, track.f0_hz, track.voicing                     # doctest: +SKIP
 """
 
 from typing import TYPE_CHECKING
@@ -11,7 +14,7 @@ if TYPE_CHECKING:  # what the lazy imports below give
     from .config import load_config
     from .correction import separate_corrected
     from .errors import KaraokeSepError
-    from .pipeline import separate
+    from .pipeline import find_pitch, separate
     from .types import Audio, PitchTrack, Separation
 
 __version__ = "0.1.0"
@@ -23,6 +26,7 @@ _HOMES = {
     "PitchTrack": "types",
     "Separation": "types",
     "KaraokeSepError": "errors",
+    "find_pitch": "pipeline",
     "load_config": "config",
     "separate": "pipeline",
     "separate_corrected": "correction",
@@ -34,6 +38,7 @@ __all__ = [
     "PitchTrack",
     "Separation",
     "__version__",
+    "find_pitch",
     "load_config",
     "separate",
     "separate_corrected",

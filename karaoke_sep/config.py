@@ -120,6 +120,11 @@ def load_config(source: str | os.PathLike | Mapping | None = None, overrides: It
     return load_with_origins(source, overrides)[0]
 
 
+def as_config(config: Config | str | os.PathLike | Mapping | None) -> Config:
+    """Return a config as it is, and everything else as `load_config` reads it."""
+    return config if isinstance(config, Config) else load_config(config)
+
+
 def load_with_origins(
     source: str | os.PathLike | Mapping | None = None,
     overrides: Iterable[str] = (),

@@ -7,17 +7,19 @@ the estimated pitch. Each corrected place is separated along its corrected pitch
 faded in. The sound of a place does not depend on other places.
 """
 
+import os
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from .activity import FrameFeatures, GateInputs, on_grid
-from .config import Config, load_config
+from .config import Config, as_config
 from .dsp.scales import cents
 from .pipeline import Progress, estimate_voice, find_pitch, gate_of, separate_to, silent, write_gated
 from .processes.threads import one_thread
-from .recording import Buffer, Samples, Storage, as_recording, shifted
+from .recording import Buffer, Samples, Storage, as_recording, as_track, shifted
 from .segment import separate_segment
 from .types import Audio, PitchTrack, Separation
 
@@ -47,9 +49,9 @@ class Corrected(NamedTuple):
 
 
 def separate_corrected(
-    audio: Samples | np.ndarray,
+    audio: Samples | np.ndarray | str | os.PathLike,
     rate_hz: int | None = None,
-    config: Config | None = None,
+    config: Config | str | os.PathLike | Mapping | None = None,
     *,
     track: PitchTrack,
     progress: Progress = silent,
@@ -75,7 +77,7 @@ def separate_corrected(
     """
     song = as_recording(audio, rate_hz)
     vocals, voice = Buffer.like(song), Buffer.like(song)
-    separate_corrected_to(vocals, voice, song, config or load_config(), track=track, progress=progress)
+    separate_corrected_to(vocals, voice, song, as_config(config), track=as_track(track), progress=progress)
     mixture = song.excerpt(0, song.n_samples).samples
     return Separation(Audio(vocals.samples, song.rate_hz), Audio(mixture - vocals.samples, song.rate_hz), track)
 

@@ -12,7 +12,8 @@ A song is any `recording.Samples`: an array in memory or a file on the disk. It 
 """
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +22,9 @@ import soxr
 
 from . import accompaniment, parts, pitch
 from .activity import FrameFeatures, Gate, GateInputs, LimitedGate, on_grid
-from .config import Config, load_config
+from .config import Config, as_config
 from .processes.threads import one_thread
-from .recording import Buffer, Samples, Storage, as_recording, blocks, mono_between, peak_of, shifted
+from .recording import Buffer, Samples, Storage, as_recording, as_track, blocks, mono_between, peak_of, shifted
 from .segment import separate_segment
 from .steps import melody_enhancement, pitch_refinement, singing_presence, whitening
 from .types import Audio, PitchTrack, Separation
@@ -39,9 +40,9 @@ def silent(stage: str, done: float) -> None:
 
 
 def separate(
-    audio: Samples | np.ndarray,
+    audio: Samples | np.ndarray | str | os.PathLike,
     rate_hz: int | None = None,
-    config: Config | None = None,
+    config: Config | str | os.PathLike | Mapping | None = None,
     *,
     track: PitchTrack | None = None,
     progress: Progress = silent,
@@ -50,15 +51,16 @@ def separate(
 
     Parameters
     ----------
-    audio : Audio, or ndarray of shape (N,) or (C, N), float, full scale 1.0
+    audio : path, `Audio`, or ndarray of shape (N,) or (C, N), float, full scale 1.0
+        A sound file is read into memory; `warnings.warn` tells if it is damaged.
     rate_hz : int
-        Sample rate of an array; an `Audio` has its own.
-    config : Config, optional
-        From `load_config`; by default the default config.
+        Sample rate of an array; a file and an `Audio` have their own.
+    config : Config, str, path or dict, optional
+        From `load_config`, or what it takes, such as the name "fast"; by default the default config.
     track : PitchTrack, optional
         The sung pitch, if it is known; by default it is estimated.
     progress : callable, optional
-        Called with the name of the stage and the fraction done.
+        Called with the name of the stage, "pitch" or "separation", and the fraction of it that is done, 0..1.
 
     Returns
     -------
@@ -68,13 +70,15 @@ def separate(
     Raises
     ------
     InputError
-        If the samples are too few or not finite.
+        If a file cannot be read, the samples are too few or not finite, or a track has arrays of different lengths or
+        values out of range.
     ConfigError
-        If a trained model is missing or does not fit the settings.
+        If a setting is wrong, or a trained model is missing or does not fit the settings.
     """
     song = as_recording(audio, rate_hz)
     vocals = Buffer.like(song)
-    track = separate_to(vocals, song, config or load_config(), track=track, progress=progress)
+    track = as_track(track) if track else None
+    track = separate_to(vocals, song, as_config(config), track=track, progress=progress)
     mixture = song.excerpt(0, song.n_samples).samples
     return Separation(Audio(vocals.samples, song.rate_hz), Audio(mixture - vocals.samples, song.rate_hz), track)
 
@@ -97,14 +101,30 @@ def separate_to(
 
 @one_thread()
 def find_pitch(
-    audio: Samples | np.ndarray,
+    audio: Samples | np.ndarray | str | os.PathLike,
     rate_hz: int | None = None,
-    config: Config | None = None,
+    config: Config | str | os.PathLike | Mapping | None = None,
     *,
     progress: Progress = silent,
 ) -> PitchTrack:
-    """Estimate the sung melody of a song; parameters and errors as for `separate`."""
-    song, config = as_recording(audio, rate_hz), config or load_config()
+    """Estimate the sung melody of a song, without separating it.
+
+    Parameters
+    ----------
+    audio, rate_hz, config, progress
+        As for `separate`.
+
+    Returns
+    -------
+    PitchTrack
+        In steps of the hop of the pitch backend, 16 ms by default.
+
+    Raises
+    ------
+    InputError, ConfigError
+        As `separate` does.
+    """
+    song, config = as_recording(audio, rate_hz), as_config(config)
     peak, duration_s = peak_of(song), song.n_samples / song.rate_hz
     if not accompaniment.needs_pitch(config.accompaniment):
         return no_pitch(duration_s)

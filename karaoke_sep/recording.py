@@ -4,15 +4,19 @@ The pipeline reads a recording block by block and writes its voice block by bloc
 `files.samples_on_disk.SampleFile` is one on the disk; both give exactly the same stems.
 """
 
+import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import soxr
 
 from .errors import InputError
+from .files import reading
 from .types import Audio, PitchTrack
 
 MIN_S = 0.05
@@ -174,18 +178,17 @@ def check_form(n_channels: int, rate_hz: int, n_samples: int) -> None:
         raise InputError(f"{n_samples / rate_hz:.3f} s is too short; at least {MIN_S} s is needed")
 
 
-def as_recording(audio: Samples | np.ndarray, rate_hz: int | None) -> Samples:
-    """Return an array as `Audio`, and any other recording as it is.
+def as_recording(audio: Samples | np.ndarray | str | os.PathLike, rate_hz: int | None) -> Samples:
+    """Return an array as `Audio`, the sound in a file, and any other recording as it is.
 
     Raises
     ------
     InputError
-        If an array comes without its sample rate, has more than two axes, or holds no floats.
+        If an array comes without its sample rate, has more than two axes, or holds no floats; or if a file comes with a
+        sample rate, or cannot be read.
     """
-    if isinstance(audio, str | bytes) or hasattr(audio, "__fspath__"):
-        raise InputError(
-            f"{audio}: is a path; read the file first: audio, rate_hz = librosa.load(path, sr=None, mono=False)"
-        )
+    if isinstance(audio, str | os.PathLike):
+        return _sound_in(Path(audio), rate_hz)
     if isinstance(audio, np.ndarray) or not hasattr(audio, "excerpt"):
         if rate_hz is None:
             raise InputError("rate_hz is missing: an array has no sample rate; pass rate_hz")
@@ -196,6 +199,44 @@ def as_recording(audio: Samples | np.ndarray, rate_hz: int | None) -> Samples:
     if isinstance(audio, Audio) and audio.samples.dtype.kind != "f":
         raise InputError(f"the samples are {audio.samples.dtype}; float with full scale 1.0 is needed")
     return audio
+
+
+def _sound_in(path: Path, rate_hz: int | None) -> Audio:
+    """Return the sound in a file in memory; warn if the file is damaged."""
+    if rate_hz is not None:
+        raise InputError(f"{path}: rate_hz is {rate_hz}, but a file has its own sample rate; leave rate_hz out")
+    audio, lines = reading.read(path)
+    for line in lines:
+        warnings.warn(line, stacklevel=4)
+    return audio
+
+
+def as_track(track: PitchTrack) -> PitchTrack:
+    """Return a track with arrays of float, after its values have been checked.
+
+    Raises
+    ------
+    InputError
+        If the arrays have different lengths or no frame, the times do not increase, or a pitch or a voicing is out of
+        range.
+    """
+    given = (track.times_s, track.f0_hz, track.voicing)
+    times_s, f0_hz, voicing = arrays = [np.asarray(values, float) for values in given]
+    if not (times_s.ndim == 1 and times_s.shape == f0_hz.shape == voicing.shape):
+        shapes = ", ".join(f"{values.shape}" for values in (times_s, f0_hz, voicing))
+        raise InputError(f"track: times_s, f0_hz and voicing have the shapes {shapes}; each needs one value a frame")
+    if len(times_s) == 0:
+        raise InputError("track: has no frame; leave track out to have the pitch estimated")
+    if not (np.isfinite(times_s).all() and (np.diff(times_s) > 0).all()):
+        raise InputError("track: times_s do not increase from frame to frame; sort the frames")
+    if not ((f0_hz > 0) & (f0_hz < np.inf) | np.isnan(f0_hz)).all():
+        raise InputError(
+            "track: f0_hz holds values that are no pitch; give Hz above 0, and NaN where there is no pitch"
+        )
+    if not ((voicing >= 0) & (voicing <= 1)).all():
+        raise InputError("track: voicing holds values outside 0 to 1; it needs probabilities")
+    is_same = all(array is values for array, values in zip(arrays, given, strict=True))
+    return track if is_same else replace(track, times_s=times_s, f0_hz=f0_hz, voicing=voicing)
 
 
 def shifted(track: PitchTrack, seconds: float) -> PitchTrack:
