@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -159,6 +160,42 @@ def test_a_comparison_draws_the_pitch_only_where_both_are_known(demo, separated)
     assert len(plots.comparison(stems, true_stems, result.track, None).axes) == 2
 
 
+def whole_figures(song, result, **more):
+    stems, true_stems = (result.vocals, result.accompaniment), (song.vocals, song.accompaniment)
+    yield plots.separation(*stems, result.track, **more)
+    yield plots.comparison(stems, true_stems, result.track, song.track, **more)
+
+
+def test_panels_share_one_time_axis_which_is_labelled_below_the_last(demo, separated):
+    for figure in whole_figures(demo(16000, 3.0), separated(16000, 3.0)):
+        assert {axis.get_xlim() for axis in figure.axes} == {(0.0, 3.0)}
+        assert [axis.get_xlabel() for axis in figure.axes] == [""] * (len(figure.axes) - 1) + ["time, s"]
+
+
+def test_axes_of_a_notebook_have_labels(axes):
+    plots.contour(held(200.0, 1.0), axes)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("time, s", "Hz")
+    assert plots.spectrogram(voice(220.0, 1.0, 8000), Figure().add_subplot()).get_xlabel() == "time, s"
+
+
+@pytest.mark.parametrize("title", ["夜の歌", "$x$ & <b>", "\udcff.wav", "two\nlines", "long " * 100])
+def test_the_title_is_written_above_the_panels_in_one_line(demo, separated, title):
+    results = demo(16000, 3.0), separated(16000, 3.0)
+    with warnings.catch_warnings(action="error"):
+        titled = [(figure, plots.png(figure)) for figure in whole_figures(*results, title=title)]
+    for (figure, data), without in zip(titled, whole_figures(*results), strict=True):
+        [text] = figure.texts
+        box = text.get_window_extent()
+        assert 0 < box.x0 < box.x1 < figure.bbox.width
+        assert figure.axes[0].get_window_extent().y1 < box.y0 < box.y1 < figure.bbox.height
+        picture, bare = (
+            np.asarray(PIL.Image.open(io.BytesIO(each)).convert("L")) for each in (data, plots.png(without))
+        )
+        added = len(picture) - len(bare)
+        assert 20 < added < 60
+        assert picture[:added].max() > 150
+
+
 @pytest.fixture
 def song(tmp_path):
     path = tmp_path / "in" / "song.wav"
@@ -180,6 +217,17 @@ def test_plots_writes_a_picture_that_settings_change_and_a_second_run_keeps(song
     assert separate(song, "--set", "harmonic_mask.width_hz=20").exit_code == 0
     assert path.read_bytes() != first
     assert PIL.Image.open(path).width == 1200
+
+
+def test_a_picture_bears_the_tags_of_the_song_and_the_part(song, monkeypatch):
+    with soundfile.SoundFile(song, "r+") as file:
+        file.artist, file.title = "Somebody", "A song"
+    titles = []
+    whole = plots.separation
+    monkeypatch.setattr(plots, "separation", lambda *args, title: titles.append(title) or whole(*args, title=title))
+    assert separate(song).exit_code == 0
+    assert separate(song, "--start", "0.1").exit_code == 0
+    assert titles == ["Somebody – A song", "Somebody – A song – from 0.1 s"]
 
 
 def test_plots_without_matplotlib_says_what_to_install_before_any_work(song, monkeypatch):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 from .. import notes
 from ..config import Config
@@ -31,7 +30,7 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
             contours.write(part, separated.track)
     _write_notes(job, order, separated)
     if "picture" in job.targets:
-        _write_picture(job.targets["picture"], separated, config)
+        _write_picture(job, order, separated, config)
     if separated.vocals is not None and separated.levels is not None:
         kept = stored.Kept(separated.track, separated.levels, separated.seconds, separated.warnings)
         stored.write(job, separated.vocals, kept, separated.n_bits)
@@ -55,11 +54,13 @@ def _write_notes(job: Job, order: Order, separated: Separated) -> None:
     song_folder.write(job, found)
 
 
-def _write_picture(path: Path, separated: Separated, config: Config) -> None:
+def _write_picture(job: Job, order: Order, separated: Separated, config: Config) -> None:
     from .. import plots  # matplotlib takes a second to import, and is an extra
 
     song, vocals = separated.both
     accompaniment = Combination(song, vocals, -1)
-    figure = plots.separation(vocals, accompaniment, separated.track, config.harmonic_mask, config.stft)
-    with atomic.whole_file(path) as part:
+    artist, title = job.info.tags.get("artist"), job.info.tags.get("title", job.source.stem)
+    name = " – ".join(filter(None, (artist, title, order.span.label)))
+    figure = plots.separation(vocals, accompaniment, separated.track, config.harmonic_mask, config.stft, title=name)
+    with atomic.whole_file(job.targets["picture"]) as part:
         part.write_bytes(plots.png(figure))

@@ -10,7 +10,7 @@ from ..dsp.scales import cents
 from ..dsp.stft import stft
 from ..types import Audio, PitchTrack
 from . import raster
-from .panels import BACKGROUND, TOO_LITTLE_TOO_MUCH, TRUTH, WRONG, frequency_axis, legend, panels, plane
+from .panels import BACKGROUND, TOO_LITTLE_TOO_MUCH, TRUTH, WRONG, frequency_axis, legend, panels, plane, time_axis
 from .raster import HOP_MS, N_COLUMNS, RATE_HZ, WINDOW_MS
 from .separations import SUNG_FROM, contour
 
@@ -66,11 +66,16 @@ def compare_timbre(vocals: Audio, true_vocals: Audio, axes: Axes) -> Axes:
     edges_s = np.append(starts, difference_DT.shape[1]) * HOP_MS / 1000
     axes.pcolormesh(edges_s, np.arange(len(mean_DK) + 1) + 1.5, mean_DK, cmap=TOO_LITTLE_TOO_MUCH, vmin=-15, vmax=15)
     axes.set(ylabel="coefficient", facecolor=BACKGROUND)
-    return axes
+    return time_axis(axes)
 
 
 def comparison(
-    stems: tuple[Audio, Audio], true_stems: tuple[Audio, Audio], track: PitchTrack | None, truth: PitchTrack | None
+    stems: tuple[Audio, Audio],
+    true_stems: tuple[Audio, Audio],
+    track: PitchTrack | None,
+    truth: PitchTrack | None,
+    *,
+    title: str = "",
 ) -> Figure:
     """Draw the errors of pitch, masks and timbre. The pitch is drawn if both tracks are given.
 
@@ -79,6 +84,8 @@ def comparison(
     stems, true_stems : tuple of two Audio, (C, N)
         Vocals and accompaniment.
     track, truth : PitchTrack, optional
+    title : str
+        Written above the panels, such as the name of the song.
     """
     heights_in = {
         "pitch": 1.9,
@@ -88,7 +95,7 @@ def comparison(
     if track is None or truth is None:
         track = truth = None
         del heights_in["pitch"]
-    figure, axes = panels(heights_in, stems[0].duration_s)
+    figure, axes = panels(heights_in, stems[0].duration_s, title)
     masks, cepstra = list(axes.values())[-2:]
     if track and truth:
         compare_pitch(track, truth, axes["pitch"])

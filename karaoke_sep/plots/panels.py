@@ -2,12 +2,14 @@
 
 import io
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import PIL.PngImagePlugin
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -25,18 +27,26 @@ SMALL: dict[str, Any] = {"fontsize": 9, "color": INK}
 _TICKS_HZ = {100: "100", 200: "200", 500: "500", 1000: "1k", 2000: "2k", 5000: "5k"}
 _DPI = 100
 _LEFT_IN, _RIGHT_IN, _TOP_IN, _GAP_IN, _BOTTOM_IN = 0.65, 0.15, 0.35, 0.4, 0.55
+_TITLE_IN = 0.4
+_MAX_TITLE = 100  # characters
+# Fonts of Linux, macOS and Windows with the scripts that the font of matplotlib has not.
+_FONTS = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Yu Gothic", "MS Gothic"),
+    *("Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS", "Noto Sans", "Noto Sans Thai", "Noto Sans Devanagari"),
+)
 _N_COLOURS = 128  # the file is then a fifth as large, and the difference is hardly visible
 
 
-def panels(heights_in: Mapping[str, float], seconds: float) -> tuple[Figure, dict[str, Axes]]:
+def panels(heights_in: Mapping[str, float], seconds: float, title: str = "") -> tuple[Figure, dict[str, Axes]]:
     """Return a figure and its panels, one below the other, with one time axis.
 
     The figure is at least 12 inches wide, and has 10 dots for each second.
     """
     width_in = min(max(12.0, 0.1 * seconds), 120.0)
-    height_in = _TOP_IN + sum(heights_in.values()) + _GAP_IN * (len(heights_in) - 1) + _BOTTOM_IN
+    above_in = _TOP_IN + _TITLE_IN * bool(title)
+    height_in = above_in + sum(heights_in.values()) + _GAP_IN * (len(heights_in) - 1) + _BOTTOM_IN
     figure = Figure(figsize=(width_in, height_in), dpi=_DPI, facecolor=BACKGROUND)
-    top_in, axes = height_in - _TOP_IN, {}
+    top_in, axes = height_in - above_in, {}
     for name, panel_in in heights_in.items():
         left, width = _LEFT_IN / width_in, 1 - (_LEFT_IN + _RIGHT_IN) / width_in
         axis = figure.add_axes((left, (top_in - panel_in) / height_in, width, panel_in / height_in))
@@ -49,8 +59,31 @@ def panels(heights_in: Mapping[str, float], seconds: float) -> tuple[Figure, dic
         axes[name] = axis
         top_in -= panel_in + _GAP_IN
     axis.tick_params(labelbottom=True)
-    axis.set_xlabel("time, s")
+    time_axis(axis)
+    if title:
+        place: dict[str, Any] = {"x": _LEFT_IN / width_in, "y": 1 - 0.1 / height_in, "va": "top"}
+        figure.text(**place, s=_shown(title), fontsize=14, color=INK, fontfamily=_fonts(), parse_math=False)
     return figure, axes
+
+
+def _shown(title: str) -> str:
+    """Return a title without control characters and bytes that are not UTF-8, and not too long."""
+    title = title.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    title = "".join(c if c.isprintable() else " " for c in title)
+    return title if len(title) <= _MAX_TITLE else title[: _MAX_TITLE - 1] + "…"
+
+
+def _fonts() -> list[str]:
+    """Return the font of matplotlib, and the installed fonts for other scripts."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _FONTS if name in installed)]
+
+
+def time_axis(axes: Axes) -> Axes:
+    """Label the time axis, unless it is that of the panel below."""
+    if axes.xaxis.get_tick_params()["labelbottom"]:
+        axes.set_xlabel("time, s")
+    return axes
 
 
 def legend(axes: Axes) -> None:
@@ -69,7 +102,7 @@ def plane(axes: Axes, values_RK: np.ndarray, edges_s: np.ndarray, **colours: Any
     """Draw values in the rows and columns of `raster`, shape (R, K)."""
     axes.pcolormesh(edges_s, row_edges_hz(), values_RK, rasterized=True, **colours)
     axes.set_facecolor(BACKGROUND)
-    return frequency_axis(axes)
+    return frequency_axis(time_axis(axes))
 
 
 def frequency_axis(axes: Axes) -> Axes:
@@ -86,7 +119,9 @@ def png(figure: Figure) -> bytes:
     Its text `AXES_KEY` is JSON: "left" and "right" of the axis as shares of the width, and its length in "seconds".
     """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # no installed font has the script of the title
+        canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     # Maximum coverage keeps rare colours, such as that of the contour. The median cut drops them.
     rule = PIL.Image.Quantize.MAXCOVERAGE

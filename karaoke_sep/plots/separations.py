@@ -13,7 +13,7 @@ from ..recording import Combination, Samples
 from ..steps import harmonic_mask
 from ..types import PitchTrack, Spectrum
 from . import raster
-from .panels import SMALL, VOICE, legend, panels, plane
+from .panels import SMALL, VOICE, legend, panels, plane, time_axis
 from .raster import RATE_HZ
 
 RANGE_DB = 70.0
@@ -48,14 +48,15 @@ def contour(track: PitchTrack, axes: Axes, *, color: str = VOICE, label: str = "
     dim: dict[str, Any] = {"linewidth": 0.6, "alpha": 0.5, "label": f"{label}, voicing under {SUNG_FROM:g}"}
     axes.plot(track.times_s, np.where(sung, np.nan, track.f0_hz), color=color, **dim)
     axes.plot(track.times_s, np.where(sung, track.f0_hz, np.nan), color=color, linewidth=1.3, label=label)
-    return axes
+    axes.set_ylabel("Hz")
+    return time_axis(axes)
 
 
 def voicing(track: PitchTrack, axes: Axes) -> Axes:
     """Draw the voicing over time, 0 to 1."""
     axes.fill_between(track.times_s, track.voicing, color=VOICE, linewidth=0, alpha=0.8)
     axes.set(ylim=(0, 1), yticks=(0, 1))
-    return axes
+    return time_axis(axes)
 
 
 def mask(
@@ -98,6 +99,8 @@ def separation(
     track: PitchTrack,
     mask_params: harmonic_mask.Params | None = None,
     resolution: StftParams | None = None,
+    *,
+    title: str = "",
 ) -> Figure:
     """Draw mixture, vocals with the pitch, and accompaniment on one scale, then the harmonic mask and the voicing.
 
@@ -107,11 +110,13 @@ def separation(
     track : PitchTrack
     mask_params, resolution : Params, optional
         As for `mask`.
+    title : str
+        Written above the panels, such as the name of the song.
     """
     mixture, seconds = Combination(vocals, accompaniment, 1), vocals.n_samples / vocals.rate_hz
     sounds = {"mixture": mixture, "vocals": vocals, "accompaniment": accompaniment}
     heights_in = {**dict.fromkeys(sounds, 1.9), "harmonic mask": 1.9, "voicing": 0.5}
-    figure, axes = panels(heights_in, seconds)
+    figure, axes = panels(heights_in, seconds, title)
     top_db = loudest_db(*sounds.values())
     for name, sound in sounds.items():
         spectrogram(sound, axes[name], loudest_db=top_db)

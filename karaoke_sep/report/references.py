@@ -92,7 +92,8 @@ def compare(result: Result, reference: Reference) -> tuple[dict[str, float | Non
         from .. import plots
     except ImportError:
         return figures, None
-    drawing = plots.comparison((estimates[0], estimates[1]), (true_vocals, true_rest), track, pitch)
+    title = f"{result.source.stem}: compared with the true stems"
+    drawing = plots.comparison((estimates[0], estimates[1]), (true_vocals, true_rest), track, pitch, title=title)
     return figures, plots.png(drawing)
 
 
