@@ -87,7 +87,7 @@ OTHER_TOOLS = {
     "sonic_visualiser.csv": b"0.00,220,\n0.01,0,\n0.02,230,\n",
     "tony.csv": b"0.000000,220.000\n0.010000,-185.3\n0.020000,230.000\n",
     "mir_eval.txt": b"0.000\t220.000\n0.010\t0.000\n0.020\t230.000\n",
-    "spaces.txt": b"# by hand\n0.00  220.0\n0.01    0.0\n0.02  230.0\n",
+    "spaces.txt": b"# by hand\n% in MATLAB\n0.00  220.0\n0.01    0.0\n0.02  230.0\n",
     "librosa.csv": b"time,f0,voiced_flag,voiced_prob\n0,220,True,1\n0.01,nan,False,0.1\n0.02,230,True,0.5\n",
     "praat.tsv": b"Time (s)\tF0 (Hz)\n0.00\t220\n0.01\t--undefined--\n0.02\t230\n",
     "excel.csv": "time_s;f0_hz;voicing\r\n0,00;220,0;1,0\r\n0,01;0;0\r\n0,02;230,0;0,5\r\n".encode("utf-8-sig"),
@@ -104,6 +104,26 @@ def test_contours_of_other_tools_are_read(tmp_path, name):
     np.testing.assert_array_equal(track.f0_hz, [220, np.nan, 230])
     has_voicing = any(word in OTHER_TOOLS[name].replace(b"\0", b"") for word in (b"voicing", b"confidence", b"_prob"))
     np.testing.assert_array_equal(track.voicing, [1, 0, 0.5 if has_voicing else 1])
+
+
+@pytest.mark.parametrize("suffix", ["", ",", ",New Point"])
+def test_where_rows_have_been_left_out_nobody_sings(tmp_path, suffix):
+    rows = "".join(f"{t:.6f},220{suffix}\n" for t in np.arange(0.5, 3, 0.0058) if not 1 < t < 2)
+    track = contours.read(write_bytes(tmp_path / "tony.csv", rows.encode()))
+    local = track.at(np.array([0, 0.4, 0.6, 0.99, 1.02, 1.5, 1.98, 2.01, 2.9, 3.1, 9]))
+    np.testing.assert_array_equal(local.voicing, [0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0])
+    np.testing.assert_array_equal(np.isfinite(local.f0_hz), local.voicing == 1)
+
+
+def test_a_table_with_unvoiced_rows_holds_its_first_and_last_row_and_has_gaps_where_rows_are_missing(tmp_path):
+    rows = "".join(f"{t:.6f},220,{0.5 if t < 0.6 else 0.9}\n" for t in np.arange(0.5, 3, 0.01) if not 1 < t < 2)
+    track = contours.read(write_bytes(tmp_path / "crepe.csv", ("time,frequency,confidence\n" + rows).encode()))
+    np.testing.assert_allclose(track.at(np.array([0, 0.55, 0.8, 1.5, 2.5, 9])).voicing, [0.5, 0.5, 0.9, 0, 0.9, 0.9])
+
+
+def test_a_table_of_few_rows_with_steps_of_different_length_has_no_gaps(tmp_path):
+    track = contours.read(write_bytes(tmp_path / "hand.csv", b"0,220\n1,230\n1.8,240\n4,250\n"))
+    np.testing.assert_array_equal(track.voicing, np.ones(4))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is measured as Linux tells it")
@@ -126,6 +146,11 @@ print(peak_kb() - before_kb)
 
 
 BAD_FILES = {
+    "layer.svl": (
+        b"<?xml version='1.0'?>\n",
+        r"ends in \.csv, .* or \.pv.*export the pitch as CSV from Tony",
+    ),
+    "samples.csv": (b"0,220\n256,221\n512,222\n", r"frames are 256 s apart; the times must be in s, not in samples or"),
     "melody.mid": (b"0,220,1\n", r"ends in \.csv, .* or \.pv"),
     "empty.csv": (b"", r"holds no frames; a contour has rows such as"),
     "header.csv": (b"when,how high\n0,220\n", r"line 1: the header must be time_s,f0_hz"),

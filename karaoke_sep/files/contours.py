@@ -6,7 +6,8 @@ A file ends in one of these:
   or not a number where nobody sings. A third column may hold the voicing, 0 to 1; without it the voicing is 1 wherever
   there is a pitch. Files are written with the columns ``time_s,f0_hz,voicing``. The tables of crepe (time, frequency,
   confidence), Tony, Sonic Visualiser and mir_eval can be read as well: with or without a header, with commas,
-  semicolons, tabs or spaces, decimal points or commas, in UTF-8 or UTF-16.
+  semicolons, tabs or spaces, decimal points or commas, in UTF-8 or UTF-16. Tony and Sonic Visualiser leave out the rows
+  where nobody sings; such gaps are unvoiced.
 - ``.pv``, the labels of MIR-1K: one MIDI semitone a row, 0 where unvoiced; row i is centred at (i + 1) x 20 ms.
 """
 
@@ -35,6 +36,8 @@ TABLES = (".csv", ".txt", ".tsv")
 SUFFIXES = (".csv", ".pv", ".tsv", ".txt")  # in the order in which they are searched for
 _MAX_HZ = 20_000
 _MAX_FRAMES_PER_S = 2000
+_LONGEST_STEP_S = 5.0  # between most rows; longer ones are samples or ms
+_GAP_STEPS = 3.0  # from there on, rows have been left out
 _MAX_LINE = 10_000  # characters
 _EXAMPLE = "a contour has rows such as 0.016,220.5,0.9: time in s, pitch in Hz, voicing 0 to 1"
 _TIME_NAMES = {"time_s", "time", "times", "t", "onset", "seconds", "timestamp"}
@@ -68,8 +71,9 @@ def read(path: str | Path) -> PitchTrack:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
+        export = "; export the pitch as CSV from Tony or Sonic Visualiser" if suffix in (".svl", ".sv", ".ton") else ""
         raise InputError(
-            f"{path}: a pitch contour ends in {', '.join(TABLES)} (rows of time and pitch) or .pv (MIR-1K)"
+            f"{path}: a pitch contour ends in {', '.join(TABLES)} (rows of time and pitch) or .pv (MIR-1K){export}"
         )
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device might never end
@@ -87,7 +91,8 @@ def read(path: str | Path) -> PitchTrack:
         raise InputError(f"{path}: is not a table: {error}") from None
     if not values:
         raise InputError(f"{path}: holds no frames; {_EXAMPLE}")
-    return _checked(path, *np.frombuffer(values, np.float64).reshape(-1, 3).T)
+    track = _checked(path, *np.frombuffer(values, np.float64).reshape(-1, 3).T)
+    return track if suffix == ".pv" else _with_gaps(track)
 
 
 def _checked(path: Path, times_s: np.ndarray, f0_hz: np.ndarray, voicing: np.ndarray) -> PitchTrack:
@@ -101,8 +106,27 @@ def _checked(path: Path, times_s: np.ndarray, f0_hz: np.ndarray, voicing: np.nda
             raise InputError(
                 f"{path}: {densest:.0f} frames a second are too many, at most {_MAX_FRAMES_PER_S}; the times are in s"
             )
+    if len(steps_s) > 1 and (step_s := float(np.median(steps_s))) > _LONGEST_STEP_S:
+        raise InputError(f"{path}: its frames are {step_s:g} s apart; the times must be in s, not in samples or ms")
     sung = (f0_hz > 0) & (voicing > 0)
     return PitchTrack(times_s.copy(), np.where(sung, f0_hz, np.nan), np.where(sung, voicing, 0.0))
+
+
+def _with_gaps(track: PitchTrack) -> PitchTrack:
+    """Return a track with unvoiced frames where rows have been left out: beside each gap.
+
+    If no row is unvoiced, also before the first row and after the last one.
+    """
+    times_s, step_s = track.times_s, float(np.median(np.diff(track.times_s, append=np.inf)))
+    gaps = np.flatnonzero(np.diff(times_s) > _GAP_STEPS * step_s)
+    new_s = np.concatenate([times_s[gaps] + step_s, times_s[gaps + 1] - step_s])
+    if len(gaps) and (track.voicing == 1).all():
+        first_s = times_s[:1] - step_s
+        new_s = np.concatenate([new_s, first_s[first_s > (_GAP_STEPS - 1) * step_s], times_s[-1:] + step_s])
+    new_s = np.sort(new_s)
+    places = np.searchsorted(times_s, new_s)
+    f0_hz, voicing = np.insert(track.f0_hz, places, np.nan), np.insert(track.voicing, places, 0.0)
+    return PitchTrack(np.insert(times_s, places, new_s), f0_hz, voicing)
 
 
 def _encoding(file: io.BufferedReader) -> str:
@@ -142,7 +166,7 @@ def _read_table(path: Path, lines: Iterator[str]) -> array:
     """Return time, Hz (0 or less where unvoiced) and voicing of each row of a table."""
     values, columns, split, decimal_comma = array("d"), None, None, False
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
+        if not line.strip() or line.startswith(("#", "%")):
             continue
         if split is None:
             split, decimal_comma = _dialect(line)
