@@ -9,7 +9,7 @@ from evaluations import RATE_HZ, figures_of, run, write_track
 
 from karaoke_sep import demo_song
 from karaoke_sep.datasets import stems
-from karaoke_sep.errors import ConfigError
+from karaoke_sep.errors import ConfigError, InputError
 from karaoke_sep.evaluation import scoring
 from karaoke_sep.evaluation.bss_eval import usdr_db
 from karaoke_sep.types import Audio
@@ -118,8 +118,8 @@ def test_two_files_for_one_stem_are_an_error(song, tmp_path):
         stems.find_tracks(tmp_path)
 
 
-@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
-def test_the_stems_of_a_musdb_file_are_its_fifth_sound_and_the_sum_of_three(song, tmp_path):
+def write_musdb(song, tmp_path, codec):
+    """Write a track as MUSDB has it: one file with the mixture, drums, bass, other and the voice."""
     voice, music = song.vocals.samples, song.accompaniment.samples
     sounds = {"mixture": voice + music, "drums": 0.2 * music, "bass": 0.3 * music, "other": 0.5 * music, "voice": voice}
     write_track(tmp_path / "parts", **sounds)
@@ -127,7 +127,36 @@ def test_the_stems_of_a_musdb_file_are_its_fifth_sound_and_the_sum_of_three(song
     streams = [word for number in range(5) for word in ("-map", f"{number}:a")]
     (tmp_path / "musdb" / "test").mkdir(parents=True)
     path = tmp_path / "musdb" / "test" / "A - song.stem.mp4"
-    subprocess.run(["ffmpeg", "-v", "error", *inputs, *streams, "-c:a", "alac", str(path)], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, *streams, "-c:a", codec, str(path)], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+@pytest.mark.parametrize("made", ["A - song", "A - song.stem"])
+def test_stems_of_a_lossy_musdb_file_are_scored_although_its_codec_fills_the_last_frame(song, tmp_path, made):
+    write_musdb(song, tmp_path, "aac")
+    write_track(tmp_path / "made" / made, vocals=song.vocals.samples, accompaniment=song.accompaniment.samples)
+    [pair] = stems.find_pairs(tmp_path / "made", tmp_path / "musdb")
+    true_vocals, true_music, vocals, music = stems.load(pair)
+    assert pair.name == "test/A - song"
+    assert {sound.samples.shape for sound in (true_vocals, true_music, vocals, music)} == {song.vocals.samples.shape}
+    assert min(usdr_db(true_vocals.samples, vocals.samples), usdr_db(true_music.samples, music.samples)) > 15
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+def test_a_lossy_stem_that_is_shorter_by_more_than_its_padding_is_an_error_and_gives_no_table(song, tmp_path):
+    write_musdb(song, tmp_path, "aac")
+    short = {"vocals": song.vocals.samples[:, 5000:], "accompaniment": song.accompaniment.samples[:, 5000:]}
+    write_track(tmp_path / "made" / "A - song", **short)
+    [pair] = stems.find_pairs(tmp_path / "made", tmp_path / "musdb")
+    with pytest.raises(InputError, match=r"its stems hold .* samples; write them again"):
+        stems.load(pair)
+    assert run("stems", tmp_path / "made", tmp_path / "musdb", cwd=tmp_path, expect=1) == ""
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+def test_the_stems_of_a_musdb_file_are_its_fifth_sound_and_the_sum_of_three(song, tmp_path):
+    voice, music = song.vocals.samples, song.accompaniment.samples
+    write_musdb(song, tmp_path, "alac")
     [(name, files)] = stems.find_tracks(tmp_path / "musdb").items()
     assert name == "test/A - song"
     vocals, accompaniment = stems.read(files)

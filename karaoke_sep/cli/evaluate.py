@@ -287,8 +287,9 @@ def _evaluate(
         report.write_csv(csv_path, in_order)
     if json_path:
         report.write_json(json_path, {**described, **more}, methods, in_order)
-    tables = [report.LEGEND, report.details(methods), report.overview(methods), report.pitch(methods)]
-    result_line("\n\n".join(filter(None, tables)))
+    if any(found["mean"] for found in methods.values()):
+        tables = [report.LEGEND, report.details(methods), report.overview(methods), report.pitch(methods)]
+        result_line("\n\n".join(filter(None, tables)))
     if not quiet:
         for line in report.remarks(methods):
             log(line)

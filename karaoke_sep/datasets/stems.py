@@ -7,7 +7,8 @@ of the accompaniment, ``bass``, ``drums`` and ``other``. Three layouts are recog
 - flat names: ``song.vocals.wav``, ``song_vocals.wav``, ``song_(Vocals).wav``, ``song_(Vocals)_model.wav``;
 - MUSDB's ``song.stem.mp4``, which holds five sounds, and which ffmpeg reads.
 
-Tracks of two folders belong together if they have the same path in them, or else the same name.
+Tracks of two folders belong together if they have the same path in them, or else the same name. Lossy codecs fill their
+last frame, so the decoded stems are cut to the shortest if one of them is lossy.
 """
 
 import os
@@ -21,10 +22,12 @@ import numpy as np
 
 from ..errors import ConfigError, InputError
 from ..files import reading, sound_info
+from ..files.sample_formats import is_lossy
 from ..types import Audio
 
 ACCOMPANIMENTS = (("accompaniment",), ("instrumental",), ("no_vocals",), ("bass", "drums", "other"))
 MUSDB_SUFFIX = ".stem.mp4"
+_PADDING_SAMPLES = 4096  # two frames of the longest codec
 MUSDB_STREAMS = {"vocals": (5,), "accompaniment": (2, 3, 4)}  # after the mixture: drums, bass, other, vocals
 _ROLES = "no_vocals|vocals|accompaniment|instrumental|bass|drums|other"  # the longer of two that match comes first
 _FLAT_NAME = re.compile(rf"(?P<track>.+?)(?:[ ._-]+(?P<plain>{_ROLES})|[ ._-]*\((?P<bracketed>{_ROLES})\).*)", re.I)
@@ -85,13 +88,15 @@ def load(pair: Pair) -> tuple[Audio, Audio, Audio, Audio]:
     Raises
     ------
     InputError
-        If the files hold different numbers of samples.
+        If the files hold different numbers of samples, by more than the padding of a lossy codec.
     """
     stems = (*read(pair.reference), *read(pair.estimate))
     lengths = [stem.n_samples for stem in stems]
-    if len(set(lengths)) > 1:
+    shortest, padding = min(lengths), _PADDING_SAMPLES if any(map(_is_lossy, pair.paths)) else 0
+    if max(lengths) - shortest > padding:
         raise InputError(f"{pair.name}: its stems hold {', '.join(map(str, lengths))} samples; write them again")
-    return stems
+    vocals, accompaniment, estimated_vocals, estimated_accompaniment = (stem.excerpt(0, shortest) for stem in stems)
+    return vocals, accompaniment, estimated_vocals, estimated_accompaniment
 
 
 def read(files: StemFiles) -> tuple[Audio, Audio]:
@@ -141,10 +146,16 @@ def _track_and_role(path: Path, root: Path) -> tuple[str, str]:
     if path.name.lower().endswith(MUSDB_SUFFIX):
         return (folder / path.name[: -len(MUSDB_SUFFIX)]).as_posix(), "all"
     if re.fullmatch(_ROLES, path.stem, re.I):
-        return folder.as_posix(), path.stem.lower()
+        return _of_musdb(folder.as_posix()), path.stem.lower()
     if match := _FLAT_NAME.fullmatch(path.stem):
-        return (folder / match["track"]).as_posix(), (match["plain"] or match["bracketed"]).lower()
+        track = _of_musdb((folder / match["track"]).as_posix())
+        return track, (match["plain"] or match["bracketed"]).lower()
     return folder.as_posix(), ""
+
+
+def _of_musdb(track: str) -> str:
+    """Return the name of a track without the ".stem" that separators keep of a file name of MUSDB."""
+    return track.removesuffix(MUSDB_SUFFIX.removesuffix(".mp4"))
 
 
 def sound_files(root: Path) -> list[Path]:
@@ -170,9 +181,17 @@ def _differences(pair: Pair) -> list[str]:
             errors.append(f"{path}: {info.rate_hz} Hz, but {first} has {true.rate_hz}; resample it")
         elif info.n_channels != true.n_channels:
             errors.append(f"{path}: {info.n_channels} channel(s), but the true vocals have {true.n_channels}")
-        elif None not in (info.n_samples, true.n_samples) and info.n_samples != true.n_samples:
+        elif (
+            None not in (info.n_samples, true.n_samples)
+            and info.n_samples != true.n_samples
+            and not (is_lossy(info.subtype) or is_lossy(true.subtype))
+        ):
             errors.append(f"{path}: {info.n_samples} samples, but the true vocals have {true.n_samples}")
     return errors
+
+
+def _is_lossy(path: Path) -> bool:
+    return is_lossy(_probe(path).subtype)
 
 
 def _probe(path: Path) -> sound_info.SoundInfo:
