@@ -56,6 +56,25 @@ def test_the_page_shows_settings_and_versions(made):
     assert f"numpy {np.__version__}" in report.text
 
 
+def test_the_line_of_a_track_names_few_settings_and_the_details_name_all(made):
+    [result, _] = batch.results(made / "out")[0]
+    assert len(result.changes) > 10  # the config `fast`
+    line = names.settings(result, 2)
+    assert line.endswith(f" · {len(result.changes) - 2} more settings that are not defaults")
+    assert all(f"{key} = {value}" in line for key, value in list(result.changes.items())[:2])
+    assert names.settings(result) == " · ".join(f"{key} = {value}" for key, value in result.changes.items())
+    assert page_of(made / "out").text.count("more settings that are not defaults") == 2
+
+
+def test_a_song_whose_stems_and_backing_track_have_different_folders_has_one_name(made, tmp_path):
+    song = made / "in" / "a song.flac"
+    assert call("separate", song, "-o", tmp_path, "--config", "fast")[0] == 0
+    assert call("karaoke", song, "-o", tmp_path, "--config", "fast")[0] == 0
+    results = batch.results(tmp_path)[0]
+    assert len({result.source for result in results}) == 2  # relative to the folders of the outputs
+    assert names.headings(results, tmp_path) == ["a song", "a song"]
+
+
 def test_references_give_figures_and_a_picture_of_what_has_them(made):
     pytest.importorskip("matplotlib", reason="needs the extra [plots]")
     code, out, err = call("report", made / "out", "--references", made / "true", "-o", made / "with figures.html")

@@ -167,6 +167,11 @@ def test_it_fits_a_phone_and_both_schemes(made, visit, scheme):
     assert (max(channels) < 60) == (scheme == "dark")
     low_px = [button.bounding_box()["height"] for button in tab.locator("article button").all()]
     assert min(low_px) >= 36  # a fingertip
+    tab.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
+    beyond = """[...document.querySelectorAll('article')].flatMap(article => [...article.querySelectorAll('td')].filter(
+        cell => cell.getBoundingClientRect().right > article.getBoundingClientRect().right))"""
+    assert tab.locator("article td").count() > 8
+    assert tab.evaluate(f"{beyond}.map(cell => cell.innerText)") == []
     assert visit.complaints == []
 
 

@@ -1,6 +1,7 @@
 """Distinct names of the tracks of a page, and a line about the settings of each."""
 
 import html
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,16 +29,19 @@ def headings(results: Iterable[Result], folder: Path) -> list[str]:
     """Return the name of each track, with the suffix of its file where one folder holds the name twice."""
     results = list(results)
     # Stems and backing tracks of one song share its name.
-    songs = {(folder_of(result, folder), result.source) for result in results}
-    counts = Counter((place, source.stem) for place, source in songs)
+    songs = {(folder_of(result, folder), os.path.realpath(result.source)) for result in results}
+    counts = Counter((place, Path(source).stem) for place, source in songs)
     return [
         result.source.name if counts[folder_of(result, folder), result.source.stem] > 1 else result.source.stem
         for result in results
     ]
 
 
-def settings(result: Result) -> str:
-    """Return a line about a track: layout, key, tempo, level of the voice, and settings that are not defaults."""
+def settings(result: Result, n_changes: int | None = None) -> str:
+    """Return a line about a track: layout, key, tempo, level of the voice, and settings that are not defaults.
+
+    Of these settings the first ``n_changes`` are named; all by default.
+    """
     made = []
     if result.layout == "mir1k":
         made.append("MIR-1K layout")
@@ -49,7 +53,10 @@ def settings(result: Result) -> str:
         if (lufs := backing.get("loudness_lufs")) is not None:
             made.append(f"{_signed(lufs)} LUFS")
         made += [f"vocals at {_signed(level_db)} dB"] if level_db is not None else ["vocals removed"]
-    made += [f"{key} = {value}" for key, value in result.changes.items()]
+    changes = [f"{key} = {value}" for key, value in result.changes.items()]
+    if n_changes is not None and (n_more := len(changes) - n_changes) > 1:
+        changes[n_changes:] = [f"{n_more} more settings that are not defaults"]
+    made += changes
     return " · ".join(made) or "default settings"
 
 

@@ -16,6 +16,7 @@ from .names import text
 from .references import comparison_path
 
 _LENGTH_SLACK_S = 0.5  # headers of compressed files round
+_N_CHANGES = 2  # settings beside the name; a config such as `fast` changes fifteen, which the details list
 _FIGURES = {
     "SDR": "v2_{}_sdr_db",
     "NSDR": "v2_{}_nsdr_db",
@@ -80,7 +81,9 @@ def article(result: Result, heading: str, figures: Mapping[str, float | None] | 
     folder = names.folder_of(result, look.folder)
     tagged = " – ".join(result.tags[key] for key in ("artist", "title") if result.tags.get(key))
     place = f"in {folder} · " if folder else ""
-    about = "".join(f'<p class="dim">{text(line)}</p>\n' for line in (tagged, place + names.settings(result)) if line)
+    about = "".join(
+        f'<p class="dim">{text(line)}</p>\n' for line in (tagged, place + names.settings(result, _N_CHANGES)) if line
+    )
     searched = " ".join(filter(None, (heading, tagged, folder)))
     strips = "".join(map(_strip, stems)) if can_mix else ""
     return f"""<article data-seconds="{result.seconds:.3f}" data-search="{text(searched)}"
