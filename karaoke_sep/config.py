@@ -29,6 +29,7 @@ from .parts import Params as Parts
 from .settings import catalogue, strict_yaml
 from .steps.accompaniment_views import Params as AccompanimentViews
 from .steps.consonants import Params as Consonants
+from .steps.dense_mixture import Params as DenseMixture
 from .steps.harmonic_mask import Params as HarmonicMask
 from .steps.joint_model import Params as JointModel
 from .steps.melody_enhancement import Params as MelodyEnhancement
@@ -86,6 +87,7 @@ class Config:
     accompaniment_views: AccompanimentViews = field(default_factory=AccompanimentViews)
     wiener: Wiener = field(default_factory=Wiener)
     consonants: Consonants = field(default_factory=Consonants)
+    dense_mixture: DenseMixture = field(default_factory=DenseMixture)
     activity: Activity = field(default_factory=Activity)
     singing_presence: SingingPresence = field(default_factory=SingingPresence)
     parts: Parts = field(default_factory=Parts)

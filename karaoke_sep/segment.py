@@ -10,7 +10,7 @@ from .activity import FrameFeatures
 from .config import Config
 from .dsp import timbre
 from .dsp.stft import istft, stft
-from .steps import accompaniment_views, consonants, harmonic_mask, joint_model, wiener
+from .steps import accompaniment_views, consonants, dense_mixture, harmonic_mask, joint_model, wiener
 from .steps.melody_enhancement import odd_count
 from .types import Audio, PitchTrack, Spectrum
 
@@ -25,10 +25,10 @@ def separate_segment(
     spectrum, X_TF = spectra.mean()
     bin_hz = spectrum.rate_hz / spectrum.n_fft
     if accompaniment.needs_pitch(config.accompaniment):
-        G_TF = gain_along_pitch(X_TF, track, spectrum, config, rng)
+        lead_TF, G_TF = gain_along_pitch(X_TF, track, spectrum, config, rng)
     else:
-        G_TF = gain_by_bases(X_TF, bin_hz, config, rng)
-    V_TF = G_TF * X_TF
+        lead_TF = G_TF = gain_by_bases(X_TF, bin_hz, config, rng)
+    V_TF = lead_TF * X_TF  # with the doublings, instruments would open the gate
     # Half precision changes the timbre by 0.1 %. These features take most of the memory of a recording of eight hours.
     cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)]).astype(np.float16)
     features = FrameFeatures(spectrum.times_s, band_level_db(V_TF, spectrum), cepstra_TD)
@@ -73,17 +73,24 @@ def _power(spectrum: Spectrum) -> np.ndarray:
 
 def gain_along_pitch(
     X_TF: np.ndarray, track: PitchTrack, spectrum: Spectrum, config: Config, rng: np.random.Generator
-) -> np.ndarray:
-    """Return the gain of each bin, shape (T, F), 0..1: partials of the voice, and consonants between them."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gains of the lead (partials, and consonants between them) and of the voice, each (T, F), 0..1."""
     n_bins = X_TF.shape[1]
+    freqs_hz = spectrum.freqs_hz[:n_bins]
     mask = harmonic_mask.harmonic_mask(track, spectrum, n_bins, config.harmonic_mask)
     V, A_TF = voice_and_accompaniment(X_TF, mask, spectrum, config, rng)
     gain = wiener.gain(X_TF.ravel()[mask.bins], V, A_TF.ravel()[mask.bins], config.wiener)
-    G_TF = mask.spread(gain)
+    lead_TF = mask.spread(gain)
     if config.consonants.enabled:
-        above = int(np.searchsorted(spectrum.freqs_hz[:n_bins], config.consonants.min_hz))
-        G_TF[:, above:] += consonants.gain(X_TF[:, above:], A_TF[:, above:], mask.covered_TF[:, above:], config.wiener)
-    return G_TF
+        above = int(np.searchsorted(freqs_hz, config.consonants.min_hz))
+        lead_TF[:, above:] += consonants.gain(
+            X_TF[:, above:], A_TF[:, above:], mask.covered_TF[:, above:], config.consonants, config.wiener
+        )
+    hop_ms = 1000 * spectrum.hop / spectrum.rate_hz
+    voice_TF = dense_mixture.gain(
+        lead_TF, X_TF, A_TF, mask.covered_TF, freqs_hz, hop_ms, config.dense_mixture, config.wiener
+    )
+    return lead_TF, voice_TF
 
 
 def gain_by_bases(X_TF: np.ndarray, bin_hz: float, config: Config, rng: np.random.Generator) -> np.ndarray:

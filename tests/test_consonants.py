@@ -10,8 +10,8 @@ def test_only_uncovered_bins_that_exceed_the_accompaniment_are_let_through():
     X_TF = np.array([[1.0, 1.0, 1.0, 0.5], [1.0, 1.0, 1.0, 1.0]], np.float32)
     A_TF = np.array([[0.0, 0.0, 0.5, 1.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
     covered_TF = np.array([[True, False, False, False], [False, False, False, False]])
-    gain_TF = consonants.gain(X_TF, A_TF, covered_TF, wiener.Params(exponent=2))
-    np.testing.assert_allclose(gain_TF, [[0, 1, 0.5, 0], [0, 0, 0, 0]], atol=1e-6)
+    gain_TF = consonants.gain(X_TF, A_TF, covered_TF, consonants.Params(share=0.8), wiener.Params(exponent=2))
+    np.testing.assert_allclose(gain_TF, [[0, 0.8, 0.4, 0], [0, 0, 0, 0]], atol=1e-6)
 
 
 def test_a_hiss_while_somebody_sings_is_voice_and_the_same_hiss_otherwise_is_not(demo):
@@ -27,7 +27,7 @@ def test_a_hiss_while_somebody_sings_is_voice_and_the_same_hiss_otherwise_is_not
     def energy(audio):
         return (np.abs(np.fft.rfft(audio.samples)[:, high]) ** 2).sum()
 
-    assert energy(after.vocals) > 1.5 * energy(before.vocals)
+    assert energy(after.vocals) > 1.25 * energy(before.vocals)
     assert energy(after.vocals) < 2 * energy(song.vocals)
 
 

@@ -99,7 +99,19 @@ ALTERNATIVES = {
         "similar_far_weight": "0",
     },
     "wiener": {"rule": "subtract", "exponent": "1", "voice_db": "6"},
-    "consonants": {"enabled": "false", "min_hz": "5000"},
+    "consonants": {"enabled": "false", "min_hz": "5000", "share": "0"},
+    "dense_mixture": {
+        "enabled": "false",
+        "midpoint_db": "-60",
+        "range_db": "60",
+        "smoothing_ms": "0",
+        "min_hz": "1500",
+        "top_hz": "500",
+        "share_between": "0",
+        "share_within": "0",
+        "bass_hz": "400",
+        "bass_gain": "1",
+    },
     "activity": {"backend": ["trained", "none"]},
     "activity.trained": {"model": "other_activity.npz"},
     "activity.song": {
@@ -244,6 +256,8 @@ def test_a_setting_changes_the_stems(stems, key, value):
     base = (f"pitch.backend={backend}",)
     if key == "activity.song.section_leniency":  # a section is longer than this song, unless frames vote strongly
         base += ("activity.song.section_weight=20",)
+    if key == "dense_mixture.bass_gain":  # this voice has no partial below 150 Hz
+        base += ("dense_mixture.bass_hz=400",)
     if key.startswith("singing_presence."):  # somebody sings in this song, so that passages must decide or none be open
         base += ("singing_presence.midpoint=100",)
     if key in ("singing_presence.enabled", "singing_presence.midpoint", "singing_presence.credit_s"):
