@@ -59,6 +59,12 @@ class GateInputs(NamedTuple):
         """Voicing of the track in the frames of the features, shape (T,), 0..1."""
         return self.track.at(self.features.times_s).voicing
 
+    @property
+    def evidence_T(self) -> np.ndarray | None:
+        """Evidence of singing in the frames of the features, shape (T,), or None where it is not known."""
+        evidence_T = self.track.evidence_T
+        return None if evidence_T is None else np.interp(self.features.times_s, self.track.times_s, evidence_T)
+
 
 class Gate(Protocol):
     """A gate: it turns the voice estimate into the vocals."""
