@@ -244,10 +244,10 @@ def spectra(common: Common, only: str, **settings: Any) -> None:
 @click.option(
     "--remixes",
     type=click.IntRange(0, 100),
-    show_default="as many as give 520 examples in all, at least 1",
+    show_default="at least 1, as many for each singer as give 520 examples in all",
     help="Mix the voice of each clip with the accompaniments of this many others.",
 )
-@_steps_option(default=5000)
+@_steps_option(default=8000)
 def activity(common: Common, gaussians: int, remixes: int | None, n_steps: int) -> None:
     """Train a gate: classes of frames (accompaniment, unvoiced, voiced), and gains of the voice in frequency bands.
 
@@ -260,13 +260,13 @@ def activity(common: Common, gaussians: int, remixes: int | None, n_steps: int) 
     pieces = common.find()
     if any(piece.clip is None for piece in pieces):
         raise ConfigError(f"{common.dataset}: only MIR-1K has the labels that this training needs; give its folder")
-    remixes = training.remixes_of_each(len(pieces)) if remixes is None else remixes
-    chosen = training.Settings(gaussians, remixes, n_steps, common.seed)
+    n_remixes = training.remixes_of_each(pieces) if remixes is None else (remixes,) * len(pieces)
+    chosen = training.Settings(gaussians, n_remixes, n_steps, common.seed)
     _train_in_steps(
         common,
         pieces,
         chosen,
-        partial(training.prepare_all, pieces, remixes, common.seed, common.n_jobs),
+        partial(training.prepare_all, pieces, n_remixes, common.seed, common.n_jobs),
         lambda prepared, on_step, state: training.train(pieces, prepared, chosen, common.n_jobs, on_step, state),
     )
 
