@@ -70,7 +70,7 @@ class TrainingClip(NamedTuple):
 def remixes_of_each(pieces: list[Piece]) -> tuple[int, ...]:
     """Return the number of remixes of each clip, at least 1: about `N_EXAMPLES` examples in all, as many a singer.
 
-    Trained on both singers, songs gain 0.02 dB more if half of the examples are of `abjones`, whose clips are a quarter.
+    Songs gain 0.02 dB more if half of the examples are of `abjones`, whose clips are a quarter of the development data.
     """
     n_clips = Counter(piece.singer for piece in pieces)
     return tuple(max(1, round(N_EXAMPLES / len(n_clips) / n_clips[piece.singer]) - 1) for piece in pieces)
