@@ -1,11 +1,11 @@
 """Vocal activity without training: a soft gate over time, computed from one song.
 
-The log-odds that somebody sings in a frame are the sum of four features. Three of them compare the song with itself: the
-salience of the pitch track (its ``voicing``), the level of the voice estimate relative to the loud frames of the song,
-and the similarity of the timbre to that of the sung frames of the song (`dsp.timbre`). The fourth is absolute: the
-evidence of `steps.singing_presence`, over about a second. The sum treats the features as independent. On MIR-1K dev
-clips the area under the ROC curve of "somebody sings" is 0.86 for the salience, 0.89 for the level and 0.91 for both.
-The gate gains 0.5 dB, and the timbre another 0.1 dB. A hard gate gains only half of that.
+The log-odds that somebody sings in a frame are the sum of four features. Three compare the song with itself: the
+salience of the pitch track (its ``voicing``), the level of the voice estimate relative to the loud frames of the
+song, and the similarity of the timbre to that of the sung frames of the song (`dsp.timbre`). The fourth is absolute:
+the evidence of `steps.singing_presence`, over about a second. The sum treats the features as independent. On MIR-1K
+dev clips the area under the ROC curve of "somebody sings" is 0.86 for the salience, 0.89 for the level and 0.91 for
+both. The gate gains 0.5 dB, and the timbre another 0.1 dB. A hard gate gains only half of that.
 
 Songs have sections without singing, in which a lead instrument can be as salient and as loud as the singer for seconds.
 A second, slow Markov chain with two states (a section with or without singing) therefore sums the same evidence over
