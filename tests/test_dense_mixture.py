@@ -27,8 +27,9 @@ def gain(G_TF, X_TF, A_TF, covered_TF, **settings):
 
 def test_the_density_falls_with_the_share_of_the_lead_from_1_to_0():
     X_TF = np.ones((4, 10), np.float32)
-    db = np.array([-60.0, -4.6, -4.1, -3.6, 0.0])
-    found = [dense_mixture.density(np.full_like(X_TF, 10 ** (d / 20)), X_TF, HOP_MS, Params(range_db=2))[0] for d in db]
+    params = Params(midpoint_db=-4, range_db=2)
+    gains = 10 ** (np.array([-60.0, -4.5, -4.0, -3.5, 0.0]) / 20)
+    found = [dense_mixture.density(np.full_like(X_TF, g), X_TF, HOP_MS, params)[0] for g in gains]
     np.testing.assert_allclose(found, [1, 0.75, 0.5, 0.25, 0], atol=1e-4)
 
 

@@ -118,6 +118,8 @@ ALTERNATIVES = {
         "level_weight": "0",
         "level_midpoint_db": "-3",
         "timbre_weight": "0",
+        "evidence_weight": "0",
+        "evidence_midpoint": "10",
         "smoothing_ms": "0",
         "section_weight": "50",
         "section_leniency": "3",

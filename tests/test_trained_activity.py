@@ -51,7 +51,7 @@ def trained(clips):
 
     @lru_cache
     def train(n_steps=40, seed=0, n_jobs=1):
-        return training.train(pieces, prepared, training.Settings(2, 2, n_steps, seed), n_jobs)
+        return training.train(pieces, prepared, training.Settings(2, (2,) * len(pieces), n_steps, seed), n_jobs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate_training, "N_PER_GROUP", 2)
@@ -106,9 +106,14 @@ def test_remixes_are_used_to_train_the_gains_but_not_the_classes(clips, trained)
     assert not np.array_equal(without.arrays["gains_kernel"], with_remixes.arrays["gains_kernel"])
 
 
-def test_few_clips_get_many_remixes_and_many_clips_get_one_each():
-    """The number of training examples is about the same for any number of clips."""
-    assert [training.remixes_of_each(n) for n in (43, 87, 132, 1000)] == [11, 5, 3, 1]
+@pytest.mark.parametrize(
+    ("n_clips", "n_remixes"),
+    [({"anna": 43}, [11]), ({"anna": 1000}, [1]), ({"anna": 43, "ben": 132}, [5, 1]), ({"": 4}, [129])],
+)
+def test_few_clips_get_many_remixes_so_that_each_singer_has_as_many_examples(n_clips, n_remixes):
+    pieces = [dataset.Piece("a", singer, (), lambda: (None, None)) for singer, n in n_clips.items() for _ in range(n)]
+    expected = [n for n, singer in zip(n_remixes, n_clips, strict=True) for _ in range(n_clips[singer])]
+    assert list(training.remixes_of_each(pieces)) == expected
 
 
 def test_the_motion_features_tell_a_moving_pitch_from_a_held_one():
@@ -163,7 +168,7 @@ def test_the_commands_train_score_and_separate(clips, tmp_path):
         (
             lambda *_: signal.raise_signal(signal.SIGINT),
             130,
-            "Interrupted after step 0 of 5000. Run the same command again to resume.",
+            "Interrupted after step 0 of 8000. Run the same command again to resume.",
         ),
     ],
 )
