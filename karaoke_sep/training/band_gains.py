@@ -29,7 +29,7 @@ TONE = 0.7  # standard deviation of a random tone of the mixture, in natural log
 # Share of the energy of the voice that is added to the error of the untrained gate. Without it a recording without
 # accompaniment would outweigh all others. No other value was tried.
 MIN_ERROR = 0.02
-POWER_UNIT, MAX_POWER = np.float32(1024), 6e4  # float16 then holds 100 dB, and 525 examples take 0.7 GB
+POWER_UNIT, MAX_POWER = np.float32(1024), 6e4  # float16 then holds 100 dB, and 522 examples take 0.7 GB
 
 
 @dataclass(frozen=True, eq=False)
