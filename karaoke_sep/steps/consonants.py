@@ -17,7 +17,8 @@ from . import wiener
 class Params:
     """Lowest frequency of consonants, and their share of the excess.
 
-    With a min_hz of 3500 the gain for `abjones` is 0.23 dB. A share of 0.6 instead of 1: FIGURE.
+    With a min_hz of 3500 the gain for `abjones` is 0.23 dB. A share of 0.6 instead of 1 gains 0.02 dB for clips
+    (v3), and songs are the same.
     """
 
     enabled: bool = True
