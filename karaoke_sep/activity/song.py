@@ -36,13 +36,13 @@ END_LOG_ODDS = 8.0  # for singing before and after the recording, so that the ga
 class Params:
     """Weights of the features, and settings of the sections."""
 
-    level_weight: float = ranged(0.3, 0, 10)  # log-odds per dB
-    level_midpoint_db: float = ranged(-13.6, -100, 100)  # relative to the loud frames; the level that is neutral
-    timbre_weight: float = ranged(1.0, 0, 100)
-    evidence_weight: float = ranged(0.13, 0, 10)  # log-odds per unit of the evidence of singing
-    evidence_midpoint: float = ranged(2.0, 0, 100)  # the evidence that is neutral
+    level_weight: float = ranged(0.275, 0, 10)  # log-odds per dB
+    level_midpoint_db: float = ranged(-14.3, -100, 100)  # relative to the loud frames; the level that is neutral
+    timbre_weight: float = ranged(0.45, 0, 100)
+    evidence_weight: float = ranged(0.03, 0, 10)  # log-odds per unit of the evidence of singing
+    evidence_midpoint: float = ranged(2.5, 0, 100)  # the evidence that is neutral
     smoothing_ms: float = ranged(64.0, 0, 5000)
-    section_weight: float = ranged(0.36, 0, 100)  # per second, because neighbouring frames are alike: 1 in 2.8 s counts
+    section_weight: float = ranged(0.44, 0, 100)  # per second, because neighbouring frames are alike: 1 in 2.3 s counts
     section_leniency: float = ranged(0.0, 0, 100)  # log-odds added in each frame in favour of a sung section
     section_s: float = ranged(160.0, 1, 36_000)  # mean length; 80 s leaves 5 dB more false voice
     floor_db: float = ranged(-60.0, -200, 0)  # relative to the loud frames; lower levels are no voice

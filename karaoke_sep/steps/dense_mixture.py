@@ -27,7 +27,7 @@ class Params:
     """
 
     enabled: bool = True
-    midpoint_db: float = ranged(-4.5, -100, 0)  # share of the lead at which the density is one half
+    midpoint_db: float = ranged(-4.3, -100, 0)  # share of the lead at which the density is one half
     range_db: float = ranged(2.6, 0.01, 100)  # of the shares between the densities 0 and 1
     smoothing_ms: float = ranged(3200.0, 0, 60_000)  # standard deviation of the smoothing of the powers
     min_hz: float = ranged(300.0, 0, 96_000)
