@@ -13,9 +13,10 @@ from batches import CONFIG, do, files_below, hidden_below, make_song, statuses
 from click.testing import CliRunner
 
 from karaoke_sep import batch
-from karaoke_sep.batch import Order, planning
+from karaoke_sep.batch import Order
 from karaoke_sep.cli.main import main
 from karaoke_sep.errors import ConfigError
+from karaoke_sep.files import sound_info
 from karaoke_sep.processes import numba_cache, workers
 
 COMMAND = [sys.executable, "-m", "karaoke_sep"]
@@ -136,10 +137,8 @@ def test_no_more_processes_are_started_than_there_are_songs(tmp_path, monkeypatc
 
 def test_an_unexpected_error_in_the_plan_fails_one_file_only(tmp_path, monkeypatch):
     songs = [make_song(tmp_path / f"{i}.wav") for i in range(2)]
-    probe = planning.sound_info.probe
-    monkeypatch.setattr(
-        planning.sound_info, "probe", lambda path, *more: 1 / 0 if path == songs[0] else probe(path, *more)
-    )
+    probe = sound_info.probe
+    monkeypatch.setattr(sound_info, "probe", lambda path, *more: 1 / 0 if path == songs[0] else probe(path, *more))
     plan = batch.plan(songs, Order(tmp_path / "out"), CONFIG)
     assert [job.source for job in plan.jobs] == songs[1:]
     assert "ZeroDivisionError" in plan.faults[0][1]
