@@ -96,7 +96,7 @@ def test_frames_with_the_timbre_of_the_sung_ones_are_opened_and_the_others_close
     level_db = np.full(1000, LOUD_DB)
     cepstra_TD = np.where(sung, 1.0, -1.0)[:, None] + rng.normal(0, 0.3, (1000, 4))
     hop_ms = 2000.0  # far apart, so that no smoothing mixes them
-    params = Params(section_weight=0, section_s=36_000, level_weight=0)
+    params = Params(section_weight=0, section_s=36_000, level_weight=0, timbre_weight=0.8)
     gate = song.gains(level_db, voicing, cepstra_TD, hop_ms, params)
     assert gate[500:][sung[500:]].min() > 0.6
     assert gate[500:][~sung[500:]].max() < 0.4

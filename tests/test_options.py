@@ -118,7 +118,7 @@ ALTERNATIVES = {
         "level_weight": "0",
         "level_midpoint_db": "-3",
         "timbre_weight": "0",
-        "evidence_weight": "0",
+        "evidence_weight": "1",
         "evidence_midpoint": "10",
         "smoothing_ms": "0",
         "section_weight": "50",
