@@ -57,6 +57,7 @@ def run(
         plan.answers.save()
     for outcome in _all_outcomes(plan, order, config, n_jobs, engine, scheduler, progress):
         yield outcome
+        raise_lost()
         if fail_fast and outcome.status == "failed":
             return
 
@@ -76,40 +77,26 @@ def _all_outcomes(
             clear_after(job)  # left by a process that was killed after it had made everything
             yield Outcome(job.source, "skipped", job.reason, paths=tuple(job.targets.values()))
     try:
-        for outcome in _new_outcomes(plan.todo, order, config, n_jobs, engine, scheduler, progress):
-            yield outcome
-            raise_lost()
+        if engine == "local" and n_jobs == 1:
+            yield from (do(job, order, config, progress) for job in plan.todo)
+        elif n_jobs := min(n_jobs, len(plan.todo)):
+            if engine == "local":
+                _import_libraries()
+            open_workers = partial(workers.open_workers, engine, n_jobs, scheduler)
+            # The longest files begin first. If one began last, all other processes would wait for it.
+            longest_first = sorted(plan.todo, key=lambda job: job.info.duration_s or math.inf, reverse=True)
+            try:
+                yield from _in_parallel(longest_first, order, config, open_workers, n_jobs)
+            except workers.NoProcessesError as err:
+                line = f"--jobs {n_jobs}: no other process can be started here ({err}); one process does all the work"
+                for job in plan.todo:
+                    outcome = do(job, order, config)
+                    yield replace(outcome, warnings=(*([line] if job is plan.todo[0] else []), *outcome.warnings))
     except BaseException:
         # Workers that were killed could not remove their temporary files.
         for job in plan.todo:
             clear_after(job)
         raise
-
-
-def _new_outcomes(
-    jobs: list[Job],
-    order: Order,
-    config: Config,
-    n_jobs: int,
-    engine: str,
-    scheduler: str | None,
-    progress: Callable[[str, float], None] | None,
-) -> Iterator[Outcome]:
-    if engine == "local" and n_jobs == 1:
-        yield from (do(job, order, config, progress) for job in jobs)
-    elif n_jobs := min(n_jobs, len(jobs)):
-        if engine == "local":
-            _import_libraries()
-        open_workers = partial(workers.open_workers, engine, n_jobs, scheduler)
-        # The longest files begin first. If one began last, all other processes would wait for it.
-        longest_first = sorted(jobs, key=lambda job: job.info.duration_s or math.inf, reverse=True)
-        try:
-            yield from _in_parallel(longest_first, order, config, open_workers, n_jobs)
-        except workers.NoProcessesError as err:
-            line = f"--jobs {n_jobs}: no other process can be started here ({err}); one process does all the work"
-            for job in jobs:
-                outcome = do(job, order, config)
-                yield replace(outcome, warnings=(*([line] if job is jobs[0] else []), *outcome.warnings))
 
 
 def _import_libraries() -> None:

@@ -44,6 +44,5 @@ def gain(
     params : Params
     wiener_params : wiener.Params
     """
-    rest_TF = np.maximum(X_TF - A_TF, 0)
     open_TF = ~covered_TF & covered_TF.any(axis=1, keepdims=True)
-    return np.where(open_TF, np.float32(params.share) * wiener.gain(X_TF, rest_TF, A_TF, wiener_params), np.float32(0))
+    return np.where(open_TF, np.float32(params.share) * wiener.excess_gain(X_TF, A_TF, wiener_params), np.float32(0))

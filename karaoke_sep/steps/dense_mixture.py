@@ -91,7 +91,7 @@ def gain(
     G_TF = G_TF.copy()
     low, top, bass = np.searchsorted(freqs_hz, [params.min_hz, params.top_hz, params.bass_hz])
     voice_TF, X_TF, A_TF, covered_TF = (plane_TF[:, low:top] for plane_TF in (G_TF, X_TF, A_TF, covered_TF))
-    excess_TF = wiener.gain(X_TF, np.maximum(X_TF - A_TF, 0), A_TF, wiener_params)
+    excess_TF = wiener.excess_gain(X_TF, A_TF, wiener_params)
     share_TF = np.where(covered_TF, np.float32(params.share_within), np.float32(params.share_between))
     share_TF *= density_T1 * covered_TF.any(axis=1, keepdims=True)
     voice_TF += share_TF * np.maximum(excess_TF - voice_TF, 0)

@@ -43,3 +43,8 @@ def gain(X: np.ndarray, V: np.ndarray, A: np.ndarray, params: Params) -> np.ndar
     scale = np.maximum(V, A) + tiny  # so that powers neither overflow nor underflow
     V_p, A_p = (V / scale) ** params.exponent, (A / scale) ** params.exponent
     return V_p / (V_p + A_p + tiny)
+
+
+def excess_gain(X: np.ndarray, A: np.ndarray, params: Params) -> np.ndarray:
+    """Return the gain of the excess of the mixture over the accompaniment; parameters and result as for `gain`."""
+    return gain(X, np.maximum(X - A, 0), A, params)
