@@ -2,6 +2,7 @@
 
 import sys
 
+import click
 import numpy as np
 import soundfile
 from click.testing import CliRunner
@@ -10,6 +11,15 @@ from karaoke_sep.cli.main import main
 
 COMMAND = [sys.executable, "-m", "karaoke_sep"]
 FAST = ["--config", "fast"]
+
+
+def all_commands(command=main, path=()):
+    """Each command and group below a command, with the words of its name."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from all_commands(command.get_command(context, name), (*path, name))
 
 
 def make_song(folder):

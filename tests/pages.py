@@ -93,7 +93,7 @@ def parse(line: Line) -> click.Context:
     arguments, command, path = line.arguments, main, ["karaoke-sep"]
     while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
         path.append(arguments.pop(0))
-        command = command.commands[path[-1]]
+        command = command.get_command(click.Context(command), path[-1])
     return command.make_context(" ".join(path), arguments, resilient_parsing=not arguments)
 
 

@@ -3,22 +3,14 @@
 import click
 import pytest
 from click.testing import CliRunner
+from commands import all_commands
 
 from karaoke_sep.cli.main import main
 
-
-def options_of(command, path=()):
-    """Each option of each command below ``command``, with the name of its command."""
-    if isinstance(command, click.Group):
-        for name, below in command.commands.items():
-            yield from options_of(below, (*path, name))
-    for option in command.params:
-        yield path, option
-
-
 NUMBERS = [
     (path, option)
-    for path, option in options_of(main)
+    for path, command in all_commands()
+    for option in command.params
     if isinstance(option.type, click.types.FloatParamType) or option.name == "strength_db"
 ]
 

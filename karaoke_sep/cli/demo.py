@@ -10,7 +10,7 @@ from .messages import result_line
 from .options import PATH, ConfigChoice, config_options
 
 
-@click.command(short_help="Synthesise a song, separate it, and print the gain.")
+@click.command()
 @click.option(
     "-o", "--output", default="demo", show_default=True, type=PATH, help="Write the song and its stems to this folder."
 )

@@ -13,7 +13,7 @@ from .messages import result_line
 from .options import FILE
 
 
-@click.command(short_help="Print versions and codecs, or what a model contains.")
+@click.command()
 @click.argument("model", required=False, type=FILE)
 @click.option(
     "--plot", type=FILE, metavar="FILE", help="Draw the bases of the MODEL as well, a PNG (needs the extra [plots])."

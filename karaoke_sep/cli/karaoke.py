@@ -56,7 +56,7 @@ def _video_of(sound: str, tempo_ratio: float, is_whole: bool) -> str:
     return ""
 
 
-@click.command(short_help="Write backing tracks to sing to.")
+@click.command()
 @sound_options(
     "karaoke",
     "Write all backing tracks to this folder.",

@@ -7,6 +7,7 @@ libraries are imported inside the commands, so that ``--help`` does not wait for
 
 import errno
 import os
+from importlib import import_module
 from typing import Any
 
 import click
@@ -14,16 +15,20 @@ import click
 from .. import __version__
 from ..errors import ConfigError, KaraokeSepError
 from ..processes.signals import stop_in_order
-from .config import config
-from .demo import demo
-from .evaluate import evaluate
-from .info import info
-from .karaoke import karaoke
 from .messages import log, open_standard_streams, printable
-from .pitch import pitch
-from .report import report
-from .separate import separate
-from .train import train
+
+# Each command is a function of the module of its name. Only the one that runs is imported.
+COMMANDS = {
+    "config": "Show the settings.",
+    "demo": "Synthesise a song, separate it, and print the gain.",
+    "evaluate": "Score separations with the figures of the literature.",
+    "info": "Print versions and codecs, or what a model contains.",
+    "karaoke": "Write backing tracks to sing to.",
+    "pitch": "Write only the pitch contour of each INPUT, OUTPUT/<track>.csv.",
+    "report": "Write a page to listen to the results.",
+    "separate": "Write the vocals and the accompaniment of each INPUT.",
+    "train": "Train models on separate voice and accompaniment.",
+}
 
 
 class _ConfigFailure(click.ClickException):
@@ -42,7 +47,24 @@ def _check_current_folder() -> None:
 
 
 class _Group(click.Group):
-    """A group that turns expected failures into one-line messages and an exit code."""
+    """The commands; turns expected failures into one-line messages and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; return None if there is none of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        command.short_help = COMMANDS[cmd_name]  # for shell completion
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program, also where the standard streams are closed."""
@@ -55,7 +77,7 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Propose `separate` if the name of a file is given instead of a command."""
         name = args[0]
-        if name not in self.commands and (os.path.lexists(name) or os.path.splitext(name)[1]):
+        if name not in COMMANDS and (os.path.lexists(name) or os.path.splitext(name)[1]):
             shown = printable(name)
             ctx.fail(f"{shown!r} is not a command; to separate it: karaoke-sep separate {shown}")
         return super().resolve_command(ctx, args)
@@ -89,7 +111,3 @@ class _Group(click.Group):
 @click.version_option(__version__, prog_name="karaoke-sep", help="Show the version and exit.")
 def main() -> None:
     """Separate songs into vocals and accompaniment."""
-
-
-for command in (separate, karaoke, pitch, report, config, demo, info, evaluate, train):
-    main.add_command(command)

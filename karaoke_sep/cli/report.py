@@ -13,7 +13,7 @@ from .options import PATH
 _LARGE_PAGE_MB = 20  # many mail services reject larger attachments
 
 
-@click.command(short_help="Write a page to listen to the results.")
+@click.command()
 @click.argument("folder", type=PATH, metavar="DIR")
 @click.option(
     "-o", "--output", type=PATH, metavar="FILE", help="Write the page to this file.  [default: DIR/report.html]"

@@ -104,7 +104,7 @@ def _training_options(command: Callable) -> Callable:
     return with_common
 
 
-@click.group(short_help="Train models on separate voice and accompaniment.")
+@click.group()
 def train() -> None:
     """Train models on recordings with separate voice and accompaniment.
 
