@@ -149,7 +149,7 @@ def test_a_song_of_the_name_of_one_that_was_made_before_does_not_replace_it(tmp_
 def test_names_that_differ_in_case_collide_only_where_the_file_system_takes_them_for_one(tmp_path, monkeypatch):
     songs = [make_song(tmp_path / name) for name in ("one/Song.wav", "two/song.wav")]
     assert not batch.plan(songs, Order(tmp_path / "out"), CONFIG).faults
-    monkeypatch.setattr(names, "_ignores_case", lambda folder: True)
+    monkeypatch.setattr(names, "ignores_case", lambda folder: True)
     [(source, _)] = batch.plan(songs, Order(tmp_path / "out"), CONFIG).faults
     assert source == songs[1]
 

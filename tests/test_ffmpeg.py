@@ -358,7 +358,7 @@ def stuck_ffmpeg(tmp_path, monkeypatch):
 
 
 def test_an_ffmpeg_without_progress_is_stopped(stuck_ffmpeg, monkeypatch):
-    monkeypatch.setattr(ffmpeg, "_WITHOUT_PROGRESS_S", 0.5)
+    monkeypatch.setattr(ffmpeg, "WITHOUT_PROGRESS_S", 0.5)
     with pytest.raises(InputError, match="nothing within"):
         sound_info.probe(stuck_ffmpeg)
     pid = int((stuck_ffmpeg.parent / "pid").read_text())

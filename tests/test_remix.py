@@ -1,5 +1,7 @@
 """Remixes: random changes of voice and accompaniment, and their labels."""
 
+import itertools
+
 import librosa
 import numpy as np
 import pytest
@@ -41,44 +43,45 @@ def test_the_same_seed_gives_the_same_remix_and_another_seed_gives_another():
     assert len(one) != len(other) or not np.allclose(one, other)
 
 
-def test_voices_are_moved_to_the_whole_range_of_pitches_whatever_their_own_pitch(monkeypatch):
-    monkeypatch.setattr(remix, "P_OWN", 0)
+def seeds(n, keeps_own):
+    """Seeds of remixes whose voice keeps its accompaniment, or gets another one: the first random number decides."""
+    drawn = ((seed, np.random.default_rng(seed).random() < remix.P_OWN) for seed in itertools.count())
+    return list(itertools.islice((seed for seed, keeps in drawn if keeps == keeps_own), n))
+
+
+def test_voices_are_moved_to_the_whole_range_of_pitches_whatever_their_own_pitch():
     pitches_hz = [
         median_pitch_hz(make_remix(seed, voice=voice(f0, 1, RATE_HZ).samples[0], pitch_hz=f0)[0])
         for f0 in (130.0, 350.0)
-        for seed in range(10)
+        for seed in seeds(10, keeps_own=False)
     ]
     for half in (pitches_hz[:10], pitches_hz[10:]):
         assert 95 < min(half) < 180
         assert 280 < max(half) < 500
 
 
-def test_a_voice_of_unknown_pitch_keeps_its_pitch(monkeypatch):
-    monkeypatch.setattr(remix, "MAX_SPEED_SEMITONES", 0)
-    assert median_pitch_hz(make_remix(0, pitch_hz=np.nan)[0]) == pytest.approx(200, abs=3)
+def test_a_voice_of_unknown_pitch_is_only_played_faster_or_slower():
+    for seed in seeds(3, keeps_own=False):
+        new_voice = make_remix(seed, pitch_hz=np.nan)[0]
+        assert median_pitch_hz(new_voice) == pytest.approx(200 * RATE_HZ / len(new_voice), rel=0.01)
 
 
-def test_a_voice_that_keeps_its_accompaniment_stays_in_tune_with_it(monkeypatch):
-    monkeypatch.setattr(remix, "P_OWN", 1)
+def test_a_voice_that_keeps_its_accompaniment_stays_in_tune_with_it():
     tone = np.sin(2 * np.pi * 400 * np.arange(RATE_HZ) / RATE_HZ)
-    for seed in range(3):
+    for seed in seeds(3, keeps_own=True):
         new_voice, new_band, _ = make_remix(seed, own=tone)
         peak_hz = np.argmax(np.abs(np.fft.rfft(new_band * np.hanning(len(new_band))))) * RATE_HZ / len(new_band)
         assert median_pitch_hz(new_voice) == pytest.approx(peak_hz / 2, rel=0.02)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_labels_follow_the_playback_speed_of_the_voice(monkeypatch, seed):
+@pytest.mark.parametrize("seed", range(8))
+def test_labels_follow_the_playback_speed_of_the_voice(seed):
     """Half a second of silence, then a voice: the labels must begin with the sound at any speed."""
-    monkeypatch.setattr(remix, "SPEED_SEMITONES", 1e6)
-    monkeypatch.setattr(remix, "with_breaths", lambda voice, classes, *_: (voice, classes))
     silent = np.concatenate([np.zeros(RATE_HZ // 2), voice(200, 1, RATE_HZ).samples[0]])
     classes = (0.02 * np.arange(1, 75) >= 0.5).astype(int) * 2
     new_voice, _, moved = make_remix(seed, voice=silent, classes=classes)
-    begins_s = np.flatnonzero(np.abs(new_voice) > 0.1 * np.abs(new_voice).max())[0] / RATE_HZ
-    assert (np.flatnonzero(moved)[0] + 1) * 0.02 == pytest.approx(begins_s, abs=0.04)
-    fastest = remix.semitones(remix.MAX_SPEED_SEMITONES)
-    assert min(abs(begins_s - 0.5 / speed) for speed in (fastest, 1 / fastest)) < 0.045  # three hops of the stretch
+    begins_s = np.flatnonzero(np.abs(new_voice) > 0.5 * np.abs(new_voice).max())[0] / RATE_HZ  # breaths are softer
+    assert (np.flatnonzero(moved == 2)[0] + 1) * 0.02 == pytest.approx(begins_s, abs=0.04)
 
 
 def test_moving_the_formants_keeps_the_pitch():

@@ -206,7 +206,7 @@ def test_the_size_of_a_large_page_is_said_before_it_is_written(made, tmp_path, m
     page_of(made / "out", "--embed", "-o", tmp_path / "page.html")
     written_mb = (tmp_path / "page.html").stat().st_size / 1e6
     assert written_mb < addresses.embedded_mb(results) < 2.5 * written_mb  # 16 kHz needs less than the usual 44.1 kHz
-    monkeypatch.setattr(cli_report, "_LARGE_PAGE_MB", 0.1)
+    monkeypatch.setattr(cli_report, "LARGE_PAGE_MB", 0.1)
     code, _, err = call("report", made / "out", "--embed", "-o", tmp_path / "page.html")
     assert (code, len(err)) == (0, 1)
     assert "MB" in err[0]

@@ -162,7 +162,7 @@ def test_numba_gets_a_private_folder_where_no_other_can_be_written_to(tmp_path, 
     monkeypatch.setattr(numba_cache.tempfile, "gettempdir", lambda: str(tmp_path))
     numba_cache.prepare()
     assert "NUMBA_CACHE_DIR" not in os.environ  # here a usual one can
-    monkeypatch.setattr(numba_cache, "_usual_folders", lambda: [Path("/proc/none")])
+    monkeypatch.setattr(numba_cache, "usual_folders", lambda: [Path("/proc/none")])
     numba_cache.prepare()
     folder = Path(os.environ["NUMBA_CACHE_DIR"])
     assert folder.parent == tmp_path

@@ -11,7 +11,7 @@ from karaoke_sep.processes import workers
 def open_helper(request, monkeypatch):
     """Opened in either way."""
     if request.param == "without forking":
-        monkeypatch.setattr(workers, "_start_method", lambda: None)
+        monkeypatch.setattr(workers, "start_method", lambda: None)
     return workers.open_helper
 
 

@@ -184,7 +184,7 @@ def collisions(named: Mapping[Path, Names], parents: Mapping[Path, PurePath], or
 
     Of several inputs with one name, the first keeps it.
     """
-    same = _as_written if _ignores_case(order.output) else str
+    same = _as_written if ignores_case(order.output) else str
     owners: dict[str, Path] = {}
     inputs = {os.path.realpath(source): source for source in named}
     lines = {}
@@ -222,7 +222,7 @@ def _as_written(path: str) -> str:
     return unicodedata.normalize("NFC", path).casefold()
 
 
-def _ignores_case(folder: Path) -> bool:
+def ignores_case(folder: Path) -> bool:
     """Return whether the file system of a folder, which need not exist yet, ignores the case of names."""
     for there in (folder.absolute(), *folder.absolute().parents):
         other = there.with_name(there.name.swapcase()) if there.name else there

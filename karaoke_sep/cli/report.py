@@ -10,7 +10,7 @@ from ..settings.catalogue import STEMS
 from .messages import log, result_line
 from .options import PATH
 
-_LARGE_PAGE_MB = 20  # many mail services reject larger attachments
+LARGE_PAGE_MB = 20  # many mail services reject larger attachments
 
 
 @click.command()
@@ -44,7 +44,7 @@ def report(folder: Path, output: Path | None, references: Path | None, embed: bo
         figures, more = _compare(results, find_references(results, folder, references))
         errors += more
     size_mb = addresses.embedded_mb(results) if embed else 0
-    if size_mb > _LARGE_PAGE_MB:
+    if size_mb > LARGE_PAGE_MB:
         log(f"--embed: the page will have about {size_mb:.0f} MB; without --embed it links to the sounds")
     output = output or folder / "report.html"
     errors += page.write(output, results, title or folder.absolute().name, folder, figures, embed=embed)

@@ -25,7 +25,7 @@ from ..errors import InputError
 from ..processes.signals import undisturbed
 
 BLOCK_FRAMES = 1 << 12
-_WITHOUT_PROGRESS_S = 60.0
+WITHOUT_PROGRESS_S = 60.0
 _ALLOCATION_BYTES = 500_000_000  # at once; more than any sound or cover needs
 # Formats that contain their sound, instead of referring to other files.
 _FORMATS = (
@@ -60,7 +60,7 @@ def ask(path: Path, fields: str) -> dict[str, Any]:
     with _running(command) as (process, said, progress):
         answer = cast(IO[bytes], process.stdout).read()
     if progress.is_killed:
-        raise BrokenOffError(f"ffprobe found nothing within {_WITHOUT_PROGRESS_S:.0f} s")
+        raise BrokenOffError(f"ffprobe found nothing within {WITHOUT_PROGRESS_S:.0f} s")
     if process.returncode:
         raise BrokenOffError(_why(said))
     return cast(dict[str, Any], json.loads(answer.decode(errors="replace")))
@@ -94,7 +94,7 @@ def decode(
             yield np.frombuffer(data[:whole], f"<f{size}").reshape(-1, n_channels).T
             progress.waits = True
     if progress.is_killed:
-        raise BrokenOffError(f"ffmpeg decoded nothing for {_WITHOUT_PROGRESS_S:.0f} s")
+        raise BrokenOffError(f"ffmpeg decoded nothing for {WITHOUT_PROGRESS_S:.0f} s")
     if process.returncode:
         raise BrokenOffError(_why(said))
     complaints += dict.fromkeys(_plain(line) for line in said if not _NOISE.search(line))
@@ -166,7 +166,7 @@ class _Progress:
 
     @property
     def is_stuck(self) -> bool:
-        return self._waits and time.monotonic() - self._since_s > _WITHOUT_PROGRESS_S
+        return self._waits and time.monotonic() - self._since_s > WITHOUT_PROGRESS_S
 
 
 @contextmanager

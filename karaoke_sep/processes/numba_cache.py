@@ -24,12 +24,12 @@ def prepare() -> None:
     ConfigError
         If there is no folder that can be written to.
     """
-    if any(map(_can_be_written, _usual_folders())):
+    if any(map(_can_be_written, usual_folders())):
         return
     os.environ[_VARIABLE] = str(_private_folder())
 
 
-def _usual_folders() -> list[Path]:
+def usual_folders() -> list[Path]:
     """Folders that numba tries, in its order."""
     folders = [Path(os.environ[_VARIABLE])] if os.environ.get(_VARIABLE) else []
     spec = importlib.util.find_spec("librosa")

@@ -66,7 +66,7 @@ def _local(n_jobs: int) -> Iterator[Workers]:
 
     with _silent_tracker(), _start_reported():
         executor = ProcessPoolExecutor(
-            n_jobs, timeout=_IDLE_S, context=_start_method(), initializer=leave_stopping_to_the_parent
+            n_jobs, timeout=_IDLE_S, context=start_method(), initializer=leave_stopping_to_the_parent
         )
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # threads of BLAS, which it joins
             submit(int)  # the processes start here
@@ -92,7 +92,7 @@ def open_helper(function: Callable) -> Iterator[Callable[..., Callable]]:
     """
     from joblib.externals.loky.backend import get_context
 
-    context: Any = _start_method() or get_context("loky")
+    context: Any = start_method() or get_context("loky")
     ours, theirs = context.Pipe()
     with _silent_tracker(), held_back():
         process = context.Process(target=_serve, args=(function, theirs, ours), daemon=True)
@@ -131,7 +131,7 @@ def _serve(function: Callable, theirs: Any, ours: Any) -> None:
             theirs.send(result)
 
 
-def _start_method() -> multiprocessing.context.BaseContext | None:
+def start_method() -> multiprocessing.context.BaseContext | None:
     """Choose to fork, which avoids the imports in each process, if it is safe; None for the default of loky.
 
     It is not safe if there are other threads, because a lock that a thread holds is never released in the new process.
