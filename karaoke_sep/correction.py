@@ -17,11 +17,11 @@ import numpy as np
 from .activity import FrameFeatures, GateInputs, on_grid
 from .config import Config, as_config
 from .dsp.scales import cents
-from .pipeline import Progress, estimate_voice, find_pitch, gate_of, separate_to, silent, write_gated
+from .pipeline import estimate_voice, find_pitch, gate_of, separate_to, write_gated
 from .processes.threads import one_thread
 from .recording import Buffer, Samples, Storage, as_recording, as_track, shifted
 from .segment import separate_segment
-from .types import Audio, PitchTrack, Separation
+from .types import Audio, PitchTrack, Progress, Separation, silent
 
 # Other tools round a contour to whole Hz (9 cents at 100 Hz), to a tenth of the voicing, and to times of their own.
 SAME_CENTS, SAME_VOICING = 10.0, 0.05

@@ -1,10 +1,10 @@
 """The method, from top to bottom.
 
-For the whole song
+For the whole song  (`song_pitch`)
     song -> mono mix at 8 kHz -> melody enhancement -> pitch -> whitening -> refined pitch -> evidence of singing,
-for each segment
-    spectrum -> harmonic mask -> accompaniment -> joint model -> gain -> voice estimate  (`segment`),
-and for the whole song again
+for each segment  (`segment`)
+    spectrum -> harmonic mask -> accompaniment -> joint model -> gain -> voice estimate,
+and for the whole song again  (`activity`)
     voice estimate -> vocal activity, presence of singing -> vocals; accompaniment = mixture - vocals.
 
 A song is any `recording.Samples`: an array in memory or a file on the disk. It is read in parts and segments
@@ -13,30 +13,19 @@ A song is any `recording.Samples`: an array in memory or a file on the disk. It 
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import soxr
 
-from . import accompaniment, parts, pitch
+from . import parts, song_pitch
 from .activity import FrameFeatures, Gate, GateInputs, LimitedGate, on_grid
 from .config import Config, as_config
 from .processes.threads import one_thread
-from .recording import Buffer, Samples, Storage, as_recording, as_track, blocks, mono_between, peak_of, shifted
+from .recording import Buffer, Samples, Storage, as_recording, as_track, blocks, shifted
 from .segment import separate_segment
-from .steps import melody_enhancement, pitch_refinement, singing_presence, whitening
-from .types import Audio, PitchTrack, Separation
-
-ANALYSIS_RATE_HZ = 8_000  # instead of 16 kHz: vocals +0.05 dB, songs +0.15 dB
-NO_PITCH_HOP_S = 0.1
-
-Progress = Callable[[str, float], None]
-
-
-def silent(stage: str, done: float) -> None:
-    """Report no progress."""
+from .steps import singing_presence
+from .types import Audio, PitchTrack, Progress, Separation, silent
 
 
 def separate(
@@ -124,31 +113,7 @@ def find_pitch(
     InputError, ConfigError
         As `separate` does.
     """
-    song, config = as_recording(audio, rate_hz), as_config(config)
-    peak, duration_s = peak_of(song), song.n_samples / song.rate_hz
-    if not accompaniment.needs_pitch(config.accompaniment):
-        return no_pitch(duration_s)
-    if known := pitch.known(config.pitch):
-        return known
-    tracks = []
-    for from_s, begin_s, end_s, to_s in parts.part_bounds_s(duration_s, pitch_alignment_s(config), config.parts):
-        mono = analysis_signal(mono_between(song, round(from_s * song.rate_hz), round(to_s * song.rate_hz)), peak)
-        melody = melody_enhancement.enhance(mono, config.melody_enhancement)
-        progress("pitch", (0.6 * begin_s + 0.4 * end_s) / duration_s)
-        track = shifted(pitch_of_part(mono, melody, config), from_s)
-        tracks.append(track.between(begin_s, end_s if end_s < to_s else np.inf))
-        progress("pitch", end_s / duration_s)
-    return pitch.joined(tracks, getattr(config.pitch.params, "hop_ms", None))
-
-
-def pitch_of_part(mono: Audio, melody: Audio, config: Config) -> PitchTrack:
-    """Estimate the sung melody of a part from its mono mix and its enhanced melody, times from its start."""
-    track = config.pitch.method.track(melody, config.pitch.params)
-    white = whitening.whiten(mono, track, config.harmonic_mask, config.whitening)
-    track = pitch_refinement.refine(track, white, melody, config.pitch_refinement)
-    if not config.pitch_refinement.enabled:  # on the grid of a backend the pitch moves in steps
-        return track
-    return replace(track, evidence_T=singing_presence.evidence(track, mono, config.singing_presence))
+    return song_pitch.estimate(as_recording(audio, rate_hz), as_config(config), progress)
 
 
 def estimate_voice(
@@ -188,29 +153,6 @@ def write_gated(song: Samples, voice: Samples, vocals: Storage, gate: Gate) -> N
         gated = gate.apply(song.excerpt(low, high), Audio(samples, song.rate_hz), low)
         before = samples[:, max(0, stop - context - low) : stop - low]
         vocals.put(start, gated[:, start - low : stop - low])
-
-
-def analysis_signal(audio: Audio, peak: float) -> Audio:
-    """Return the mono mix of a part, shape (1, N), at the analysis rate, divided by the peak of the whole song."""
-    samples = audio.samples.mean(axis=0, dtype=np.float32)
-    if audio.rate_hz != ANALYSIS_RATE_HZ:
-        samples = soxr.resample(samples, audio.rate_hz, ANALYSIS_RATE_HZ)
-    return Audio(samples[None] / np.float32(peak), ANALYSIS_RATE_HZ)
-
-
-def pitch_alignment_s(config: Config) -> int:
-    """Return the time whose multiples are frame centres of every step of the pitch analysis, s."""
-    windows = config.melody_enhancement.long_window_ms, config.melody_enhancement.short_window_ms
-    hops_ms = [window_ms / 4 for window_ms in windows] if config.melody_enhancement.enabled else []
-    hops_ms += [config.whitening.hop_ms] if config.whitening.enabled else []
-    hops_ms += [config.pitch.params.hop_ms] if hasattr(config.pitch.params, "hop_ms") else []
-    return parts.alignment_s(hops_ms, ANALYSIS_RATE_HZ)
-
-
-def no_pitch(duration_s: float) -> PitchTrack:
-    """Return the track of a song that is separated without a pitch."""
-    times_s = np.arange(0, duration_s + NO_PITCH_HOP_S, NO_PITCH_HOP_S)
-    return PitchTrack(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)))
 
 
 def check_models(config: Config) -> None:

@@ -5,10 +5,17 @@ P pitch states. ``V_FT`` is an array of shape (F, T). Pitch is in Hz and NaN whe
 "no pitch" exists in files only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+Progress = Callable[[str, float], None]  # called with the name of a stage, and the fraction of it that is done
+
+
+def silent(stage: str, done: float) -> None:
+    """Report no progress."""
 
 
 @dataclass(frozen=True, eq=False)

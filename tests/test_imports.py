@@ -26,7 +26,7 @@ ROOMS = [
     ("activity",),
     ("parts",),
     ("config",),
-    ("segment",),
+    ("song_pitch", "segment"),
     ("pipeline",),
     ("correction", "notes", "backing", "demo_song"),
     ("datasets", "plots"),

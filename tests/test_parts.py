@@ -11,8 +11,9 @@ from karaoke_sep import batch, load_config, parts, separate
 from karaoke_sep.batch import Order
 from karaoke_sep.errors import ConfigError, InputError
 from karaoke_sep.files.samples_on_disk import SampleFile
-from karaoke_sep.pipeline import find_pitch, pitch_alignment_s, separate_to
+from karaoke_sep.pipeline import find_pitch, separate_to
 from karaoke_sep.recording import peak_of
+from karaoke_sep.song_pitch import alignment_s
 from karaoke_sep.types import Audio
 
 CHEAP = ["accompaniment.masked_nmf.n_starts=1", "accompaniment.masked_nmf.n_iterations=2", "stft.hop_ms=20"]
@@ -46,7 +47,7 @@ def test_every_config_gives_the_same_bytes_in_memory_and_from_the_disk(demo, tmp
     mixture = demo(rate_hz, seconds).mixture
     song = Audio(mixture.samples[:1].astype(np.float32), rate_hz)  # one channel takes half of the time
     config = load_config(config, [f"parts.part_s={seconds / 3}", *CHEAP])
-    assert len(list(parts.part_bounds_s(seconds, pitch_alignment_s(config), config.parts))) >= 3
+    assert len(list(parts.part_bounds_s(seconds, alignment_s(config), config.parts))) >= 3
     in_memory = separate(song, config=config)
     with (
         SampleFile(tmp_path, rate_hz, 1, np.float32) as on_disk,
