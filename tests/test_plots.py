@@ -20,7 +20,7 @@ import PIL.Image
 from matplotlib.figure import Figure
 
 from karaoke_sep import plots
-from karaoke_sep.plots import bases
+from karaoke_sep.plots import bases, panels
 
 RATE_HZ = 16000
 
@@ -179,21 +179,27 @@ def test_axes_of_a_notebook_have_labels(axes):
 
 
 @pytest.mark.parametrize("title", ["夜の歌", "$x$ & <b>", "\udcff.wav", "two\nlines", "long " * 100])
-def test_the_title_is_written_above_the_panels_in_one_line(demo, separated, title):
-    results = demo(16000, 3.0), separated(16000, 3.0)
+def test_the_title_is_written_above_the_panels_in_one_line(title):
     with warnings.catch_warnings(action="error"):
-        titled = [(figure, plots.png(figure)) for figure in whole_figures(*results, title=title)]
-    for (figure, data), without in zip(titled, whole_figures(*results), strict=True):
-        [text] = figure.texts
-        box = text.get_window_extent()
-        assert 0 < box.x0 < box.x1 < figure.bbox.width
-        assert figure.axes[0].get_window_extent().y1 < box.y0 < box.y1 < figure.bbox.height
-        picture, bare = (
-            np.asarray(PIL.Image.open(io.BytesIO(each)).convert("L")) for each in (data, plots.png(without))
-        )
-        added = len(picture) - len(bare)
-        assert 20 < added < 60
-        assert picture[:added].max() > 150
+        figure, _ = panels.panels({"one": 0.5, "two": 0.5}, 3.0, title)
+        data = plots.png(figure)
+    [text] = figure.texts
+    box = text.get_window_extent()
+    assert 0 < box.x0 < box.x1 < figure.bbox.width
+    assert figure.axes[0].get_window_extent().y1 < box.y0 < box.y1 < figure.bbox.height
+    bare = plots.png(panels.panels({"one": 0.5, "two": 0.5}, 3.0)[0])
+    picture, bare = (np.asarray(PIL.Image.open(io.BytesIO(each)).convert("L")) for each in (data, bare))
+    added = len(picture) - len(bare)
+    assert 20 < added < 60
+    assert picture[:added].max() > 150
+
+
+def test_whole_figures_bear_the_title_and_none_without_one(demo, separated):
+    results = demo(16000, 3.0), separated(16000, 3.0)
+    assert [[text.get_text() for text in figure.texts] for figure in whole_figures(*results, title="夜の歌")] == [
+        ["夜の歌"]
+    ] * 2
+    assert [figure.texts[:] for figure in whole_figures(*results)] == [[], []]
 
 
 @pytest.fixture
