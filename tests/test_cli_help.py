@@ -122,3 +122,12 @@ def test_the_shell_completes_values(words, expected):
 def test_config_files_are_completed_by_the_shell():
     [item] = ShellComplete(main, {}, "karaoke-sep", "_COMPLETE").get_completions(["separate", "--config"], "./mine")
     assert (item.type, item.value) == ("file", "./mine")
+
+
+@pytest.mark.parametrize("word", ["a" * 3000, "ab/" * 1000])
+@pytest.mark.parametrize("before", [["--{0}"], ["{0}"], ["separate", "--{0}"], ["config", "{0}"]])
+def test_a_long_unknown_option_or_command_is_shown_cut(before, word):
+    done = call(*(part.format(word) for part in before))
+    assert done[0] == 2
+    assert max(map(len, done[2])) < 250
+    assert word[:30] in done[2][-1]

@@ -283,8 +283,8 @@ def test_runs_with_other_models_on_the_same_clips_have_the_same_data(dataset, tm
     for seed in (0, 1):
         model = nmf_model(tmp_path / f"{seed}.npz", seed=seed, singers=())
         more = ("--limit", "1", "--config", "fast", "--model", model, "--rows", tmp_path / f"{seed}.jsonl")
-        run("mir1k", dataset, *more, "--json", tmp_path / "x.json", cwd=tmp_path)
-        whole = json.loads((tmp_path / "x.json").read_text())
+        run("mir1k", dataset, *more, "--json", tmp_path / f"{seed}.json", cwd=tmp_path)
+        whole = json.loads((tmp_path / f"{seed}.json").read_text())
         data.append((whole["data"], whole["models"]))
     assert data[0][0] == data[1][0]
     assert data[0][1] != data[1][1]

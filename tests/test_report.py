@@ -37,7 +37,7 @@ def test_a_page_is_replaced_and_a_file_made_elsewhere_is_kept(made, tmp_path):
         assert call("report", made / "out", "-o", path)[0] == 0
     path.write_text("<!doctype html><title>My songs</title>")
     code, _, err = call("report", made / "out", "-o", path)
-    assert (code, err) == (1, [f"Error: {path}: was made elsewhere and is kept; give another --output, or remove it"])
+    assert (code, err) == (2, [f"Error: {path}: was made elsewhere and is kept; give another --output, or remove it"])
     assert "My songs" in path.read_text()
 
 

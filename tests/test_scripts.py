@@ -16,7 +16,8 @@ SCRIPTS = ROOT / "scripts"
 pytestmark = pytest.mark.skipif(not SCRIPTS.exists(), reason="the scripts are in a checkout only")
 
 BASH = ("demo", "results", "setup", "test")
-WITH_OPTIONS = ("benchmark", "fuzz", "evening", "package", "picture", "shipped_model", "soak")  # Python, with --help
+# Python, with --help
+WITH_OPTIONS = ("benchmark", "cases", "fuzz", "evening", "package", "picture", "shipped_model", "soak")
 PLAIN = ("settings",)  # Python, without options
 
 RECORDER = """#!/usr/bin/env bash
@@ -134,3 +135,18 @@ def test_every_stage_of_the_benchmark_takes_time():
 def test_a_short_soak_finds_every_stem_complete():
     done = run(sys.executable, SCRIPTS / "soak", "--files", 3, "--stops", 1)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the cases are bash scripts")
+def test_a_case_is_judged_by_what_it_prints(tmp_path):
+    printed = "Error: the current folder is gone (no such file); change to another\nexit 2"
+    for name, text in (("18-cwd-is-gone", printed), ("13-pyin-without-a-cache", "Traceback"), ("99-unknown", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.sh").write_text(f"printf '%s\\n' '{text}'\n")
+    done = run(sys.executable, SCRIPTS / "cases", tmp_path, "--only", "1", "--only", "99")
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines()[:-1])
+    assert done.returncode == 1
+    assert lines["18-cwd-is-gone"] == "right: one line and exit code 2"
+    assert lines["13-pyin-without-a-cache"] == "wrong: printed 'Traceback'"
+    assert lines["99-unknown"] == "wrong: no expectation of it is written here"
+    assert lines["17-no-temporary-folder"] == "wrong: is not in the folder"

@@ -267,6 +267,11 @@ def _evaluate(
 
     names = [item.name for item in items]
     finished: dict[str, list[dict]] = {}
+    places = list(filter(None, (rows, csv_path, json_path)))
+    if len({path.absolute() for path in places}) < len(places):
+        raise ConfigError("--rows, --csv, --json: two of them name one file; give each a file of its own")
+    if not overwrite:
+        report.check_places(csv_path, json_path, described)
     n_earlier = 0 if overwrite else run.n_earlier(rows, described)
     if n_earlier and not quiet:
         log(f"{rows}: keeps the figures of {counted(n_earlier, 'clip')}; --overwrite scores them again")

@@ -51,13 +51,14 @@ def info(model: Path | None, plot: Path | None) -> None:
 
 
 def _draw(model: Any, place: Path) -> None:
-    from ..files import atomic
+    from ..files import atomic, foreign
     from ..trained import models
 
     try:
         from ..plots import bases
     except ImportError:
         raise ConfigError(f"--plot: matplotlib is missing; {how_to_install('plots')}") from None
+    foreign.check_replaceable(place, foreign.is_own_picture, "give another --plot, or remove it")
     panels, edges_hz = models.bases_of(model)
     if len({len(B_KB) for B_KB in panels.values()}) == 1 and len(panels) > 1:
         chosen = bases.order(panels["voice"], panels["accompaniment"], edges_hz)

@@ -7,6 +7,8 @@ libraries are imported inside the commands, so that ``--help`` does not wait for
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +17,7 @@ import click
 from .. import __version__
 from ..errors import ConfigError, KaraokeSepError
 from ..processes.signals import stop_in_order
-from .messages import log, open_standard_streams, printable
+from .messages import log, open_standard_streams, printable, without_long_words
 
 # Each command is a function of the module of its name. Only the one that runs is imported.
 COMMANDS = {
@@ -46,6 +48,16 @@ def _check_current_folder() -> None:
         raise ConfigError(f"the current folder is gone ({(err.strerror or '').lower()}); change to another") from None
 
 
+@contextmanager
+def _usage_errors_printable() -> Iterator[None]:
+    """Cut what is too long in the error for a wrong option or command."""
+    try:
+        yield
+    except click.UsageError as err:
+        err.message = _each_line_printable(without_long_words(err.message))  # type: ignore[misc]  # declared final
+        raise
+
+
 class _Group(click.Group):
     """The commands; turns expected failures into one-line messages and an exit code."""
 
@@ -72,6 +84,11 @@ class _Group(click.Group):
         with stop_in_order():
             return super().main(*args, **kwargs)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the command."""
+        with _usage_errors_printable():
+            return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -86,10 +103,8 @@ class _Group(click.Group):
         """Run a command; report each expected failure in one line."""
         try:
             _check_current_folder()
-            return super().invoke(ctx)
-        except click.UsageError as err:
-            err.message = _each_line_printable(err.message)  # type: ignore[misc]  # declared final
-            raise
+            with _usage_errors_printable():
+                return super().invoke(ctx)
         except KaraokeSepError as err:
             failure = _ConfigFailure if isinstance(err, ConfigError) else click.ClickException
             raise failure(_each_line_printable(str(err))) from None

@@ -17,8 +17,9 @@ import click
 
 # Share of the work on a song that is done when a stage begins, and when it ends (processor time, default config).
 _STAGES = {"pitch": (0.0, 0.4), "separation": (0.4, 1.0)}
-# Longer than a name of a file can be: somebody has given something else as a file or an option.
-_TOO_LONG, _KEPT = re.compile(r"[^\s/]{256,}"), 35
+# Longer than a name or a path of a file can be: somebody has given something else as a file.
+_TOO_LONG, _KEPT = re.compile(r"[^\s/]{256,}|\S{4097,}"), 35
+_LONG_WORD = re.compile(r"\S{256,}")
 _UNKNOWN_S = 180.0  # assumed for a sound without a length in its header
 
 
@@ -70,8 +71,17 @@ def _echo(line: bytes, err: bool) -> None:
 
 def printable(line: str) -> str:
     """Return a line with control characters, which a file name may hold, as escapes, and with very long words cut."""
-    line = _TOO_LONG.sub(lambda word: f"{word[0][:_KEPT]}...{word[0][-_KEPT:]}", line)
+    line = _cut(_TOO_LONG, line)
     return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line)
+
+
+def without_long_words(text: str) -> str:
+    """Return a text in which words are cut that are too long for an option or a command."""
+    return _cut(_LONG_WORD, text)
+
+
+def _cut(pattern: re.Pattern, line: str) -> str:
+    return pattern.sub(lambda word: f"{word[0][:_KEPT]}...{word[0][-_KEPT:]}", line)
 
 
 def counted(count: int, noun: str) -> str:

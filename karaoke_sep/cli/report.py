@@ -38,6 +38,8 @@ def report(folder: Path, output: Path | None, references: Path | None, embed: bo
     from ..report import addresses, page
     from ..report.references import find_references
 
+    output = output or folder / "report.html"
+    page.check_place(output)
     results, errors = batch.results(folder)
     figures: dict[Any, Any] = {}
     if references:
@@ -46,7 +48,6 @@ def report(folder: Path, output: Path | None, references: Path | None, embed: bo
     size_mb = addresses.embedded_mb(results) if embed else 0
     if size_mb > LARGE_PAGE_MB:
         log(f"--embed: the page will have about {size_mb:.0f} MB; without --embed it links to the sounds")
-    output = output or folder / "report.html"
     errors += page.write(output, results, title or folder.absolute().name, folder, figures, embed=embed)
     for line in errors:
         log(line)
@@ -56,7 +57,7 @@ def report(folder: Path, output: Path | None, references: Path | None, embed: bo
 
 def _compare(results: list, references: list) -> tuple[dict[Any, Any], list[str]]:
     """Return figures of tracks by their places, and a line for each track that cannot be compared."""
-    from ..files import atomic
+    from ..files import atomic, foreign
     from ..report.references import compare, comparison_path
 
     figures, errors = {}, []
@@ -69,7 +70,9 @@ def _compare(results: list, references: list) -> tuple[dict[Any, Any], list[str]
         try:
             figures[result.place], picture = compare(result, reference)
             if picture:
-                with atomic.whole_file(comparison_path(result)) as part:
+                place = comparison_path(result)
+                foreign.check_replaceable(place, foreign.is_own_picture, "rename it")
+                with atomic.whole_file(place) as part:
                     part.write_bytes(picture)
         except KaraokeSepError as err:
             errors.append(str(err))

@@ -12,6 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigError
+from ..files import foreign
 from .input_lists import all_inputs
 from .messages import SongBars, counted, log, result_line
 from .options import is_given
@@ -135,6 +136,21 @@ def _summary(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {words[status]}" for status, count in counts.items() if count)
 
 
+def _report_file(path: Path) -> TextIO:
+    """Open a file to add lines to; raise ConfigError if it holds something else."""
+    is_amid_a_line = False
+    if path.is_file():
+        foreign.check_replaceable(
+            path, lambda there: foreign.head(there).startswith(b'{"source": '), "give another --report"
+        )
+        with open(path, "rb") as there:
+            there.seek(max(0, path.stat().st_size - 1))
+            is_amid_a_line = there.read() not in (b"", b"\n")
+    file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+    file.write("\n" * is_amid_a_line)  # of a run that was killed
+    return file
+
+
 class _Report:
     """A file to which a line of JSON is added for each outcome."""
 
@@ -147,7 +163,7 @@ class _Report:
 
         self.common = {"version": __version__, "config": fingerprint(self.config)}
         try:
-            self.file = open(self.path, "a", encoding="utf-8") if self.path else None
+            self.file = _report_file(self.path) if self.path else None
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise ConfigError(f"--report {self.path}: cannot be written ({reason}); give another file") from None

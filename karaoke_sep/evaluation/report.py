@@ -10,6 +10,7 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
+from ..files import foreign
 from ..files.atomic import whole_file
 from ..settings.catalogue import LIBRARIES, STEMS
 
@@ -182,6 +184,36 @@ def write_json(path: Path, what: dict, methods: dict[str, dict], rows: list[dict
     whole = {**what, "software": software(), "methods": methods, "rows": rows}
     with whole_file(path) as part:
         part.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def check_places(csv_path: Path | None, json_path: Path | None, what: dict) -> None:
+    """Raise ConfigError if one of the files exists and holds something else, or the figures of another run.
+
+    Parameters
+    ----------
+    csv_path, json_path : Path, optional
+    what : dict
+        Description of the run, which the JSON file holds.
+    """
+    if csv_path:
+        foreign.check_replaceable(csv_path, _holds_rows, "give another --csv, or --overwrite")
+    if json_path:
+        foreign.check_replaceable(json_path, partial(_is_of_run, what=what), "give another --json, or --overwrite")
+
+
+def _holds_rows(path: Path) -> bool:
+    """Return whether `write_csv` wrote a file."""
+    columns = foreign.head(path).split(b",")
+    return columns[0] == b"clip" and b"method" in columns[:3]
+
+
+def _is_of_run(path: Path, what: dict) -> bool:
+    """Return whether `write_json` wrote a file with the figures of a run."""
+    try:
+        found = read_json(path)
+    except ConfigError:
+        return False
+    return {key: found.get(key) for key in what} == what
 
 
 def software() -> dict[str, str]:

@@ -28,7 +28,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If it cannot be written; ``path`` is then unchanged.
+        If it cannot be written, or ``path`` is a folder, a pipe or a device. ``path`` is then unchanged.
     """
     part, descriptor = None, None
     try:
@@ -39,6 +39,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         if fcntl is None:
             os.close(descriptor)
             descriptor = None
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path}: is not a regular file and is kept; choose another name")
         os.replace(part, path)
     except (OSError, soundfile.SoundFileError) as err:
         reason = getattr(err, "strerror", None) or getattr(err, "error_string", None) or str(err)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from .. import __version__
 from ..batch import Place, Result
-from ..errors import InputError, OutputError
-from ..files import atomic
+from ..errors import InputError
+from ..files import atomic, foreign
 from . import names, tracks
 
-_MARK, _HEAD_BYTES = b'<meta name="generator" content="karaoke-sep">', 1 << 10
+_MARK = b'<meta name="generator" content="karaoke-sep">'
 _OPEN_PICTURES = 10  # with more tracks, pictures open on a click
 
 
@@ -50,8 +50,11 @@ def write(
     Raises
     ------
     OutputError
-        If the page cannot be written, or would replace a file that was made elsewhere.
+        If the page cannot be written.
+    ConfigError
+        If it would replace a file that was made elsewhere.
     """
+    check_place(path)
     look = tracks.Look(path, folder, embed, len(results) <= _OPEN_PICTURES)
     rows, errors, minutes = [], [], 0.0
     for result, heading in zip(results, names.headings(results, folder), strict=True):
@@ -63,21 +66,14 @@ def write(
     count = f"{len(rows)} track{'s' * (len(rows) != 1)}, {minutes:.1f} min"
     parts = {"title": names.text(title), "summary": f"{count} · karaoke-sep {__version__}", "tracks": "\n".join(rows)}
     parts |= {"style": _asset("page.css"), "script": _asset("player.js") + _asset("page.js")}
-    _check_ours(path)
     with atomic.whole_file(path) as part:
         part.write_text(_filled(_asset("page.html"), parts), "utf-8")
     return errors
 
 
-def _check_ours(path: Path) -> None:
-    """Reject a file that this package did not write."""
-    try:
-        with path.open("rb") as file:
-            is_ours = _MARK in file.read(_HEAD_BYTES)
-    except OSError:  # usually there is none
-        return
-    if not is_ours:
-        raise OutputError(f"{path}: was made elsewhere and is kept; give another --output, or remove it")
+def check_place(path: Path) -> None:
+    """Raise ConfigError if the page would replace a file that this package did not write."""
+    foreign.check_replaceable(path, lambda there: _MARK in foreign.head(there), "give another --output, or remove it")
 
 
 def _asset(name: str) -> str:

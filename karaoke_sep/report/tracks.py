@@ -9,7 +9,7 @@ from typing import Any
 
 from ..batch import Result
 from ..errors import InputError
-from ..files import contours, sound_info
+from ..files import contours, foreign, sound_info
 from ..settings.catalogue import STEMS
 from . import addresses, drawings, names
 from .names import text
@@ -171,8 +171,9 @@ def _number(value: float | None, form: str) -> str:
 
 def _details(result: Result, is_compared: bool, look: Look) -> str:
     """Return the pictures and settings, which can be folded."""
-    drawn = [result.files.get("picture"), comparison_path(result) if is_compared else None]
-    pictures = [path for path in drawn if path and path.is_file()]
+    pictures = [path for path in [result.files.get("picture")] if path and path.is_file()]
+    if is_compared and foreign.is_own_picture(comparison_path(result)):
+        pictures.append(comparison_path(result))
     parts = []
     for path in pictures:
         address = addresses.data_url(path) if look.embed else addresses.link(path, look.page)
