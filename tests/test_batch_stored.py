@@ -1,5 +1,6 @@
 """The stored voice of a song: further products have the bytes of a fresh separation, and need none."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,11 @@ from batches import CONFIG, do, files_below, make_song, statuses, stored_below
 from karaoke_sep import batch, pipeline, separate
 from karaoke_sep.backing import Params
 from karaoke_sep.batch import Order
-from karaoke_sep.files import contours, libsndfile, stem_rounding
+from karaoke_sep.files import contours, ffmpeg, libsndfile, stem_rounding, tags, writing
 from karaoke_sep.pipeline import find_pitch
 
 NAME = "{track} ({stem})"
+needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg on the PATH")
 
 
 @pytest.fixture
@@ -59,6 +61,28 @@ def test_notes_and_contours_of_a_stored_song_read_neither_the_song_nor_its_voice
     monkeypatch.setattr(libsndfile, "read_blocks", lambda *_: 1 / 0)
     further = replace(FIRST, output=tmp_path / "out", products=("karaoke", product))
     assert statuses(do([song], further)) == {"song.wav": "done"}
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("further", ["FLAC", "MP3", "UltraStar"])
+def test_a_further_product_has_the_tags_and_the_cover_and_starts_no_other_program(song, tmp_path, monkeypatch, further):
+    samples, rate_hz = soundfile.read(song, always_2d=True)
+    cover = b"\xff\xd8\xff" + bytes(1000)
+    source = tmp_path / "song.flac"
+    writing.write(
+        source, samples.T, rate_hz, "flac", "PCM_16", tags.Tags({"title": "夜に歌う", "composer": "A"}, cover)
+    )
+    asked = {"UltraStar": replace(FIRST, products=("karaoke", *batch.STEMS, *batch.ULTRASTAR))}
+    order = (FURTHER | asked)[further]
+    do([source], replace(order, output=tmp_path / "alone"))
+    do([source], replace(FIRST, output=tmp_path / "out"))
+    order = replace(order, output=tmp_path / "out")
+    planned = batch.plan([source], order, CONFIG)
+    monkeypatch.setattr(ffmpeg, "ask", lambda *_: 1 / 0)
+    assert statuses(batch.run(planned, order, CONFIG)) == {"song.flac": "done"}
+    made = files_below(tmp_path / "out")
+    assert any(cover in data for data in made.values())
+    assert files_below(tmp_path / "alone").items() <= made.items()
 
 
 def test_what_a_correction_changes_is_said_again_for_a_further_product(song, tmp_path):

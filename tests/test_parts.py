@@ -1,5 +1,7 @@
 """A recording gives the same stems in memory and from the disk, and its parts have the pitch of the whole."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -10,6 +12,7 @@ from sounds import cents
 from karaoke_sep import batch, load_config, parts, separate
 from karaoke_sep.batch import Order
 from karaoke_sep.errors import ConfigError, InputError
+from karaoke_sep.files import reading
 from karaoke_sep.files.samples_on_disk import SampleFile
 from karaoke_sep.pipeline import find_pitch, separate_to
 from karaoke_sep.recording import peak_of
@@ -115,6 +118,21 @@ def test_a_recording_with_nan_or_infinite_samples_is_rejected(tmp_path):
         file.append(np.r_[np.zeros(9000), np.nan][None])
         with pytest.raises(InputError, match="1 samples are NaN"):
             peak_of(file)
+
+
+def test_16_bit_recordings_on_the_disk_take_2_bytes_a_sample_and_read_as_the_same_floats(tmp_path):
+    path = tmp_path / "song.wav"
+    samples = np.random.default_rng(0).integers(-(2**15), 2**15, (30_000, 2)).astype(np.int16)
+    soundfile.write(path, samples, 8000, "PCM_16")
+    in_memory, _ = reading.read(path)
+    on_disk, _ = reading.read_to_disk(path, tmp_path)
+    with on_disk:
+        assert os.fstat(on_disk._file.fileno()).st_size == samples.nbytes
+        read = on_disk.excerpt(0, on_disk.n_samples).samples
+        assert read.dtype == np.float32
+        np.testing.assert_array_equal(read, in_memory.samples)
+        with pytest.raises(TypeError):
+            on_disk.append(in_memory.samples)  # rounding would lose all of them
 
 
 @settings(max_examples=30, deadline=None)

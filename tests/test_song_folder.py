@@ -145,6 +145,6 @@ def test_a_cover_in_the_file_is_found_and_ffprobe_is_asked_only_if_there_may_be_
     else:
         id3 = tags.id3(tags.Tags({"title": "A song"}, data))
         path.write_bytes(plain.read_bytes() + b"id3 " + len(id3).to_bytes(4, "little") + id3)
-    assert covers.find(path) == covers.Cover(data, ".jpg")
+    assert covers.inside(path) == covers.Cover(data, ".jpg")
     monkeypatch.setattr(tags, "read", lambda *_: pytest.fail("ffprobe is asked"))
-    assert covers.find(plain) is None
+    assert covers.inside(plain) is None

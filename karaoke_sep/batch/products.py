@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from .. import notes
 from ..config import Config
 from ..errors import InputError
-from ..files import atomic, contours, midi
+from ..files import atomic, contours, ffmpeg, midi
 from ..recording import Combination
 from . import song_folder, sounds, stored
 from .jobs import SOUNDS, Job, Order, Outcome
@@ -32,7 +32,8 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
     if "picture" in job.targets:
         _write_picture(job, order, separated, config)
     if separated.vocals is not None and separated.levels is not None:
-        kept = stored.Kept(separated.track, separated.levels, separated.seconds, separated.warnings)
+        about = separated.about if ffmpeg.is_there() else None
+        kept = stored.Kept(separated.track, separated.levels, separated.seconds, separated.warnings, about)
         stored.write(job, separated.vocals, kept, separated.n_bits)
     levels_db, told = sounds.write(job, order, separated) if job.targets.keys() & SOUNDS else ({}, [])
     return Outcome(
@@ -51,7 +52,7 @@ def _write_notes(job: Job, order: Order, separated: Separated) -> None:
     if path := job.targets.get("notes"):
         with atomic.whole_file(path) as part:
             part.write_bytes(midi.encode(found, separated.track if order.bends else None))
-    song_folder.write(job, found)
+    song_folder.write(job, found, separated.about)
 
 
 def _write_picture(job: Job, order: Order, separated: Separated, config: Config) -> None:

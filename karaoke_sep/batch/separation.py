@@ -9,8 +9,9 @@ import numpy as np
 from .. import correction, pipeline
 from ..config import Config
 from ..errors import InputError
-from ..files import reading
+from ..files import reading, tags
 from ..files.samples_on_disk import SampleFile
+from ..files.tags import Tags
 from ..notes import Levels, levels_of
 from ..recording import Buffer, Excerpt, Samples, Storage, shifted
 from ..types import Audio, PitchTrack
@@ -41,6 +42,8 @@ class Separated(NamedTuple):
         Of the vocals; None if no product needs them.
     n_bits : int, optional
         Bits to which the vocals are rounded; see `stored`.
+    about : Tags
+        Tags of the song, for its sounds and its UltraStar song.
     """
 
     track: PitchTrack
@@ -50,6 +53,7 @@ class Separated(NamedTuple):
     vocals: Samples | None = None
     levels: Levels | None = None
     n_bits: int | None = None
+    about: Tags = Tags()
 
     @property
     def both(self) -> tuple[Samples, Samples]:
@@ -65,8 +69,9 @@ def separate(
     ``files`` closes temporary files.
     """
     kept = stored.read(job.stored) if job.stored and order.sounds else None
+    about = kept.about if kept and kept.about else tags.read(job.source, job.info.tags) if order.sounds else Tags()
     if kept and not job.targets.keys() & _OF_SAMPLES:
-        return Separated(kept.track, kept.seconds, kept.warnings, levels=kept.levels)
+        return Separated(kept.track, kept.seconds, kept.warnings, levels=kept.levels, about=about)
     song, warnings = _read(job, order, config, files)
     length_s = song.n_samples / song.rate_hz
     if not order.span.is_whole:
@@ -76,20 +81,22 @@ def separate(
         song = ChannelSum(song)
     if not order.sounds:
         return Separated(pipeline.find_pitch(song, config=config, progress=progress), seconds, warnings)
-    vocals = _storage(song, job, config, files)
     if kept:
-        stored.read_voice(job.stored, vocals)
-        return Separated(kept.track, seconds, kept.warnings, song, vocals, kept.levels)
+        voice = stored.read_voice(job.stored, job.folder if is_long(job, config) else None)
+        if isinstance(voice, SampleFile):
+            files.enter_context(voice)
+        return Separated(kept.track, seconds, kept.warnings, song, voice, kept.levels, about=about)
+    vocals = _storage(song, job, config, files)
     contour = _track_of(job, order.span, length_s)
     if contour is None or not hasattr(config.pitch.method, "track"):
         track = pipeline.separate_to(vocals, song, config, track=contour, progress=progress)
     else:
-        track, voice = contour, _storage(song, job, config, files)
-        corrected = correction.separate_corrected_to(vocals, voice, song, config, track=track, progress=progress)
+        track, estimate = contour, _storage(song, job, config, files)
+        corrected = correction.separate_corrected_to(vocals, estimate, song, config, track=track, progress=progress)
         warnings += (_told(corrected),)
     n_bits = stored.round_voice(vocals, job, order)
     levels = levels_of(vocals, track) if job.targets.keys() & _OF_LEVELS else None
-    return Separated(track, seconds, warnings, song, vocals, levels, n_bits)
+    return Separated(track, seconds, warnings, song, vocals, levels, n_bits, about)
 
 
 def _told(corrected: correction.Corrected) -> str:

@@ -1,30 +1,31 @@
 """Write the files of an UltraStar song other than its stems: the text, a copy of the input, and the cover."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ..files import atomic, covers, lyrics, tags, ultrastar, video
+from ..files import atomic, covers, lyrics, ultrastar, video
+from ..files.tags import Tags
 from ..types import Note
 from .jobs import Job
 
 
-def write(job: Job, notes: Sequence[Note]) -> None:
-    """Write the ordered files; the words come from a file beside the input."""
+def write(job: Job, notes: Sequence[Note], about: Tags) -> None:
+    """Write the ordered files; the words, and perhaps the cover, come from files beside the input."""
     if path := job.targets.get("ultrastar"):
-        text = ultrastar.encode(notes, _song(job), lyrics.beside(job.source))
+        text = ultrastar.encode(notes, _song(job, about.text), lyrics.beside(job.source))
         with atomic.whole_file(path) as part:
             part.write_bytes(text.encode("utf-8", "surrogateescape"))  # file names need not be UTF-8
     if path := job.targets.get("song"):
         with atomic.whole_file(path) as part:
             shutil.copyfile(job.source, part)
-    if (path := job.targets.get("cover")) and (cover := covers.find(job.source)):
+    if path := job.targets.get("cover"):
+        picture = covers.beside(job.source)
         with atomic.whole_file(path) as part:
-            part.write_bytes(cover.data)
+            part.write_bytes(picture.read_bytes() if picture else about.cover)
 
 
-def _song(job: Job) -> ultrastar.Song:
-    text, files = tags.read(job.source, job.info.tags).text, job.song_files
-    year = text.get("date", "")[:4]
+def _song(job: Job, text: Mapping[str, str]) -> ultrastar.Song:
+    files, year = job.song_files, text.get("date", "")[:4]
     return ultrastar.Song(
         title=text.get("title", job.source.stem),
         artist=text.get("artist", "unknown"),

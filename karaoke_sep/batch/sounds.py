@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from .. import backing
-from ..files import atomic, loudness, stem_rounding, tags, video, writing
+from ..files import atomic, loudness, stem_rounding, video, writing
 from ..files.adaptation import adaptation
-from ..files.stem_rounding import Fit
 from ..files.tags import Tags
 from ..recording import Samples
 from ..settings.catalogue import STEMS
@@ -21,12 +21,13 @@ from .silence import VocalsCheck
 
 _TOP = 1 - 2.0**-15  # of full scale, which 16 bits can hold
 _BLOCK_SAMPLES = 1 << 15  # with two channels, a block and what is computed from it fit into the cache
+_Sounds = Iterator[dict[str, np.ndarray]]  # by product, each (C, n)
 _Blocks = Callable[[], Iterator[tuple[np.ndarray, ...]]]  # mixture and vocals, or one sound; each (C, n)
 
 
 def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float], list[str]]:
     """Write the sounds block by block; return their RMS levels, dB re full scale, and notes for the user."""
-    check, about, (song, _) = VocalsCheck(), tags.read(job.source, job.info.tags), separated.both
+    check, (song, _) = VocalsCheck(), separated.both
     subtype = writing.output_subtype(job.info, order.container, order.subtype)
     levels_db: dict[str, float] = {}
     told: dict[str, None] = {}  # without repetitions
@@ -39,40 +40,48 @@ def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float
             blocks, note = _at_loudness(blocks, song, order.karaoke.loudness_lufs)
             told[note] = None
         fit = stem_rounding.fit_for(blocks(), subtype, order.clip)
-        for name in asked:
-            source = partial(_checked, blocks, check) if name == asked[0] in STEMS else blocks
-            levels_db[name] = _write_one(job, order, name, source, fit, song, about)
+        if names == STEMS:
+            sounds: _Sounds = (fit.stems(*block) for block in _checked(blocks, check))
+        else:
+            sounds = ({"karaoke": fit.sound(*block)} for block in blocks())
+        levels_db |= _write(job, order, asked, sounds, fit.subtype, song, separated.about)
         written = adaptation(song.rate_hz, song.n_channels, order.container, fit.subtype)
         told |= dict.fromkeys((fit.note, written.note))
     told[check.warning] = None
     return levels_db, [note for note in told if note]
 
 
-def _write_one(job: Job, order: Order, name: str, blocks: _Blocks, fit: Fit, song: Samples, about: Tags) -> float:
-    """Write one sound; return its RMS level, dB re full scale."""
-    target, squares = job.targets[name], 0.0
-    is_backing = name == "karaoke"
-
-    def pieces() -> Iterator[np.ndarray]:
-        nonlocal squares
-        for block in blocks():
-            samples = fit.sound(*block) if is_backing else fit.stems(*block)[name]
-            squares += _energy(samples)
-            yield samples
-
+def _write(
+    job: Job, order: Order, names: list[str], sounds: _Sounds, subtype: str, song: Samples, about: Tags
+) -> dict[str, float]:
+    """Write one or more sounds at the same time; return their RMS levels, dB re full scale."""
+    is_backing = names == ["karaoke"]
     if is_backing:
         title = f"{about.text.get('title', job.source.stem)} (karaoke)"
         about = replace(about, text={**about.text, "title": title})
     shape = (song.n_channels, round(song.n_samples / (order.karaoke.tempo_ratio if is_backing else 1)))
-    sound = target.with_suffix(f".{order.container}")
-    form = (order.container, fit.subtype, about, order.bitrate_kbps)
-    writing.write_blocks(sound, pieces(), shape, song.rate_hz, *form)
-    if sound != target:
-        with atomic.whole_file(target) as part:
-            whole = (target.suffix[1:], about.text["title"], order.video == "add")
-            video.write(job.source, job.info.stream, sound, part, *whole)
-        sound.unlink()
-    return float(10 * np.log10(squares / max(math.prod(shape), 1) + 1e-20))
+    form = (shape, song.rate_hz, order.container, subtype, about, order.bitrate_kbps)
+    squares = dict.fromkeys(names, 0.0)
+    with ExitStack() as files:
+        adders = {name: files.enter_context(writing.opened(_sound(job, order, name), *form)) for name in names}
+        for block in sounds:
+            for name, add in adders.items():
+                squares[name] += _energy(block[name])
+                add(block[name])
+    for name in names:
+        target, sound = job.targets[name], _sound(job, order, name)
+        if sound != target:
+            with atomic.whole_file(target) as part:
+                whole = (target.suffix[1:], about.text["title"], order.video == "add")
+                video.write(job.source, job.info.stream, sound, part, *whole)
+            sound.unlink()
+    n_values = max(math.prod(shape), 1)
+    return {name: float(10 * np.log10(total / n_values + 1e-20)) for name, total in squares.items()}
+
+
+def _sound(job: Job, order: Order, name: str) -> Path:
+    """Return the sound file that is written for a product, which may become a video."""
+    return job.targets[name].with_suffix(f".{order.container}")
 
 
 def _bounds(song: Samples) -> Iterator[tuple[int, int]]:

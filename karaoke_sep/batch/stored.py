@@ -1,7 +1,7 @@
 """Store the voice and the pitch of a song beside its record, so that further products need no second separation.
 
 The pitch is stored with the levels of the voice in its frames. So notes and contours need neither the voice nor the
-song.
+song. The tags are stored because ffprobe takes a tenth of a second to read them.
 
 The voice is rounded to the bits of the song, 16 for lossy formats, before any product is made. So each product has the
 same bytes whether the voice was just separated or comes from the store. Stems of the same bits do not change by it. A
@@ -9,7 +9,7 @@ song with more than 24 bits is not rounded, and its voice is not stored.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,16 +18,18 @@ import numpy as np
 from ..files import atomic, libsndfile, writing
 from ..files.adaptation import adaptation
 from ..files.sample_formats import INTEGER_BITS
+from ..files.samples_on_disk import SampleFile
 from ..files.sound_info import SoundInfo
+from ..files.tags import Tags
 from ..notes import Levels
 from ..recording import Samples, Storage, blocks
-from ..types import PitchTrack
+from ..types import Audio, PitchTrack
 from .jobs import Job, Order
 
 VOICE, TRACK = "voice", "track"
-FORMAT = 2  # of the stored files; those of another format are not read
+FORMAT = 3  # of the stored files; those of another format are not read
 MAX_S = 1800.0  # of a song; the voice takes about 2 MB a minute
-_BLOCK_FRAMES = 1 << 18
+_BLOCK_FRAMES = 1 << 15
 
 
 class Kept(NamedTuple):
@@ -42,12 +44,15 @@ class Kept(NamedTuple):
         Length of the song.
     warnings : tuple of str
         Messages for the user, without the name of the song.
+    about : Tags or None
+        Tags of the song; None if they were read without ffmpeg, which reads more of them.
     """
 
     track: PitchTrack
     levels: Levels
     seconds: float
     warnings: tuple[str, ...]
+    about: Tags | None
 
 
 def n_bits(info: SoundInfo, order: Order) -> int | None:
@@ -77,32 +82,40 @@ def write(job: Job, voice: Samples, kept: Kept, bits: int | None) -> None:
     subtype = f"PCM_{bits}"
     if adaptation(voice.rate_hz, voice.n_channels, "flac", subtype).note:
         return
-
-    def integers() -> Iterator[np.ndarray]:
-        for start, stop in blocks(voice):
-            yield np.rint(voice.excerpt(start, stop).samples * 2.0**31).astype(np.int32)
-
     shape = (voice.n_channels, voice.n_samples)
-    writing.write_blocks(job.targets[VOICE], integers(), shape, voice.rate_hz, "flac", subtype)
-    track, about = kept.track, json.dumps({"seconds": kept.seconds, "warnings": kept.warnings})
+    with writing.opened(job.targets[VOICE], shape, voice.rate_hz, "flac", subtype) as add:
+        for start, stop in blocks(voice):
+            add(np.rint(voice.excerpt(start, stop).samples * 2.0**31).astype(np.int32))
+    track, tags = kept.track, kept.about
+    text = {"seconds": kept.seconds, "warnings": kept.warnings, "tags": dict(tags.text) if tags else None}
     arrays = {"times_s": track.times_s, "f0_hz": track.f0_hz, "voicing": track.voicing, **kept.levels._asdict()}
+    arrays |= {"text": np.array(json.dumps(text)), "cover": np.frombuffer(tags.cover if tags else b"", np.uint8)}
     with atomic.whole_file(job.targets[TRACK]) as part, open(part, "wb") as file:
-        np.savez(file, about=np.array(about), **arrays)
+        np.savez(file, **arrays)
 
 
 def read(files: Mapping[str, Path]) -> Kept:
     """Read what is stored, except the voice."""
     with np.load(files[TRACK], allow_pickle=False) as arrays:
-        about = json.loads(str(arrays["about"]))
+        text = json.loads(str(arrays["text"]))
         track = PitchTrack(arrays["times_s"], arrays["f0_hz"], arrays["voicing"])
         levels = Levels(arrays["window_T"], arrays["frame_T"])
-    return Kept(track, levels, about["seconds"], tuple(about["warnings"]))
+        about = None if text["tags"] is None else Tags(text["tags"], arrays["cover"].tobytes())
+    return Kept(track, levels, text["seconds"], tuple(text["warnings"]), about)
 
 
-def read_voice(files: Mapping[str, Path], voice: Storage) -> None:
-    """Read a stored voice into ``voice``."""
+def read_voice(files: Mapping[str, Path], folder: Path | None) -> Audio | SampleFile:
+    """Return a stored voice, in memory or on the disk in ``folder``."""
     with libsndfile.opened(files[VOICE]) as (file, _):
-        start = 0
-        for samples in libsndfile.read_blocks(file, _BLOCK_FRAMES, "float32"):
-            voice.put(start, samples)
-            start += samples.shape[1]
+        if folder is None:
+            blocks = list(libsndfile.read_blocks(file, _BLOCK_FRAMES, "float32"))
+            return Audio(np.concatenate(blocks, axis=1), file.samplerate)
+        dtype = "int16" if file.subtype == "PCM_16" else "float32"
+        voice = SampleFile(folder, file.samplerate, file.channels, dtype)
+        try:
+            for samples in libsndfile.read_blocks(file, _BLOCK_FRAMES, dtype):
+                voice.append(samples)
+        except BaseException:
+            voice.__exit__()
+            raise
+        return voice

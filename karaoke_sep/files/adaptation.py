@@ -1,6 +1,5 @@
 """Convert a sound to a sample rate and a number of channels that a file format supports."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,21 +50,38 @@ def adaptation(rate_hz: int, n_channels: int, container: str, subtype: str) -> A
     return Adaptation(written_hz, written_channels, note)
 
 
-def adapted(blocks: Iterable[np.ndarray], rate_hz: int, n_channels: int, form: Adaptation) -> Iterator[np.ndarray]:
-    """Yield a converted sound in blocks of shape (C, n)."""
-    if (form.rate_hz, form.n_channels) == (rate_hz, n_channels):
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(rate_hz, form.rate_hz, form.n_channels) if form.rate_hz != rate_hz else None
-    dtype = np.dtype(np.float32)
-    for block in blocks:
-        dtype = block.dtype
-        samples = block / np.float32(2**31) if dtype == np.int32 else block
-        samples = samples if form.n_channels == n_channels else _stereo(samples)
-        yield _like(stream.resample_chunk(samples.T.astype(np.float32)).T if stream else samples, dtype)
-    if stream:
-        rest = stream.resample_chunk(np.zeros((0, form.n_channels), np.float32), last=True)
-        yield _like(rest.T, dtype)
+class Adapter:
+    """Convert a sound block by block.
+
+    Parameters
+    ----------
+    rate_hz, n_channels : int
+        Of the blocks that come.
+    form : Adaptation
+        Of the blocks that are returned.
+    """
+
+    def __init__(self, rate_hz: int, n_channels: int, form: Adaptation):
+        self._n_channels = form.n_channels
+        self._mixes = form.n_channels != n_channels
+        self._stream = soxr.ResampleStream(rate_hz, form.rate_hz, form.n_channels) if form.rate_hz != rate_hz else None
+        self._dtype = np.dtype(np.float32)
+
+    def convert(self, block: np.ndarray) -> np.ndarray:
+        """Return the next block, shape (C, n)."""
+        if not (self._mixes or self._stream):
+            return block
+        self._dtype = block.dtype
+        samples = block / np.float32(2**31) if block.dtype == np.int32 else block
+        samples = _stereo(samples) if self._mixes else samples
+        if self._stream:
+            samples = self._stream.resample_chunk(samples.T.astype(np.float32)).T
+        return _like(samples, self._dtype)
+
+    def rest(self) -> np.ndarray:
+        """Return what follows the last block, shape (C, n)."""
+        nothing = np.zeros((self._n_channels, 0), np.float32)
+        return _like(self._stream.resample_chunk(nothing.T, last=True).T, self._dtype) if self._stream else nothing
 
 
 def _like(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -19,12 +19,6 @@ class Cover(NamedTuple):
     suffix: str
 
 
-def find(song: Path) -> Cover | None:
-    """Return the picture beside a song, or the one in its file; None if there is none."""
-    path = beside(song)
-    return Cover(path.read_bytes(), path.suffix.lower()) if path else inside(song)
-
-
 def beside(song: Path) -> Path | None:
     """Return the picture file named like the song, ``cover``, ``folder`` or ``front``."""
     wanted = [f"{name}{suffix}".lower() for name in (song.stem, *_NAMES) for suffix in _SUFFIXES]

@@ -16,8 +16,8 @@ import soundfile
 
 from ..errors import InputError
 from ..processes.signals import undisturbed
+from .sample_formats import from_16_bits
 
-_SHORT_STEP = np.float32(2.0**-15)  # of 16-bit integers
 _LENGTH_UNKNOWN = b"\xff\xff\xff\xff"
 
 
@@ -211,7 +211,7 @@ def read_blocks(sound: soundfile.SoundFile, n_frames: int, dtype: str) -> Iterat
     # libsndfile converts samples to float 4096 at a time, each time through Python.
     is_short = sound.subtype == "PCM_16" and dtype == "float32"
     while len(block := sound.read(n_frames, dtype="int16" if is_short else dtype, always_2d=True)):
-        yield np.multiply(block, _SHORT_STEP, dtype=np.float32).T if is_short else block.T
+        yield from_16_bits(block).T if is_short else block.T
 
 
 def reason_of(err: soundfile.LibsndfileError) -> str:

@@ -68,7 +68,7 @@ def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None
     """
     info = probe(path, stream)
     blocks: list[np.ndarray] = []
-    warnings = _read_into(blocks.append, path, info, max_samples)
+    warnings = _read_into(blocks.append, path, info, max_samples, _dtype(info))
     samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((info.n_channels, 0), np.float32)
     return Audio(samples, info.rate_hz), warnings
 
@@ -78,15 +78,25 @@ def read_to_disk(
 ) -> tuple[SampleFile, tuple[str, ...]]:
     """Read as `read` does, into a file in ``folder``; raise OutputError if there is no space."""
     info = probe(path, stream)
-    samples = SampleFile(folder, info.rate_hz, info.n_channels, np.float64 if is_wide(info.subtype) else np.float32)
+    # ffmpeg may change the sample rate midway, and then the samples have more bits.
+    is_short = info.subtype == "PCM_16" and info.decoder == "libsndfile"
+    dtype = "int16" if is_short else _dtype(info)
+    samples = SampleFile(folder, info.rate_hz, info.n_channels, dtype)
     try:
-        return samples, _read_into(samples.append, path, info, max_samples)
+        return samples, _read_into(samples.append, path, info, max_samples, dtype)
     except BaseException:
         samples.__exit__()
         raise
 
 
-def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, max_samples: float) -> tuple[str, ...]:
+def _dtype(info: SoundInfo) -> str:
+    """Return the type of floats that represent the samples of a sound."""
+    return "float64" if is_wide(info.subtype) else "float32"
+
+
+def _read_into(
+    take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, max_samples: float, dtype: str
+) -> tuple[str, ...]:
     """Pass on the whole sound in blocks of shape (C, n), and return warnings."""
     n_samples = 0
     complaints: list[str] = []
@@ -94,7 +104,7 @@ def _read_into(take: Callable[[np.ndarray], None], path: Path, info: SoundInfo, 
     try:
         if _another_follows(path):
             raise several
-        for block in _blocks(path, info, complaints):
+        for block in _blocks(path, info, complaints, dtype):
             n_samples += block.shape[1]
             if n_samples > max_samples:
                 raise InputError(f"{path}: is longer than {max_samples / info.rate_hz:.0f} s, for which there is room")
@@ -155,9 +165,8 @@ def _clock(seconds: float) -> str:
     return f"{int(seconds // 60)}:{seconds % 60:05.2f}"
 
 
-def _blocks(path: Path, info: SoundInfo, complaints: list[str]) -> Iterator[np.ndarray]:
+def _blocks(path: Path, info: SoundInfo, complaints: list[str], dtype: str) -> Iterator[np.ndarray]:
     """Yield the sound in blocks of shape (C, n)."""
-    dtype = "float64" if is_wide(info.subtype) else "float32"
     is_ogg = info.subtype in ("VORBIS", "OPUS") and info.stream == SoundInfo.stream
     is_whole = is_ogg and is_one_whole_stream(path)
     if info.decoder == "ffmpeg" and not is_whole:

@@ -5,11 +5,19 @@ A format that libsndfile does not have, such as ``AAC``, is that of a lossy code
 
 import re
 
+import numpy as np
+
+_STEP = np.float32(2.0**-15)  # of 16-bit integers
 INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 EVEN = ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 # Integer formats; 8-bit WAV files are unsigned.
 KEPT = {"PCM_S8": "PCM_U8", "ALAC_16": "PCM_16", "ALAC_20": "PCM_24", "ALAC_24": "PCM_24", "ALAC_32": "PCM_32"}
 _UNEVEN = re.compile("LAW|ADPCM|DPCM|GSM|G72|DWVW")
+
+
+def from_16_bits(samples: np.ndarray) -> np.ndarray:
+    """Return 16-bit integers as float32 with full scale 1.0."""
+    return np.multiply(samples, _STEP, dtype=np.float32)
 
 
 def sample_bytes(subtype: str) -> int:

@@ -4,9 +4,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..errors import OutputError
 from ..types import Audio
+from .sample_formats import from_16_bits
 
 _PIECE_BYTES = 1 << 24  # of many channels, 30 s take 400 MB
 
@@ -14,12 +16,18 @@ _PIECE_BYTES = 1 << 24  # of many channels, 30 s take 400 MB
 class SampleFile:
     """Samples on the disk instead of in memory, in an unnamed file that is deleted when it is closed.
 
+    Parameters
+    ----------
+    dtype : dtype
+        Float, or int16 for sounds of 16 bits, which then take half of the space; these are written as int16, and read
+        as float32.
+
     Attributes
     ----------
     rate_hz, n_channels, n_samples : int
     """
 
-    def __init__(self, folder: Path, rate_hz: int, n_channels: int, dtype: type):
+    def __init__(self, folder: Path, rate_hz: int, n_channels: int, dtype: DTypeLike):
         self.rate_hz, self.n_channels, self.n_samples = rate_hz, n_channels, 0
         self._folder, self._dtype = folder, np.dtype(dtype)
         try:
@@ -38,7 +46,8 @@ class SampleFile:
         """Return the samples from ``start`` to before ``stop``, both within the file."""
         self._file.seek(start * self._frame_bytes)
         data = self._file.read((stop - start) * self._frame_bytes)
-        return Audio(np.frombuffer(data, self._dtype).reshape(-1, self.n_channels).T, self.rate_hz)
+        samples = np.frombuffer(data, self._dtype).reshape(-1, self.n_channels).T
+        return Audio(samples if self._dtype.kind == "f" else from_16_bits(samples), self.rate_hz)
 
     def append(self, samples: np.ndarray) -> None:
         """Add samples, shape (C, n), after the last."""
@@ -65,7 +74,8 @@ class SampleFile:
         """Write samples, shape (C, n), from ``start`` on; ``start`` is not beyond the end."""
         try:
             self._file.seek(start * self._frame_bytes)
-            self._file.write(np.ascontiguousarray(samples.T, self._dtype).data)
+            samples_NC = samples.T.astype(self._dtype, "C", "same_kind", copy=False)
+            self._file.write(samples_NC.data)
             self._file.flush()
         except OSError as err:
             raise self._failure(err) from None

@@ -4,8 +4,8 @@ import io
 import math
 import os
 import struct
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +15,7 @@ import soundfile
 from ..errors import ConfigError
 from ..types import Audio
 from . import libsndfile
-from .adaptation import adaptation, adapted
+from .adaptation import Adapter, adaptation
 from .atomic import whole_file
 from .libsndfile import GapHandle, Handle
 from .ogg_pages import OggHandle
@@ -94,20 +94,29 @@ def write(
     ------
     OutputError
     """
-    write_blocks(path, [samples], samples.shape, rate_hz, container, subtype, tags, bitrate_kbps)
+    with opened(path, samples.shape, rate_hz, container, subtype, tags, bitrate_kbps) as add:
+        add(samples)
 
 
-def write_blocks(
+@contextmanager
+def opened(
     path: Path,
-    blocks: Iterable[np.ndarray],
     shape: tuple[int, ...],
     rate_hz: int,
     container: str,
     subtype: str,
     tags: Tags | None = None,
     bitrate_kbps: int | None = None,
-) -> None:
-    """Write as `write` does, from blocks of shape (C, n); ``shape`` (C, N) is that of all blocks together."""
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Give a function that adds a block of shape (C, n) to a sound file.
+
+    Parameters
+    ----------
+    path, rate_hz, container, subtype, tags, bitrate_kbps
+        As for `write`.
+    shape : (C, N)
+        Shape of all blocks together.
+    """
     tags = tags or Tags()
     form = adaptation(rate_hz, shape[0], container, subtype)
     too_long = container == "wav" and math.prod(shape) * sample_bytes(subtype) > WAV_LIMIT_BYTES
@@ -123,16 +132,21 @@ def write_blocks(
         ) as file:
             if container == "wav":
                 _set_wav_tags(file, tags)
-            for samples in adapted(blocks, rate_hz, shape[0], form):
-                check_finite(samples)
-                if samples.dtype == np.int32 and subtype == "PCM_16":  # libsndfile would convert them 4 KB at a time
-                    samples = (samples >> 16).astype(np.int16)
-                for start in range(0, samples.shape[1], _WRITTEN_FRAMES):
-                    file.write(samples[:, start : start + _WRITTEN_FRAMES].T)
+            adapter = Adapter(rate_hz, shape[0], form)
+            yield lambda samples: _add(file, adapter.convert(samples), subtype)
+            _add(file, adapter.rest(), subtype)
         if container == "wav":
             _remove_time(part)
         elif container == "flac":
             remove_second_flac_comment(part)
+
+
+def _add(file: soundfile.SoundFile, samples: np.ndarray, subtype: str) -> None:
+    check_finite(samples)
+    if samples.dtype == np.int32 and subtype == "PCM_16":  # libsndfile would convert them 4 KB at a time
+        samples = (samples >> 16).astype(np.int16)
+    for start in range(0, samples.shape[1], _WRITTEN_FRAMES):
+        file.write(samples[:, start : start + _WRITTEN_FRAMES].T)
 
 
 def mp3(audio: Audio) -> bytes:
@@ -142,7 +156,8 @@ def mp3(audio: Audio) -> bytes:
     with libsndfile.SequentialFile(
         Handle(file), "w", form.rate_hz, form.n_channels, "MPEG_LAYER_III", format="MP3"
     ) as sound:
-        for samples in adapted([audio.samples], audio.rate_hz, audio.n_channels, form):
+        adapter = Adapter(audio.rate_hz, audio.n_channels, form)
+        for samples in (adapter.convert(audio.samples), adapter.rest()):
             sound.write(np.clip(samples, -1, 1).T)
     return file.getvalue()
 
