@@ -27,6 +27,7 @@ from .dsp.stft import Params as Stft
 from .errors import ConfigError
 from .parts import Params as Parts
 from .settings import catalogue, strict_yaml
+from .settings.ranges import range_error
 from .steps.accompaniment_views import Params as AccompanimentViews
 from .steps.consonants import Params as Consonants
 from .steps.dense_mixture import Params as DenseMixture
@@ -366,6 +367,10 @@ def _build(defaults: Any, prefix: str, reading: _Reading) -> Any:
         elif key in reading.settings:
             changes[f.name] = reading.settings[key][0]
     if prefix in reading.faulty:
+        for f in fields(defaults):
+            value, origin = reading.settings.get(prefix + f.name, (getattr(defaults, f.name), ""))
+            if line := range_error(f, value):
+                reading.errors.append(f"{origin}: {prefix}{line}")
         return defaults
     try:
         return replace(defaults, **changes)

@@ -269,3 +269,13 @@ def test_the_default_config_mentions_every_setting_with_its_default_and_its_mean
     settings = [line for line in text.splitlines() if re.match(r" +\w+: [^{\s]", line)]
     assert len(settings) == len(origins)
     assert [line for line in settings if not re.search(r"  # \S", line)] == []
+
+
+def test_a_value_outside_its_range_is_reported_beside_the_other_errors_of_its_section(tmp_path):
+    path = tmp_path / "song.yaml"
+    path.write_text("stft:\n  window_ms: -3\n  hop: 4\nwiener:\n  exponent: abc\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    lines = [line.rpartition("/")[2] for line in str(caught.value).splitlines()]
+    assert [line.split(" ")[0] for line in sorted(lines)] == ["song.yaml:2:", "song.yaml:3:", "song.yaml:5:"]
+    assert any(line.startswith("song.yaml:2: stft.window_ms is -3; it must be ") for line in lines)

@@ -4,7 +4,7 @@ Both ends belong to the range. At each end, with all other settings at their def
 stems in bounded time and memory.
 """
 
-from dataclasses import field, fields
+from dataclasses import Field, field, fields
 from typing import Any
 
 
@@ -27,11 +27,14 @@ def check_ranges(params: Any) -> None:
     ValueError
         With a line for each field that is outside its range; the line begins with the name of the field.
     """
-    lines = []
-    for f in fields(params):
-        low, high = f.metadata.get("range", (None, None))
-        value = getattr(params, f.name)
-        if low is not None and not low <= value <= high:  # also true for NaN
-            lines.append(f"{f.name} is {value:g}; it must be {low:g} to {high:g}")
-    if lines:
-        raise ValueError("\n".join(lines))
+    lines = [range_error(f, getattr(params, f.name)) for f in fields(params)]
+    if any(lines):
+        raise ValueError("\n".join(filter(None, lines)))
+
+
+def range_error(of: Field, value: Any) -> str:
+    """Return the message about a value outside the range of a field; empty if it is inside, or if there is no range."""
+    low, high = of.metadata.get("range", (None, None))
+    if low is None or low <= value <= high:  # false for NaN
+        return ""
+    return f"{of.name} is {value:g}; it must be {low:g} to {high:g}"
