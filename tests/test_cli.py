@@ -208,7 +208,7 @@ def test_a_second_run_prints_the_same_paths_and_reports_that_they_are_up_to_date
     (song.parent / "b.wav").write_bytes(song.read_bytes())
     call("separate", song.parent, "-o", tmp_path / "out", *FAST)
     code, _, err = call("separate", song.parent, "-o", tmp_path / "out", *FAST)
-    assert (code, err) == (0, ["2 inputs are up to date; --overwrite makes the outputs again", "2 up to date"])
+    assert (code, err) == (0, ["2 inputs are up to date; --overwrite makes the outputs again"])
 
 
 def test_a_second_run_does_no_work(song, tmp_path):

@@ -59,7 +59,7 @@ def run_jobs(
             if outcome.source in bars.lengths_s:
                 bars.finish(outcome.source)
             _say(outcome, quiet, verbose, reported)
-    if not quiet and sum(counts.values()) > 1:
+    if not quiet and sum(counts.values()) > max(1, counts["skipped"]):  # finished inputs alone were counted above
         log(_summary(counts))
     ctx.exit(1 if counts["failed"] else 0)
 
