@@ -202,16 +202,28 @@ def test_a_sound_that_another_follows_in_its_file_is_refused(tmp_path, container
             reading.read(path)
 
 
-@pytest.fixture
-def early_ogg(tmp_path):
-    """3 s, whose last page gives a position before that of the page before it."""
-    path = tmp_path / "early.ogg"
+def ogg_that_ends_at(path, n_samples):
+    """3 s of Vorbis, whose last page gives this position."""
     soundfile.write(path, noise(1, 3 * 44100).T, 44100, format="OGG")
     data = path.read_bytes()
     at = data.rindex(b"OggS")
-    page = data[at : at + 6] + (1 << 10).to_bytes(8, "little") + data[at + 14 : at + 22] + bytes(4) + data[at + 26 :]
+    position = n_samples.to_bytes(8, "little")
+    page = data[at : at + 6] + position + data[at + 14 : at + 22] + bytes(4) + data[at + 26 :]
     path.write_bytes(data[:at] + page[:22] + ogg_pages._checksum(page).to_bytes(4, "little") + page[26:])
     return path
+
+
+@pytest.fixture
+def early_ogg(tmp_path):
+    """3 s, whose last page gives a position before that of the page before it."""
+    return ogg_that_ends_at(tmp_path / "early.ogg", 1 << 10)
+
+
+def test_the_last_page_of_an_ogg_file_trims_its_end(tmp_path):
+    whole, _ = reading.read(ogg_that_ends_at(tmp_path / "whole.ogg", 3 * 44100))
+    trimmed, warnings = reading.read(ogg_that_ends_at(tmp_path / "trimmed.ogg", 3 * 44100 - 500))
+    assert warnings == ()
+    np.testing.assert_array_equal(trimmed.samples, whole.samples[:, :-500])
 
 
 @pytest.mark.skipif(not ffmpeg.is_there(), reason="ffmpeg is not on the PATH")

@@ -2,9 +2,9 @@
 
 libsndfile reads uncompressed files, and OGG files with complete pages. ffmpeg, if it is on the PATH, reads FLAC, MP3
 and the other OGG files: it continues after damage, and converts a file to one sample rate and number of channels if
-these change midway. Both decoders give the same samples at the same positions, except that ffmpeg drops up to 128
-samples at the end of some OGG files. Without ffmpeg, damaged or joined files are an error. m4a, aac, wma, webm and
-video need ffmpeg.
+these change midway. Both decoders give the same samples at the same positions, except at the end of OGG files: ffmpeg
+drops up to 128 samples of some, and keeps what the position of the last page trims. Without ffmpeg, damaged or joined
+files are an error. m4a, aac, wma, webm and video need ffmpeg.
 
 Samples have full scale 1.0. They are float32 if that represents every value of the file exactly, otherwise float64
 (32-bit integers, double).
