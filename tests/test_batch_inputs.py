@@ -315,3 +315,29 @@ def test_an_input_is_never_written_over(tmp_path):
     plan = batch.plan([song, make_song(tmp_path / "song.wav")], Order(tmp_path), CONFIG)
     assert [job.source for job in plan.jobs] == [song]
     assert "itself an input" in plan.faults[0][1]
+
+
+@pytest.mark.parametrize("container", ["wav", "flac", "ogg", "mp3"])
+def test_a_stem_that_was_moved_is_no_song_unless_it_is_named(tmp_path, container):
+    song = make_song(tmp_path / "Music" / "song.wav", seconds=1.0)
+    do([song], Order(tmp_path / "out", batch.STEMS, container=container))
+    moved = (tmp_path / "out" / "song" / f"vocals.{container}").rename(tmp_path / "Music" / f"a.{container}")
+    plan = batch.plan([tmp_path / "Music"], Order(tmp_path / "again"), CONFIG)
+    assert [job.source for job in plan.jobs] == [song]
+    assert plan.notes == [f"{moved}: skipped because karaoke-sep made it; name the file to separate it"]
+    assert [job.source for job in batch.plan([moved], Order(tmp_path / "again"), CONFIG).jobs] == [moved]
+
+
+def test_a_sound_of_another_length_is_a_song_although_an_editor_kept_the_mark_of_a_stem(tmp_path):
+    song = make_song(tmp_path / "song.wav", seconds=1.0)
+    do([song], Order(tmp_path / "out"))
+    stem = tmp_path / "out" / "song" / "vocals.wav"
+    samples, rate_hz = soundfile.read(stem)
+    with soundfile.SoundFile(stem) as before:
+        software = before.copy_metadata()["software"]
+    mix = tmp_path / "mixes" / "mix.wav"
+    mix.parent.mkdir()
+    with soundfile.SoundFile(mix, "w", rate_hz, 1, "PCM_16") as file:
+        file.software = software
+        file.write(np.tile(samples, 6))
+    assert [job.source for job in batch.plan([mix.parent], Order(tmp_path / "again"), CONFIG).jobs] == [mix]

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from ..datasets import mir1k
 from ..errors import InputError
-from ..files import sound_info
+from ..files import foreign, sound_info
 from ..files.contours import SUFFIXES as CONTOUR_SUFFIXES
 from . import record
 from .jobs import Job
@@ -129,7 +129,12 @@ def _search(folder: Path, patterns: tuple[str, ...], ours: _Ours, found: Found) 
         n_ours += sum(map(ours.has, paths))
         sounds = [path for path in paths if _looks_like_sound(path) and not ours.has(path)]
         others |= {path.suffix.lower() for path in paths} - {path.suffix.lower() for path in sounds}
-        songs += _without_videos_of_songs(sounds, found)
+        moved = [path for path in sounds if foreign.is_own_sound(path)]
+        found.notes.extend(
+            f"{path}: skipped because karaoke-sep made it; name the file to separate it" for path in moved
+        )
+        n_ours += len(moved)
+        songs += _without_videos_of_songs([path for path in sounds if path not in moved], found)
     if not songs and len(found.faults) == n_faults:
         endings = sorted(filter(None, others))[:_MAX_ENDINGS]
         more = f" (only {', '.join(endings)})" if endings and not n_ours else ""

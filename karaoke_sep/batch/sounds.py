@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import backing
-from ..files import atomic, loudness, stem_rounding, video, writing
+from ..files import atomic, foreign, loudness, stem_rounding, video, writing
 from ..files.adaptation import adaptation
 from ..files.tags import Tags
 from ..recording import Samples
@@ -28,6 +28,7 @@ _Blocks = Callable[[], Iterator[tuple[np.ndarray, ...]]]  # mixture and vocals, 
 def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float], list[str]]:
     """Write the sounds block by block; return their RMS levels, dB re full scale, and notes for the user."""
     check, (song, _) = VocalsCheck(), separated.both
+    about = replace(separated.about, software=foreign.MARK.decode())
     subtype = writing.output_subtype(job.info, order.container, order.subtype)
     levels_db: dict[str, float] = {}
     told: dict[str, None] = {}  # without repetitions
@@ -44,7 +45,7 @@ def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float
             sounds: _Sounds = (fit.stems(*block) for block in _checked(blocks, check))
         else:
             sounds = ({"karaoke": fit.sound(*block)} for block in blocks())
-        levels_db |= _write(job, order, asked, sounds, fit.subtype, song, separated.about)
+        levels_db |= _write(job, order, asked, sounds, fit.subtype, song, about)
         written = adaptation(song.rate_hz, song.n_channels, order.container, fit.subtype)
         told |= dict.fromkeys((fit.note, written.note))
     told[check.warning] = None

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import ffmpeg
+from . import ffmpeg, foreign
 
 _ID3_FRAMES = {
     "title": "TIT2",
@@ -53,10 +53,13 @@ class Tags:
         By the names in `KNOWN`; writers leave out other names that their format does not have.
     cover : bytes
         A JPEG or PNG file; empty if there is none.
+    software : str
+        The program that made the file, for formats other than FLAC and Ogg, where it is always this package.
     """
 
     text: Mapping[str, str] = field(default_factory=dict)
     cover: bytes = b""
+    software: str = ""
 
 
 def read(path: Path, known: Mapping[str, str]) -> Tags:
@@ -87,7 +90,7 @@ def read(path: Path, known: Mapping[str, str]) -> Tags:
 
 def id3(tags: Tags) -> bytes:
     """Return an ID3v2.3 tag for the beginning of an MP3 file; empty if there are no tags."""
-    frames = b""
+    frames = _id3_frame("TSSE", _id3_text(tags.software)) if tags.software else b""
     for name, text in tags.text.items():
         if name in _ID3_FRAMES:
             frames += _id3_frame(_ID3_FRAMES[name], _id3_text(text))
@@ -114,7 +117,7 @@ def vorbis_comment(tags: Tags, *, with_cover: bool = True) -> bytes:
     entries = [f"{name}={text}".encode(errors="replace") for name, text in texts.items()]
     if tags.cover and with_cover:
         entries.append(b"METADATA_BLOCK_PICTURE=" + base64.b64encode(_picture_block(tags.cover)))
-    vendor = b"karaoke-sep"
+    vendor = foreign.MARK
     return (
         struct.pack("<I", len(vendor))
         + vendor

@@ -119,7 +119,8 @@ def opened(
     """
     tags = tags or Tags()
     form = adaptation(rate_hz, shape[0], container, subtype)
-    too_long = container == "wav" and math.prod(shape) * sample_bytes(subtype) > WAV_LIMIT_BYTES
+    n_bytes = math.prod(shape) * sample_bytes(subtype)
+    too_long = container == "wav" and n_bytes > WAV_LIMIT_BYTES
     with whole_file(path) as part:
         with libsndfile.created(
             part,
@@ -131,7 +132,7 @@ def opened(
             **_quality(container, subtype, form.rate_hz, bitrate_kbps),
         ) as file:
             if container == "wav":
-                _set_wav_tags(file, tags)
+                _set_wav_tags(file, tags, n_bytes)
             adapter = Adapter(rate_hz, shape[0], form)
             yield lambda samples: _add(file, adapter.convert(samples), subtype)
             _add(file, adapter.rest(), subtype)
@@ -173,7 +174,9 @@ def _handle(container: str, tags: Tags) -> Callable[[BinaryIO], Handle]:
     return Handle
 
 
-def _set_wav_tags(file: soundfile.SoundFile, tags: Tags) -> None:
+def _set_wav_tags(file: soundfile.SoundFile, tags: Tags, n_bytes: int) -> None:
+    if tags.software:
+        file.software = f"{tags.software}, {n_bytes} bytes of samples"
     for name, text in tags.text.items():
         name = "tracknumber" if name == "track" else name
         if name in _WAV_TAGS:

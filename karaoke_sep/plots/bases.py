@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..files.foreign import PNG_MARK
+from ..files.foreign import MARK
 from .panels import BACKGROUND, INK, frequency_axis
 from .raster import MAX_HZ, MIN_HZ
 
@@ -67,5 +67,5 @@ def png(panels: Mapping[str, np.ndarray], edges_hz: np.ndarray) -> bytes:
         axes.yaxis.label.set_color(INK)
     axes.set_xlabel("basis", color=INK)
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": PNG_MARK})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": MARK.decode()})
     return buffer.getvalue()

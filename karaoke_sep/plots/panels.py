@@ -16,10 +16,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..files.foreign import PNG_MARK
+from ..files.foreign import MARK
 from .raster import MAX_HZ, MIN_HZ, row_edges_hz
 
-AXES_KEY = f"{PNG_MARK} axes"  # text of a PNG that says where its time axis lies
+AXES_KEY = f"{MARK.decode()} axes"  # text of a PNG that says where its time axis lies
 # The background is dark, so that the picture can be read on white and on black pages.
 BACKGROUND, INK, VOICE, TRUTH, WRONG = "#14141c", "#d8d8e0", "#5ce1ff", "#ffd75c", "#ff5c7a"
 TOO_LITTLE_TOO_MUCH = LinearSegmentedColormap.from_list("karaoke_sep", ["#5c9dff", BACKGROUND, WRONG])
