@@ -19,7 +19,7 @@ from .config import Config, as_config
 from .dsp.scales import cents
 from .pipeline import estimate_voice, find_pitch, gate_of, separate_to, write_gated
 from .processes.threads import one_thread
-from .recording import Buffer, Samples, Storage, as_recording, as_track, shifted
+from .recording import Buffer, Excerpt, Samples, Storage, as_recording, as_track, shifted
 from .segment import separate_segment
 from .types import Audio, PitchTrack, Progress, Separation, silent
 
@@ -192,7 +192,9 @@ def separate_place(inputs: GateInputs, inside: np.ndarray, config: Config) -> tu
     start = max(0, round((first_s - AROUND_S) * song.rate_hz))
     stop = min(song.n_samples, round((last_s + AROUND_S) * song.rate_hz))
     start_s = start / song.rate_hz
-    part, new = separate_segment(song.excerpt(start, stop), shifted(track, -start_s), config, np.random.default_rng(0))
+    around, rng = Excerpt(song, start, stop), np.random.default_rng(0)
+    groups, new = separate_segment(around, shifted(track, -start_s), config, rng)
+    part = Audio(np.concatenate([samples for _, samples in groups]), song.rate_hz)
     new = new._replace(times_s=new.times_s + start_s)
     is_new, is_old = ((times_s >= first_s) & (times_s <= last_s) for times_s in (new.times_s, old.times_s))
     both = FrameFeatures(*(np.concatenate([b[~is_old], a[is_new]]) for a, b in zip(new, old, strict=True)))

@@ -22,7 +22,7 @@ from . import parts, song_pitch
 from .activity import FrameFeatures, Gate, GateInputs, LimitedGate, on_grid
 from .config import Config, as_config
 from .processes.threads import one_thread
-from .recording import Buffer, Samples, Storage, as_recording, as_track, blocks, shifted
+from .recording import Buffer, Excerpt, Samples, Storage, as_recording, as_track, blocks, shifted
 from .segment import separate_segment
 from .steps import singing_presence
 from .types import Audio, PitchTrack, Progress, Separation, silent
@@ -125,10 +125,10 @@ def estimate_voice(
     found = []
     for number, (start, stop) in enumerate(segments):
         start_s = start / song.rate_hz
-        part, features = separate_segment(song.excerpt(start, stop), shifted(track, -start_s), config, rng)
-        np.multiply(part.samples, parts.fade(number, segments, song.rate_hz), out=part.samples)
-        voice.add(start, part.samples)
-        del part  # many channels at a high rate take as much as all else
+        groups, features = separate_segment(Excerpt(song, start, stop), shifted(track, -start_s), config, rng)
+        fade_N = parts.fade(number, segments, song.rate_hz)
+        for channels, samples in groups:
+            voice.add(start, np.multiply(samples, fade_N, out=samples), channels)
         found.append(features._replace(times_s=features.times_s + start_s))
         progress("separation", (number + 1) / len(segments))
     features = FrameFeatures(*map(np.concatenate, zip(*found, strict=True)))

@@ -17,11 +17,13 @@ import soxr
 
 from .errors import InputError
 from .files import reading
+from .files.samples_on_disk import ALL
 from .types import Audio, PitchTrack
 
 MIN_S = 0.05
 MAX_SAMPLE = 1e10  # times full scale: accepts 32-bit integers that were read as floats, and avoids overflow of powers
 BLOCK_S = 30  # a whole number of seconds, where the samples of any two rates coincide
+_GROUP_VALUES = 1 << 25  # 130 MB; 32 s of five channels at 192 kHz
 CONTEXT_S = 1  # beyond the reach of the resampling filter
 
 
@@ -50,8 +52,8 @@ class Storage(Samples, Protocol):
     def put(self, start: int, samples: np.ndarray) -> None:
         """Write samples, shape (C, n), from ``start`` on."""
 
-    def add(self, start: int, samples: np.ndarray) -> None:
-        """Add samples, shape (C, n), to those from ``start`` on; samples beyond the end count as silence."""
+    def add(self, start: int, samples: np.ndarray, channels: slice = ALL) -> None:
+        """Add samples, (C, n) or those of some channels, from ``start`` on; samples beyond the end count as silence."""
 
 
 class Buffer(Audio):
@@ -66,9 +68,9 @@ class Buffer(Audio):
         """Write samples, shape (C, n), from ``start`` on."""
         self.samples[:, start : start + samples.shape[1]] = samples
 
-    def add(self, start: int, samples: np.ndarray) -> None:
-        """Add samples, shape (C, n), to those from ``start`` on."""
-        self.samples[:, start : start + samples.shape[1]] += samples
+    def add(self, start: int, samples: np.ndarray, channels: slice = ALL) -> None:
+        """Add samples, shape (C, n) or those of some channels, to those from ``start`` on."""
+        self.samples[channels, start : start + samples.shape[1]] += samples
 
 
 class Resampled:
@@ -128,6 +130,23 @@ def mono_mix(audio: Audio, rate_hz: int) -> Audio:
 def _block_samples(song: Samples) -> int:
     """Return the length of a block: whole seconds, and fewer where there are many channels."""
     return song.rate_hz * max(1, min(BLOCK_S, 2 * BLOCK_S // song.n_channels))
+
+
+def channel_groups(song: Samples) -> Iterator[slice]:
+    """Yield the channels whose samples are held in memory at a time: all, unless a recording has very many samples."""
+    n_group = max(1, min(song.n_channels, _GROUP_VALUES // max(1, song.n_samples)))
+    for first in range(0, song.n_channels, n_group):
+        yield slice(first, min(song.n_channels, first + n_group))
+
+
+def samples_of(song: Samples, channels: slice) -> np.ndarray:
+    """Return the samples of some channels, shape (G, N)."""
+    if channels.stop - channels.start == song.n_channels:
+        return song.excerpt(0, song.n_samples).samples
+    found = np.empty((channels.stop - channels.start, song.n_samples), song.excerpt(0, 1).samples.dtype)
+    for start, stop in blocks(song):
+        found[:, start:stop] = song.excerpt(start, stop).samples[channels]
+    return found
 
 
 def blocks(song: Samples) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ from .activity import FrameFeatures
 from .config import Config
 from .dsp import timbre
 from .dsp.stft import istft, stft
+from .recording import Samples, channel_groups, samples_of
 from .steps import accompaniment_views, consonants, dense_mixture, harmonic_mask, joint_model, wiener
 from .steps.melody_enhancement import odd_count
 from .types import Audio, PitchTrack, Spectrum
@@ -18,10 +19,13 @@ _KEPT_CHANNELS = 2  # the spectra of more are computed twice
 
 
 def separate_segment(
-    audio: Audio, track: PitchTrack, config: Config, rng: np.random.Generator
-) -> tuple[Audio, FrameFeatures]:
-    """Return the voice estimate of a segment, not yet gated, and the features of its frames for the gate."""
-    spectra = Spectra(audio, config)
+    song: Samples, track: PitchTrack, config: Config, rng: np.random.Generator
+) -> tuple[Iterator[tuple[slice, np.ndarray]], FrameFeatures]:
+    """Return the voice estimate of a segment, not yet gated, and the features of its frames for the gate.
+
+    The voice is computed while it is iterated over: the channels of a group, and their samples, shape (G, N).
+    """
+    spectra = Spectra(song, config)
     spectrum, X_TF = spectra.mean()
     bin_hz = spectrum.rate_hz / spectrum.n_fft
     if accompaniment.needs_pitch(config.accompaniment):
@@ -32,37 +36,48 @@ def separate_segment(
     # Half precision changes the timbre by 0.1 %. These features take most of the memory of a recording of eight hours.
     cepstra_TD = np.hstack([timbre.cepstra(X_TF, bin_hz), timbre.cepstra(V_TF, bin_hz)]).astype(np.float16)
     features = FrameFeatures(spectrum.times_s, band_level_db(V_TF, spectrum), cepstra_TD)
-    voice = np.empty(audio.samples.shape, np.float32)
-    for samples, channel in zip(voice, spectra, strict=True):
-        samples[:] = istft(replace(channel, values=channel.values * G_TF.T)).samples[0]
-    return Audio(voice, audio.rate_hz), features
+    return spectra.filtered(G_TF), features
 
 
 class Spectra:
     """The spectra of the channels of a segment, one after the other: those of eight at 192 kHz take 500 MB."""
 
-    def __init__(self, audio: Audio, config: Config):
-        self._audio, self._config = audio, config
-        self._kept = list(map(self._spectrum, audio.samples)) if len(audio.samples) <= _KEPT_CHANNELS else None
+    def __init__(self, song: Samples, config: Config):
+        self._song, self._config, self._kept = song, config, None
+        if song.n_channels <= _KEPT_CHANNELS:
+            self._kept = list(self)
 
     def __iter__(self) -> Iterator[Spectrum]:
         """Return an iterator over the spectra, values (1, F, T)."""
-        return iter(self._kept) if self._kept else map(self._spectrum, self._audio.samples)
+        if self._kept:
+            yield from self._kept
+            return
+        for channels in channel_groups(self._song):
+            yield from map(self._spectrum, samples_of(self._song, channels))
+
+    def filtered(self, G_TF: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the channels of a group, and their samples after a gain of each bin, shape (G, N)."""
+        spectra = iter(self)
+        for channels in channel_groups(self._song):
+            samples = np.empty((channels.stop - channels.start, self._song.n_samples), np.float32)
+            for row, spectrum in zip(samples, spectra, strict=False):  # the next group takes the others
+                row[:] = istft(replace(spectrum, values=spectrum.values * G_TF.T)).samples[0]
+            yield channels, samples
 
     def mean(self) -> tuple[Spectrum, np.ndarray]:
         """Return one spectrum, for its frames and bins, and the root of the mean power of all, shape (T, F)."""
         spectra = iter(self)
         one = next(spectra)
-        if len(self._audio.samples) == 1:
+        if self._song.n_channels == 1:
             return one, np.ascontiguousarray(one.magnitude.T)
         power_FT = _power(one)
         for spectrum in spectra:
             power_FT += _power(spectrum)
-        return one, np.ascontiguousarray(np.sqrt(power_FT / np.float32(len(self._audio.samples))).T)
+        return one, np.ascontiguousarray(np.sqrt(power_FT / np.float32(self._song.n_channels)).T)
 
     def _spectrum(self, samples: np.ndarray) -> Spectrum:
         settings = self._config.stft
-        channel = Audio(samples[None], self._audio.rate_hz)
+        channel = Audio(samples[None], self._song.rate_hz)
         return stft(channel, settings.window_ms, settings.hop_ms, self._config.harmonic_mask.top_hz)
 
 

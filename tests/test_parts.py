@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import cents
 
-from karaoke_sep import batch, load_config, parts, separate
-from karaoke_sep.batch import Order
+from karaoke_sep import batch, demo_song, load_config, parts, recording, separate
+from karaoke_sep.batch import Order, space
 from karaoke_sep.errors import ConfigError, InputError
 from karaoke_sep.files import reading
 from karaoke_sep.files.samples_on_disk import SampleFile
@@ -176,3 +176,32 @@ def test_the_settings_of_parts_decide_what_is_cut(song):
     assert len(list(parts.part_bounds_s(40.0, 8, parts.Params(part_s=16)))) == 2
     assert len(list(parts.part_bounds_s(40.0, 8, parts.Params(part_s=20)))) == 2
     assert len(list(parts.part_bounds_s(40.0, 8, parts.Params(part_s=240)))) == 1
+
+
+@pytest.mark.parametrize("n_channels", [2, 3, 5])
+def test_channels_that_are_read_in_groups_give_the_same_stems_in_memory_and_on_the_disk(
+    tmp_path, monkeypatch, n_channels
+):
+    rate_hz, config = 16000, load_config("fast")
+    song = demo_song.make(rate_hz, 3.0).mixture.samples
+    song = Audio(np.stack([song[k % 2] * (1 - 0.1 * k) for k in range(n_channels)]).astype(np.float32), rate_hz)
+    expected = separate(song, config=config).vocals.samples
+    monkeypatch.setattr(recording, "_GROUP_VALUES", 2 * song.n_samples)
+    assert len(list(recording.channel_groups(song))) == -(-n_channels // 2)
+    np.testing.assert_array_equal(separate(song, config=config).vocals.samples, expected)
+    with (
+        SampleFile(tmp_path, rate_hz, n_channels, np.float32) as on_disk,
+        SampleFile(tmp_path, rate_hz, n_channels, np.float32) as vocals,
+    ):
+        on_disk.append(song.samples)
+        separate_to(vocals, on_disk, config)
+        np.testing.assert_array_equal(vocals.excerpt(0, song.n_samples).samples, expected)
+
+
+def test_a_short_song_of_many_channels_stays_on_the_disk(tmp_path):
+    song = tmp_path / "many.wav"
+    for n_channels, expected in ((2, False), (64, True)):
+        with soundfile.SoundFile(song, "w", 192000, n_channels, "PCM_U8") as file:
+            file.write(np.zeros((round(2.8 * 192000), n_channels), np.int16))
+        [job] = batch.plan([song], Order(tmp_path / "out"), load_config()).jobs
+        assert space.is_long(job, load_config()) == expected

@@ -11,6 +11,7 @@ from ..files import sample_formats, writing
 from ..files.sound_info import SoundInfo
 from .jobs import Job, Order
 
+_MAX_VALUES = 1 << 25  # in memory: 130 MB, twice; 90 s of stereo at 186 kHz
 _BYTES_PER_SAMPLE = 32  # at the peak, measured with a stereo song of 5 minutes
 
 
@@ -67,4 +68,4 @@ def _size(n_bytes: int) -> str:
 
 def is_long(job: Job, config: Config) -> bool:
     """Return whether the samples of an input are kept on the disk during the separation."""
-    return (job.info.duration_s or math.inf) > config.parts.from_s
+    return (job.info.duration_s or math.inf) > config.parts.from_s or n_values(job.info) > _MAX_VALUES

@@ -10,6 +10,7 @@ from ..errors import OutputError
 from ..types import Audio
 from .sample_formats import from_16_bits
 
+ALL = slice(None)  # channels
 _PIECE_BYTES = 1 << 24  # of many channels, 30 s take 400 MB
 
 
@@ -53,11 +54,13 @@ class SampleFile:
         """Add samples, shape (C, n), after the last."""
         self.put(self.n_samples, samples)
 
-    def add(self, start: int, samples: np.ndarray) -> None:
-        """Add samples, shape (C, n), to those from ``start`` on; ``start`` is not beyond the end."""
+    def add(self, start: int, samples: np.ndarray, channels: slice = ALL) -> None:
+        """Add samples, (C, n) or those of some channels, to those from ``start`` on, which is not beyond the end."""
         n_piece = max(1, _PIECE_BYTES // self._frame_bytes)
         for first in range(0, samples.shape[1], n_piece):
-            piece = samples[:, first : first + n_piece].astype(self._dtype)
+            added = samples[:, first : first + n_piece]
+            piece = np.zeros((self.n_channels, added.shape[1]), self._dtype)
+            piece[channels] = added
             n_there = min(max(0, self.n_samples - start - first), piece.shape[1])
             piece[:, :n_there] += self.excerpt(start + first, start + first + n_there).samples
             self.put(start + first, piece)
