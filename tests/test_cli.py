@@ -33,6 +33,8 @@ def test_names_come_out_byte_for_byte_and_are_escaped_in_logs(song, tmp_path):
     result = subprocess.run(command, capture_output=True)
     assert result.stdout == folder + b"/out/\xff\n/vocals.wav\n"
     assert b"bad\\x1b\\n.wav: " in result.stderr
+    result = subprocess.run([*COMMAND, "karaoke", song.parent, "-o", tmp_path, *FAST], capture_output=True)
+    assert result.stdout == folder + b"/\xff\n (karaoke).wav\n"
     assert b"\x1b" not in result.stderr
     command += ["--name", "{track}"]
     soundfile.write(song.parent / "\x1b\n.wav", np.zeros(8000), 16000)

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +128,15 @@ def test_json_holds_what_is_needed_to_repeat_the_figures(evaluated):
     whole = json.loads((evaluated[0] / "all.json").read_text())
     assert {"evaluation", "version", "data", "config", "settings", "snr_db", "split", "every", "software"} <= set(whole)
     assert {"numpy", "scipy", "librosa"} <= set(whole["software"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux only")
+def test_clips_may_have_names_that_are_not_utf8(dataset, tmp_path):
+    (tmp_path / "in").mkdir()
+    clip = os.fsencode(tmp_path / "in") + b"/\xff_1_01.wav"
+    shutil.copy(dataset / "Wavfile" / f"{NAMES[0]}.wav", clip)
+    run("mir1k", tmp_path / "in", "--config", "fast", "--csv", tmp_path / "x.csv", cwd=tmp_path)
+    assert (tmp_path / "x.csv").read_bytes().splitlines()[1].startswith(b"\xff_1_01,")
 
 
 def test_the_figures_do_not_depend_on_the_number_of_processes(dataset, evaluated, tmp_path):

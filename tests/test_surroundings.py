@@ -1,5 +1,6 @@
 """Systems without some features, and termination signals."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -142,6 +143,14 @@ def test_an_unexpected_error_in_the_plan_fails_one_file_only(tmp_path, monkeypat
     plan = batch.plan(songs, Order(tmp_path / "out"), CONFIG)
     assert [job.source for job in plan.jobs] == songs[1:]
     assert "ZeroDivisionError" in plan.faults[0][1]
+
+
+def test_an_error_of_the_system_is_not_said_to_be_one_of_the_package(tmp_path, monkeypatch):
+    song = make_song(tmp_path / "a.wav")
+    failure = OSError(errno.EMFILE, "Too many open files", str(song))
+    monkeypatch.setattr(sound_info, "probe", lambda *_: (_ for _ in ()).throw(failure))
+    [(_, line)] = batch.plan([song], Order(tmp_path / "out"), CONFIG).faults
+    assert line == f"{song}: the system fails (too many open files)"
 
 
 def test_a_sound_without_a_header_gives_one_line_and_the_others_are_processed(tmp_path):

@@ -1,6 +1,7 @@
 """Spectra trained on recordings: the training, the model file, and the separation with it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -80,6 +81,17 @@ def test_singers_are_kept_apart(tracks):
         dataset.find(tracks, ["anna"], ["anna"])
     with pytest.raises(ConfigError, match="no singer carl; the singers are anna, bert"):
         dataset.find(tracks, ["carl"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux only")
+def test_a_model_names_its_singers_in_text_that_can_be_read_whatever_their_folders_are_called(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/in/an\xff\x1ba/song"
+    os.makedirs(folder)
+    for stem in (b"vocals", b"accompaniment"):
+        soundfile.write(folder + b"/" + stem + b".wav", side("voice", 2), RATE_HZ)
+    options = ["--only", "voice", "--model", tmp_path / "m.npz", "--bases", 4, "--epochs", 1]
+    assert call("train", "spectra", tmp_path / "in", *options)[0] == 0
+    assert list(models.read(tmp_path / "m.npz").singers) == ["an\ufffd\ufffda"]
 
 
 def test_the_command_trains_prints_and_separates(tracks, tmp_path):

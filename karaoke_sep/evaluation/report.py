@@ -173,7 +173,7 @@ def remarks(methods: dict[str, dict]) -> list[str]:
 def write_csv(path: Path, rows: list[dict]) -> None:
     """Write one row for each clip and method; a cell is empty if there is no figure."""
     columns = dict.fromkeys(key for row in rows for key, value in row.items() if value is not None)
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)

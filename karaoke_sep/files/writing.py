@@ -181,7 +181,7 @@ def _set_wav_tags(file: soundfile.SoundFile, tags: Tags, n_bytes: int) -> None:
         name = "tracknumber" if name == "track" else name
         if name in _WAV_TAGS:
             with suppress(soundfile.LibsndfileError):
-                setattr(file, name, text)
+                setattr(file, name, text.encode(errors="replace").decode())  # file names need not be UTF-8
 
 
 def _quality(container: str, subtype: str, rate_hz: int, bitrate_kbps: int | None) -> dict[str, Any]:

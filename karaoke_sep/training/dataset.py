@@ -78,8 +78,9 @@ def find(
 
 
 def singers_of(pieces: Iterable[Piece]) -> list[str]:
-    """Return the names of the singers, as far as they are known."""
-    return sorted({piece.singer for piece in pieces} - {""})
+    """Return the names of the singers, as far as they are known, with a mark in place of what cannot be printed."""
+    names = {piece.singer for piece in pieces} - {""}
+    return sorted("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name) for name in names)
 
 
 def _pieces(folder: Path, only: str | None) -> list[Piece]:
