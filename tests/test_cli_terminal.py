@@ -80,10 +80,10 @@ def test_ctrl_c_says_one_line_and_leaves_nothing_half_made(song, tmp_path, n_job
     assert [path for path in hidden_below(tmp_path / "out") if path.suffix != ".json"] == []
 
 
-def on_a_terminal(command):
-    """Exit code of a command with a terminal of 80 columns as stderr, and everything that it writes there."""
+def on_a_terminal(command, size=(24, 80)):
+    """Exit code of a command with a terminal of that many rows and columns as stderr, and all that it writes there."""
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 80))
+    termios.tcsetwinsize(theirs, size)
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs)
         os.close(theirs)
@@ -109,8 +109,9 @@ def long_song(tmp_path):
     return path
 
 
-def test_both_bars_move_and_show_the_time_left_on_a_terminal(long_song, tmp_path):
-    code, shown = on_a_terminal([*COMMAND, "separate", long_song, "-o", tmp_path / "out", *FAST])
+@pytest.mark.parametrize("size", [(24, 80), (0, 0)], ids=["80 columns", "no size"])
+def test_both_bars_move_and_show_the_time_left_on_a_terminal(long_song, tmp_path, size):
+    code, shown = on_a_terminal([*COMMAND, "separate", long_song, "-o", tmp_path / "out", *FAST], size)
     assert code == 0
     overall, stage = percentages(shown, "[01]/1 song"), percentages(shown, "separation")
     assert len(set(stage) - {0, 100}) >= 2

@@ -102,7 +102,11 @@ def progress_bar(quiet: bool = False, **settings: Any) -> Any:
     from tqdm import tqdm
 
     tqdm.monitor_interval = 0  # no thread: a process with a second thread cannot be forked safely
-    return tqdm(file=sys.stderr, dynamic_ncols=True, disable=quiet or not _is_watched(), **settings)
+    if quiet or not _is_watched():
+        return tqdm(disable=True, **settings)
+    if not all(os.get_terminal_size(sys.stderr.fileno())):  # `script` and `docker exec -t` leave the size at 0 x 0
+        settings |= {"ncols": 80, "nrows": 24}
+    return tqdm(file=sys.stderr, dynamic_ncols="ncols" not in settings, **settings)
 
 
 class SongBars:
