@@ -1,12 +1,13 @@
 """The stored voice of a song: further products have the bytes of a fresh separation, and need none."""
 
+import json
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
-from batches import CONFIG, do, files_below, make_song, statuses, stored_below
+from batches import CONFIG, do, files_below, make_song, record_of, statuses, stored_below
 
 from karaoke_sep import batch, pipeline, separate
 from karaoke_sep.backing import Params
@@ -114,6 +115,46 @@ def change_a_byte(path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
+
+
+def at_strength(voice_db):
+    return replace(CONFIG, wiener=replace(CONFIG.wiener, voice_db=voice_db)), f", strength {voice_db}"
+
+
+def test_the_three_latest_strengths_are_stored_and_need_no_second_separation(song, tmp_path, no_separation):
+    for voice_db in (-6.0, 0.0, 6.0, 3.0):
+        config, variant = at_strength(voice_db)
+        do([song], replace(FIRST, output=tmp_path / "out", variant=variant), config)
+    assert len(stored_below(tmp_path / "out")) == 3 * 2
+    no_separation()
+    for voice_db, status in ((-6.0, "failed"), (0.0, "done"), (6.0, "done"), (3.0, "done")):
+        config, variant = at_strength(voice_db)
+        further = replace(FURTHER["the voice as a guide"], output=tmp_path / "out", variant=variant + ", voice")
+        assert statuses(do([song], further, config)) == {"song.wav": status}
+
+
+def test_voices_of_an_earlier_input_are_removed(song, tmp_path):
+    do([song], replace(FIRST, output=tmp_path / "out"))
+    [before] = tmp_path.rglob("*.flac")
+    config, variant = at_strength(6.0)
+    make_song(song, seconds=3, seed=1)
+    do([song], replace(FIRST, output=tmp_path / "out", variant=variant), config)
+    assert len(stored_below(tmp_path / "out")) == 2
+    assert not before.exists()
+
+
+def test_a_damaged_record_that_calls_an_output_a_stored_voice_does_not_remove_it(song, tmp_path):
+    do([song], replace(FIRST, output=tmp_path / "out"))
+    path, values = record_of(tmp_path / "out")
+    entry = values["files"]["song (karaoke).wav"]
+    entry |= {"product": "voice", "identity": entry["identity"] | {"mtime_ns": 0}}
+    path.write_text(json.dumps(values))
+    do([song], replace(FURTHER["the voice as a guide"], output=tmp_path / "out"))
+    assert {path.name for path in (tmp_path / "out").glob("*.wav")} == {
+        "song (karaoke).wav",
+        "song (karaoke, voice -12 dB).wav",
+    }
+    assert "song (karaoke).wav" not in record_of(tmp_path / "out")[1]["files"]
 
 
 @pytest.mark.parametrize("what", ["voice", "pitch", "voice is gone", "settings", "input", "overwrite"])

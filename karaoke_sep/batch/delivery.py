@@ -26,6 +26,7 @@ from .names import check_inside
 from .standing import line_for_kept, standing
 
 _changes = lru_cache(maxsize=8)(changes)  # asked for every file
+_MAX_STORED = 3  # separations of a song: one for each strength that has a name
 _PATIENCE_S = 2.0  # for processes that were killed to be gone
 
 
@@ -62,8 +63,8 @@ def _deliver_alone(job: Job, order: Order, config: Config, make: Callable[[Job],
     now, place, paths = standing(job), job.place, tuple(job.targets.values())  # another run may have been at work
     if not now.todo:
         return Outcome(job.source, "skipped", now.reason, paths=paths)
-    places = job.targets | place.stored
-    made = (*now.todo, *(place.stored if order.store and order.sounds and not now.stored else ()))
+    to_store = place.stored(job.separation) if order.store and order.sounds and not now.stored else {}
+    places, made = job.targets | to_store, (*now.todo, *to_store)
     staged = {product: place.parts / product / places[product].name for product in made}
     try:
         _clear(place)
@@ -143,7 +144,7 @@ def _versions() -> dict[str, str]:
 def _commit(job: Job, known: record.Record, parts: dict[str, tuple[Path, Callable[..., record.Made]]]) -> list[Path]:
     """Record the parts and move them to their places; return places that were changed in the meantime, and are kept."""
     place, after, lost = job.place, dict(known), []
-    places = job.targets | place.stored
+    places = job.targets | place.stored(job.separation)
     for product, (part, entry) in parts.items():
         name = record.name_below(place.folder, places[product])
         before = after.pop(name, None)  # the newest stands last
@@ -159,8 +160,29 @@ def _commit(job: Job, known: record.Record, parts: dict[str, tuple[Path, Callabl
             continue
         _move(part, target)
         after[name] = after[name].settled(target)
+    for name in _outdated_stores(after):
+        outdated = after.pop(name)
+        path = place.stored(outdated.settings)[outdated.product]
+        if record.name_below(place.folder, path) == name:  # not a name that somebody wrote into the record
+            with suppress(OSError):
+                path.unlink()
     record.write(place, after)
     return lost
+
+
+def _outdated_stores(known: record.Record) -> list[str]:
+    """Return the stored files of another input or version, and all but those of the newest separations."""
+    stores = {name: entry for name, entry in reversed(known.items()) if entry.is_stored}
+    if not stores:
+        return []
+    newest = next(iter(stores.values()))
+    current = [entry.settings for entry in stores.values() if _origin(entry) == _origin(newest)]
+    kept = list(dict.fromkeys(current))[:_MAX_STORED]
+    return [name for name, entry in stores.items() if entry.settings not in kept or _origin(entry) != _origin(newest)]
+
+
+def _origin(entry: record.Made) -> tuple[object, ...]:
+    return entry.identity, entry.version
 
 
 def _is_the_users(target: Path, made: record.Made | None) -> bool:

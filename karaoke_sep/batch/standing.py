@@ -78,13 +78,14 @@ def standing(job: Job) -> Standing:
 
 def _stored(job: Job, known: record.Record, of_input: dict) -> dict[str, Path]:
     """Return the stored files if they are all there, unchanged, and of this separation."""
-    for path in job.place.stored.values():
+    files = job.place.stored(job.separation)
+    for path in files.values():
         made = known.get(record.name_below(job.place.folder, path))
         if made is None or (made.settings, made.identity, made.version) != (job.separation, of_input, __version__):
             return {}
         if not path.is_file() or made.content_of(path) != 0:
             return {}
-    return job.place.stored
+    return files
 
 
 def line_for_kept(job: Job, path: Path) -> str:

@@ -99,8 +99,8 @@ def _extras_options(command: Callable) -> Callable:
         click.option(
             "--no-store",
             is_flag=True,
-            help="Leave out the stored voice, 2 MB a minute in the hidden folder .karaoke-sep. Further products of the "
-            "song then need another separation.",
+            help="Leave out the stored voice, 2 MB a minute in the hidden folder .karaoke-sep for each of the last "
+            "three separations of a song. Further products of the song then need another separation.",
         ),
     )
     @wraps(command)
