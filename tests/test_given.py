@@ -145,11 +145,56 @@ print(peak_kb() - before_kb)
     assert int(run.stdout) < 40_000  # kB: 130 bytes a frame, where a list of tuples takes 200
 
 
+def layer(points, rate_hz=44100, units="Hz", dimensions=2):
+    """A layer as Sonic Visualiser writes it."""
+    rows = "".join(f'      <point frame="{frame}" value="{value}" label="" />\n' for frame, value in points)
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE sonic-visualiser>
+<sv><data>
+    <model id="3" sampleRate="{rate_hz}" type="sparse" dimensions="{dimensions}" resolution="256"
+      dataset="2" units="{units}" />
+    <dataset id="2" dimensions="{dimensions}">
+{rows}    </dataset>
+  </data><display><layer id="4" type="timevalues" /></display>
+</sv>
+""".encode()
+
+
+POINTS = [(256 * i, -1 if i == 3 else 220 + i) for i in (0, 1, 2, 3, 4, 20, 21)]
+
+
+def test_a_layer_of_tony_has_its_times_in_samples_and_is_unvoiced_where_points_are_left_out(tmp_path):
+    track = contours.read(write_bytes(tmp_path / "song.svl", layer(POINTS, rate_hz=22050)))
+    step_s = 256 / 22050
+    sung = track.voicing > 0
+    np.testing.assert_allclose(track.times_s[sung], step_s * np.array([0, 1, 2, 4, 20, 21]))
+    np.testing.assert_allclose(track.f0_hz[sung], [220, 221, 222, 224, 240, 241])
+    np.testing.assert_array_equal(track.at(step_s * np.array([3.0, 5.0, 12.0, 19.0])).voicing, np.zeros(4))
+
+
+def test_a_layer_in_utf_16_is_read_as_well(tmp_path):
+    text = layer(POINTS).decode().replace("UTF-8", "UTF-16")
+    plain = contours.read(write_bytes(tmp_path / "a.svl", layer(POINTS)))
+    np.testing.assert_array_equal(
+        contours.read(write_bytes(tmp_path / "b.svl", text.encode("utf-16"))).f0_hz, plain.f0_hz
+    )
+
+
 BAD_FILES = {
-    "layer.svl": (
-        b"<?xml version='1.0'?>\n",
-        r"ends in \.csv, .* or \.pv.*export the pitch as CSV from Tony",
+    "session.ton": (b"BZh9", r"ends in \.csv, .* or \.pv.*export the pitch as CSV from Tony"),
+    "cut.svl": (layer(POINTS)[:-7], r"line \d+: is not a whole \.svl file \(no element found\)"),
+    "table.svl": (b"0,220\n", r"line 1: is not a whole \.svl file"),
+    "bomb.svl": (
+        b"<!DOCTYPE sv [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]><sv>&b;</sv>",
+        r"declares XML entities",
     ),
+    "long.svl": (b"<sv x='" + b"a" * 3_000_000, r"line 1: is not a \.svl file"),
+    "notes.svl": (layer(POINTS, dimensions=3), r"is not a layer of time values"),
+    "db.svl": (layer(POINTS, units="dB"), r"its values are in 'dB', not in Hz"),
+    "no_rate.svl": (layer(POINTS, rate_hz="x"), r"line 5: an attribute is missing or is no number"),
+    "no_points.svl": (layer([]), r"holds no frames"),
+    "high.svl": (layer([(0, 22000)]), r"line 7: 22000 is not within -20000 to 20000"),
+    "backwards.svl": (layer([(512, 220), (256, 220)]), r"times must increase; frame 2"),
     "samples.csv": (b"0,220\n256,221\n512,222\n", r"frames are 256 s apart; the times must be in s, not in samples or"),
     "melody.mid": (b"0,220,1\n", r"ends in \.csv, .* or \.pv"),
     "empty.csv": (b"", r"holds no frames; a contour has rows such as"),

@@ -35,7 +35,7 @@ _contours_option = click.option(
     "contours",
     type=PATH,
     metavar="PATH",
-    help="Use a corrected pitch contour (.csv, .pv), or a folder of contours named after the songs.",
+    help="Use a corrected pitch contour (.csv, .svl, .pv), or a folder of contours named after the songs.",
 )
 
 

@@ -8,6 +8,7 @@ A file ends in one of these:
   confidence), Tony, Sonic Visualiser and mir_eval can be read as well: with or without a header, with commas,
   semicolons, tabs or spaces, decimal points or commas, in UTF-8 or UTF-16. Tony and Sonic Visualiser leave out the rows
   where nobody sings; such gaps are unvoiced.
+- ``.svl``, a layer of time values of Tony or Sonic Visualiser, with the same gaps.
 - ``.pv``, the labels of MIR-1K: one MIDI semitone a row, 0 where unvoiced; row i is centred at (i + 1) x 20 ms.
 """
 
@@ -27,13 +28,14 @@ import numpy as np
 from ..dsp.scales import hz_to_midi, midi_to_hz
 from ..errors import InputError, OutputError
 from ..types import PitchTrack
+from . import svl_layers
 
 PV_HOP_S = 0.02
 MAX_BYTES = 200_000_000  # eight hours of contour are 100 MB
 MAX_FRAMES = 6_000_000  # eight hours at one frame each 5 ms
 MAX_S = 1e6  # eleven days
 TABLES = (".csv", ".txt", ".tsv")
-SUFFIXES = (".csv", ".pv", ".tsv", ".txt")  # in the order in which they are searched for
+SUFFIXES = (".csv", ".pv", ".tsv", ".txt", ".svl")  # in the order in which they are searched for
 _MAX_HZ = 20_000
 _MAX_FRAMES_PER_S = 2000
 _LONGEST_STEP_S = 5.0  # between most rows; longer ones are samples or ms
@@ -61,7 +63,7 @@ def read(path: str | Path) -> PitchTrack:
 
     Parameters
     ----------
-    path : str or Path, ending in .csv, .txt, .tsv or .pv
+    path : str or Path, ending in one of `SUFFIXES`
 
     Raises
     ------
@@ -71,9 +73,10 @@ def read(path: str | Path) -> PitchTrack:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        export = "; export the pitch as CSV from Tony or Sonic Visualiser" if suffix in (".svl", ".sv", ".ton") else ""
+        export = "; export the pitch as CSV from Tony or Sonic Visualiser" if suffix in (".sv", ".ton") else ""
         raise InputError(
-            f"{path}: a pitch contour ends in {', '.join(TABLES)} (rows of time and pitch) or .pv (MIR-1K){export}"
+            f"{path}: a pitch contour ends in {', '.join(TABLES)} (rows of time and pitch), .svl (Sonic Visualiser) or "
+            f".pv (MIR-1K){export}"
         )
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device might never end
@@ -81,8 +84,11 @@ def read(path: str | Path) -> PitchTrack:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: {path.stat().st_size / 1e6:.0f} MB is too large for a pitch contour")
         with open(path, "rb") as file:
-            lines = _lines(path, io.TextIOWrapper(file, _encoding(file), newline=None))
-            values = _read_pv(path, lines) if suffix == ".pv" else _read_table(path, lines)
+            if suffix == ".svl":
+                values = _read_points(path, svl_layers.points(path, file))
+            else:
+                lines = _lines(path, io.TextIOWrapper(file, _encoding(file), newline=None))
+                values = _read_pv(path, lines) if suffix == ".pv" else _read_table(path, lines)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (UnicodeDecodeError, UnicodeError):
@@ -159,6 +165,16 @@ def _read_pv(path: Path, lines: Iterable[str]) -> array:
         _check_length(path, number)
         semitone = _number(path, number, line, 0, 140)
         values.extend((number * PV_HOP_S, float(midi_to_hz(semitone)) if semitone > 0 else 0.0, 1.0))
+    return values
+
+
+def _read_points(path: Path, points: Iterable[svl_layers.Point]) -> array:
+    """Return time, Hz (0 where unvoiced) and voicing of each point."""
+    values = array("d")
+    for number, point in enumerate(points, 1):
+        _check_length(path, number)
+        time_s = _number(path, point.line, point.time_s, 0, MAX_S)
+        values.extend((time_s, _pitch_hz(path, point.line, point.value), 1.0))
     return values
 
 
