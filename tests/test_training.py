@@ -115,6 +115,21 @@ def test_the_command_trains_prints_and_separates(tracks, tmp_path):
     assert np.abs(one - other).max() > 2**-15
 
 
+def test_a_model_that_another_training_wrote_in_the_meantime_is_kept(tracks, tmp_path, monkeypatch):
+    path, options = tmp_path / "m.npz", ["--only", "voice", "--bases", 4, "--epochs", 2, "--model", tmp_path / "m.npz"]
+    train = checkpoint.train
+    monkeypatch.setattr(checkpoint, "train", lambda *a: (train(*a), path.write_bytes(b"another"))[0])
+    code, _, err = call("train", "spectra", tracks, *options)
+    assert code == 1
+    assert err.endswith(f"{path}: was made by another training; move it away, and run the same command again\n")
+    assert path.read_bytes() == b"another"
+    path.unlink()
+    monkeypatch.undo()
+    _, _, err = call("train", "spectra", tracks, *options)
+    assert err.count("epoch") == 1  # the last, of which the state was kept
+    assert models.read(path, "spectra")
+
+
 def test_stems_of_another_model_are_made_again(tracks, tmp_path):
     path, song = nmf_model(tmp_path / "m.npz"), tracks / "anna" / "song" / "vocals.wav"
     options = ["separate", song, "-o", tmp_path / "out", "--config", "trained", "--model", path]

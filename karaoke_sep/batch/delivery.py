@@ -69,9 +69,12 @@ def _deliver_alone(job: Job, order: Order, config: Config, make: Callable[[Job],
     try:
         _clear(place)
         of_input = _identity(job)
-        outcome = make(replace(job, targets=staged, stored=now.stored))
-        if _identity(job) != of_input:
-            raise InputError(f"{job.source}: was changed while it was read; run the same command again")
+        try:
+            outcome = make(replace(job, targets=staged, stored=now.stored))
+        except InputError:
+            _check_unchanged(job, of_input)  # which explains more than what was wrong with half of the file
+            raise
+        _check_unchanged(job, of_input)
         entry = _entry(job, order, config, of_input, outcome.seconds)
         parts = {product: (part, entry) for product, part in staged.items() if product in now.todo or part.exists()}
         lost = _commit(job, now.known, parts)
@@ -97,6 +100,11 @@ def clear_after(job: Job) -> None:
 def _clear(place: record.Place) -> None:
     shutil.rmtree(place.parts, ignore_errors=True)
     atomic.remove_parts(place.record)
+
+
+def _check_unchanged(job: Job, of_input: dict[str, str | int]) -> None:
+    if _identity(job) != of_input:
+        raise InputError(f"{job.source}: was changed while it was read; run the same command again")
 
 
 def _identity(job: Job) -> dict[str, str | int]:

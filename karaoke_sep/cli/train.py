@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ..errors import ConfigError
+from ..errors import ConfigError, OutputError
 from .messages import counted, log, progress_bar, result_line
 from .options import PATH, Number, jobs_option, parse_names, quiet_option, together
 
@@ -25,6 +25,12 @@ def _check_place(ctx: click.Context, param: click.Parameter, path: Path) -> Path
     if path.exists() and not ctx.meta[_OVERWRITE]:
         raise ConfigError(f"--model {path}: exists already; give another name, or replace it with --overwrite")
     return path
+
+
+def _check_still_free(path: Path) -> None:
+    """Raise OutputError if another training has written the model in the meantime; the state of this one is kept."""
+    if path.exists() and not click.get_current_context().meta[_OVERWRITE]:
+        raise OutputError(f"{path}: was made by another training; move it away, and run the same command again")
 
 
 _shared_options = together(
@@ -227,6 +233,7 @@ def spectra(common: Common, only: str, **settings: Any) -> None:
                 log(f"{only}: epoch {state.n_epochs}, divergence {state.divergences[-1]:.4f}")
 
         state = checkpoint.train(pieces, only, chosen, common.path, tell)
+    _check_still_free(common.path)
     checkpoint.write(common.path, as_model(pieces, only, state, chosen))
     checkpoint.forget(common.path, only)
     result_line(common.path)
@@ -299,6 +306,8 @@ def _train_in_steps(
         done = keeper.keep() or done
         stop.args = (f"Interrupted after step {done} of {settings.n_steps}. Run the same command again to resume.",)
         raise
+    keeper.keep()
+    _check_still_free(common.path)
     checkpoint.write(common.path, model)
     keeper.forget()
     result_line(common.path)
