@@ -261,3 +261,15 @@ def test_a_flac_header_that_claims_terabytes_costs_no_memory(tmp_path):
     audio, [warning] = reading.read(path)
     assert audio.n_samples == 16000
     assert "1.00 s of" in warning
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF", "CAF"])
+def test_a_tag_in_front_of_a_file_cuts_nothing_off_its_end(tmp_path, container):
+    path, samples = tmp_path / "song", noise(2, 44100)
+    soundfile.write(path, samples.T, 44100, "PCM_16", format=container)
+    whole = path.read_bytes()
+    expected, _ = reading.read(path)
+    path.write_bytes(b"ID3\x03\0\0\0\0\x40\0" + bytes(1 << 13) + whole)
+    audio, warnings = reading.read(path)
+    assert warnings == ()
+    np.testing.assert_array_equal(audio.samples, expected.samples)

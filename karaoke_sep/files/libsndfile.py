@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..processes.signals import undisturbed
 from .sample_formats import from_16_bits
 
+_AFTER_TAG = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")
 _LENGTH_UNKNOWN = b"\xff\xff\xff\xff"
 
 
@@ -160,7 +161,7 @@ class SequentialFile(soundfile.SoundFile):
 def opened(path: Path) -> Iterator[tuple[SequentialFile, Handle]]:
     """Open a sound file for reading."""
     with quiet_decoder(), _open(path) as file:
-        handle = Handle(file)
+        handle = Handle(behind_tag(file))
         with SequentialFile(handle) as sound:
             yield sound, handle
 
@@ -238,6 +239,37 @@ def quiet_decoder() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+class _Rest:
+    """A file from a position on."""
+
+    def __init__(self, file: BinaryIO, start: int):
+        self._file, self._start = file, start
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._file.seek(offset + (self._start if whence == os.SEEK_SET else 0), whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def read(self, n_bytes: int) -> bytes:
+        return self._file.read(n_bytes)
+
+
+def behind_tag(file: BinaryIO) -> BinaryIO:
+    """Return a WAV, AIFF or CAF file without an ID3 tag in front, by whose size libsndfile cuts off the end."""
+    head = file.read(10)
+    start = 10 + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=False))
+    file.seek(start if head[:3] == b"ID3" else 0)
+    is_behind = head[:3] == b"ID3" and file.read(4) in _AFTER_TAG
+    rest = cast(BinaryIO, _Rest(file, start)) if is_behind else file
+    rest.seek(0)
+    return rest
 
 
 def _unwritten_length(file: BinaryIO) -> int | None:

@@ -137,7 +137,8 @@ def _read_into(
 
 def _another_follows(path: Path) -> bool:
     """Return whether another WAV or AIFF file begins where the first ends: readers do not look there."""
-    with open(path, "rb") as file:
+    with open(path, "rb") as whole:
+        file = libsndfile.behind_tag(whole)
         first = file.read(12)
         if first[:4] not in (b"RIFF", b"FORM"):
             return False
