@@ -374,18 +374,6 @@ def test_an_input_that_changes_while_it_is_read_is_not_called_done(tmp_path, mon
     assert statuses(do([song], order)) == {"song.wav": "done"}
 
 
-def test_an_input_that_is_cut_while_it_is_read_is_said_to_have_changed(tmp_path, monkeypatch):
-    song, make = make_song(tmp_path / "song.wav"), running.make
-
-    def cut_first(*arguments):
-        song.write_bytes(song.read_bytes()[:44])
-        return make(*arguments)
-
-    monkeypatch.setattr(running, "make", cut_first)
-    [outcome] = do([song], Order(tmp_path / "out"))
-    assert outcome.message == f"{song}: was changed while it was read; run the same command again"
-
-
 def test_an_input_that_vanishes_is_its_own_line(tmp_path):
     song, order = make_song(tmp_path / "song.wav"), Order(tmp_path / "out")
     plan = batch.plan([song], order, CONFIG)

@@ -14,7 +14,7 @@ from batches import CONFIG, do, files_below, hidden_below, make_song, statuses
 from click.testing import CliRunner
 
 from karaoke_sep import batch
-from karaoke_sep.batch import Order
+from karaoke_sep.batch import Order, running
 from karaoke_sep.cli.main import main
 from karaoke_sep.errors import ConfigError
 from karaoke_sep.files import sound_info
@@ -151,6 +151,18 @@ def test_an_error_of_the_system_is_not_said_to_be_one_of_the_package(tmp_path, m
     monkeypatch.setattr(sound_info, "probe", lambda *_: (_ for _ in ()).throw(failure))
     [(_, line)] = batch.plan([song], Order(tmp_path / "out"), CONFIG).faults
     assert line == f"{song}: the system fails (too many open files)"
+
+
+def test_an_input_that_is_cut_while_it_is_read_is_said_to_have_changed(tmp_path, monkeypatch):
+    song, make = make_song(tmp_path / "song.wav"), running.make
+
+    def cut_first(*arguments):
+        song.write_bytes(song.read_bytes()[:44])
+        return make(*arguments)
+
+    monkeypatch.setattr(running, "make", cut_first)
+    [outcome] = do([song], Order(tmp_path / "out"))
+    assert outcome.message == f"{song}: was changed while it was read; run the same command again"
 
 
 def test_a_sound_without_a_header_gives_one_line_and_the_others_are_processed(tmp_path):
