@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from karaoke_sep.errors import ConfigError, OutputError
-from karaoke_sep.files import atomic, reading, sound_info, stem_rounding, tags, writing
+from karaoke_sep.files import atomic, contours, reading, sound_info, stem_rounding, tags, writing
 from karaoke_sep.files.adaptation import adaptation
 from karaoke_sep.files.tags import Tags
+from karaoke_sep.types import PitchTrack
 
 SUBTYPES = {"wav": "PCM_16", "flac": "PCM_16", "mp3": "MPEG_LAYER_III", "ogg": "VORBIS"}
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not on the PATH")
@@ -340,3 +341,19 @@ def test_new_files_get_the_permissions_of_the_user(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "a.wav").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the device of a full disk")
+def test_a_writer_that_fails_names_the_file_and_not_the_temporary_one(tmp_path):
+    path = tmp_path / "pitch.csv"
+
+    def write():
+        with atomic.whole_file(path) as part:
+            part.unlink()
+            part.symlink_to("/dev/full")
+            contours.write(part, PitchTrack(np.zeros(1), np.zeros(1), np.zeros(1)))
+
+    with pytest.raises(OutputError) as failure:
+        write()
+    assert str(failure.value) == f"{path}: cannot be written: No space left on device"
+    assert not list(tmp_path.iterdir())

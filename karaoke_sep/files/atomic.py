@@ -42,6 +42,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         if path.exists() and not path.is_file():
             raise OutputError(f"{path}: is not a regular file and is kept; choose another name")
         os.replace(part, path)
+    except OutputError as err:  # of what wrote the temporary file
+        raise OutputError(str(err).replace(str(part), str(path))) from None
     except (OSError, soundfile.SoundFileError) as err:
         reason = getattr(err, "strerror", None) or getattr(err, "error_string", None) or str(err)
         raise OutputError(f"{path}: cannot be written ({reason.rstrip('.').lower()})") from None
