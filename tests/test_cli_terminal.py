@@ -52,7 +52,7 @@ def test_a_standard_stream_may_be_closed(song, tmp_path, closed):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_full_disk_behind_stdout_is_an_error_of_one_line(song, tmp_path):
-    for command in (["config", "show"], ["separate", song, "-o", tmp_path / "out", *FAST]):
+    for command in (["--help"], ["config", "show"], ["separate", song, "-o", tmp_path / "out", *FAST]):
         with open("/dev/full", "w") as full:
             result = subprocess.run([*COMMAND, *command], stdout=full, stderr=subprocess.PIPE, text=True)
         assert result.returncode == 1

@@ -49,13 +49,25 @@ def _check_current_folder() -> None:
 
 
 @contextmanager
-def _usage_errors_printable() -> Iterator[None]:
-    """Cut what is too long in the error for a wrong option or command."""
+def _failures_in_one_line() -> Iterator[None]:
+    """Turn each expected failure into an error of one line with its exit code."""
     try:
         yield
     except click.UsageError as err:
         err.message = _each_line_printable(without_long_words(err.message))  # type: ignore[misc]  # declared final
         raise
+    except KaraokeSepError as err:
+        failure = _ConfigFailure if isinstance(err, ConfigError) else click.ClickException
+        raise failure(_each_line_printable(str(err))) from None
+    except MemoryError:
+        raise click.ClickException("not enough memory; close other programs, or use fewer --jobs") from None
+    except OSError as err:  # errors of inputs and outputs have been reported where they are read and written
+        if err.errno == errno.EPIPE:
+            raise
+        if err.errno == errno.ENOSPC and err.filename is None:
+            raise click.ClickException("stdout, or the file of --report: no space left on device") from None
+        where = f"{printable(os.fsdecode(err.filename))}: " if err.filename else ""
+        raise click.ClickException(f"{where}{(err.strerror or str(err)).lower()}") from None
 
 
 class _Group(click.Group):
@@ -86,7 +98,7 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options before the command."""
-        with _usage_errors_printable():
+        with _failures_in_one_line():
             return super().parse_args(ctx, args)
 
     def resolve_command(
@@ -102,21 +114,9 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; report each expected failure in one line."""
         try:
-            _check_current_folder()
-            with _usage_errors_printable():
+            with _failures_in_one_line():
+                _check_current_folder()
                 return super().invoke(ctx)
-        except KaraokeSepError as err:
-            failure = _ConfigFailure if isinstance(err, ConfigError) else click.ClickException
-            raise failure(_each_line_printable(str(err))) from None
-        except MemoryError:
-            raise click.ClickException("not enough memory; close other programs, or use fewer --jobs") from None
-        except OSError as err:  # errors of inputs and outputs have been reported where they are read and written
-            if err.errno == errno.EPIPE:
-                raise
-            if err.errno == errno.ENOSPC and err.filename is None:
-                raise click.ClickException("stdout, or the file of --report: no space left on device") from None
-            where = f"{printable(os.fsdecode(err.filename))}: " if err.filename else ""
-            raise click.ClickException(f"{where}{(err.strerror or str(err)).lower()}") from None
         except KeyboardInterrupt as stop:
             log(str(stop) or "Interrupted. Finished files are kept; run the same command again to resume.")
             ctx.exit(getattr(stop, "exit_code", 130))
