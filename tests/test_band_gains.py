@@ -125,6 +125,24 @@ def test_the_gains_of_an_untrained_network_follow_the_untrained_gate():
     assert residual_TB.max() < 0.02
 
 
+def predicted_gains(trust_2):
+    return band_gains.predict(weights() | {"trust_2": np.array(trust_2)}, inputs()).voice_TB
+
+
+def test_without_trust_the_gains_are_those_of_an_untrained_network():
+    start = training.initial_weights(np.random.default_rng(0)) | TRUST
+    np.testing.assert_array_equal(predicted_gains((0.0, 0.0)), band_gains.predict(start, inputs()).voice_TB)
+
+
+def test_the_change_in_log_odds_grows_with_the_trust_in_the_bands_that_it_is_given_for():
+    none, some, whole = (
+        scipy.special.logit(predicted_gains(trust_2) / band_gains.MAX_GAIN)
+        for trust_2 in ((0.0, 0.0), (0.25, 0.5), (1.0, 1.0))
+    )
+    share_B = np.where(band_gains.uses_residual(), 0.5, 0.25)
+    np.testing.assert_allclose(some - none, share_B * (whole - none), atol=1e-3)
+
+
 @pytest.fixture(scope="module")
 def example():
     """A voice that is silent in its second half, where the voice estimate holds half of the music."""

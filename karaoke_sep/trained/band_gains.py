@@ -90,7 +90,8 @@ def layers() -> dict[str, tuple[int, int, int, int]]:
 def shapes() -> dict[str, tuple[int, ...]]:
     """Return the shape of each array that the gains need, by name: a kernel and a bias for each layer, and the trust.
 
-    ``trust_2`` is the weight of the network against the untrained gate, 0..1, below `RESIDUAL_FROM_HZ` and above.
+    ``trust_2`` is the share of the network's log-odds that is added to those of the untrained gate, 0..1, below
+    `RESIDUAL_FROM_HZ` and above.
     """
     kernels: dict[str, tuple[int, ...]] = {f"{name}_kernel": shape for name, shape in layers().items()}
     return kernels | {f"{name}_bias": shape[3:] for name, shape in layers().items()} | {"trust_2": (2,)}
@@ -300,8 +301,8 @@ def predict_blocks(
 ) -> Iterator[Prediction]:
     """Yield predictions for one block of frames after the other.
 
-    The gain of the voice estimate is a weighted mean of the untrained gate's and the network's, because their errors
-    differ and the network was trained on few singers.
+    The network changes the log-odds of the untrained gate. A share of the change is used, because the network was
+    trained on few singers.
 
     Parameters
     ----------
@@ -316,7 +317,7 @@ def predict_blocks(
     first : int
         Number of the first frame.
     """
-    weight_B = np.where(uses_residual(), *weights["trust_2"][::-1]).astype(np.float32)
+    share_B = np.where(uses_residual(), *weights["trust_2"][::-1]).astype(np.float32)
     for start in range(first, n_frames, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, n_frames)
         padding = -(stop - start) % 4
@@ -324,11 +325,9 @@ def predict_blocks(
         inputs = read(frames)
         bands_TBC = band_features(inputs.level_6TB, inputs.f0_hz, mean_2=mean_2)
         output_TB2, activity_T12 = network(Tape(), weights, bands_TBC, frame_features(inputs))
+        output_TB2[..., 0] *= share_B
         inner = slice(REACH_FRAMES, REACH_FRAMES + stop - start)
-        gate_T = inputs.gate_T[inner]
-        voice_TB, residual_TB = gains_from_outputs(output_TB2[inner], gate_T)
-        gate_T1 = gate_T[:, None].astype(np.float32)
-        yield Prediction(gate_T1 + weight_B * (voice_TB - gate_T1), residual_TB, activity_T12[inner, 0])
+        yield Prediction(*gains_from_outputs(output_TB2[inner], inputs.gate_T[inner]), activity_T12[inner, 0])
 
 
 def apply(mixture: Audio, voice: Audio, voice_TB: np.ndarray, residual_TB: np.ndarray, start_s: float = 0.0) -> Audio:
