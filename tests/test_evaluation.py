@@ -306,3 +306,8 @@ def test_a_page_of_something_else_is_an_error(tmp_path):
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"x\.json: is not a result of karaoke-sep evaluate"):
         CliRunner().invoke(evaluate, ["page", str(tmp_path / "x.json")], catch_exceptions=False)
+
+
+def test_a_result_that_does_not_exist_is_said_not_to_exist(tmp_path):
+    with pytest.raises(ConfigError, match=r"x\.json: cannot be read \(no such file or directory\)"):
+        CliRunner().invoke(evaluate, ["page", str(tmp_path / "x.json")], catch_exceptions=False)

@@ -131,11 +131,14 @@ def read_json(path: Path) -> dict:
     Raises
     ------
     ConfigError
-        If the file holds something else.
+        If the file cannot be read or holds something else.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise ConfigError(f"{path}: cannot be read ({reason}); give files that --json wrote") from None
+    except ValueError:
         result = None
     if not (isinstance(result, dict) and {"methods", "software", "data"} <= result.keys() and result["methods"]):
         raise ConfigError(f"{path}: is not a result of karaoke-sep evaluate; give files that --json wrote")
