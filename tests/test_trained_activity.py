@@ -101,7 +101,7 @@ def test_remixes_are_used_to_train_the_gains_but_not_the_classes(clips, trained)
     pieces = dataset.find(clips, train_singers=["anna"])
     without = training.train(pieces, [training.prepare(pieces, 0, 0, 0)], training.Settings(2, (0,), 2))
     with_remixes = trained()
-    assert (without.about["n_lessons"], with_remixes.about["n_lessons"]) == (1, 3)
+    assert (without.about["n_examples"], with_remixes.about["n_examples"]) == (1, 3)
     np.testing.assert_array_equal(without.arrays["means_SKE"], with_remixes.arrays["means_SKE"])
     assert not np.array_equal(without.arrays["gains_kernel"], with_remixes.arrays["gains_kernel"])
 

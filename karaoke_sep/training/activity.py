@@ -229,7 +229,7 @@ def _about(pieces: list[Piece], settings: Settings, n_examples: int) -> dict:
         "singers": singers_of(pieces),
         "n_clips": len(pieces),
         "n_steps": settings.n_steps,
-        "n_lessons": n_examples,
+        "n_examples": n_examples,
         "versions": models.versions(),
     }
 
