@@ -26,7 +26,7 @@ def test_all_errors_are_reported_before_any_work(tmp_path):
     make_song(tmp_path / "good.wav")
     bad = ["empty.wav", "text.wav", "short.wav", "slow.wav", "wide.wav", "absent.wav"]
     plan = batch.plan([tmp_path / name for name in (*bad, "good.wav")], Order(tmp_path / "out"), CONFIG)
-    assert [source.name for source, _ in plan.faults] == bad
+    assert [source.name for source, _ in plan.errors] == bad
     assert [job.source.name for job in plan.jobs] == ["good.wav"]
     assert not (tmp_path / "out").exists()
 
@@ -134,7 +134,7 @@ def test_mir1k_layout_separates_the_sum_of_the_channels(tmp_path):
 
 def test_mir1k_layout_refuses_other_than_two_channels(tmp_path):
     plan = batch.plan([make_song(tmp_path / "song.wav")], Order(tmp_path / "out", layout="mir1k"), CONFIG)
-    assert "needs 2 channels, not 1" in plan.faults[0][1]
+    assert "needs 2 channels, not 1" in plan.errors[0][1]
 
 
 def test_one_bad_file_does_not_stop_the_others(tmp_path):
@@ -210,7 +210,7 @@ def test_contours_are_found_by_the_names_of_the_tracks(tmp_path):
     (tmp_path / "contours" / "b.csv").write_text("time_s,f0_hz\n0.1,220\n")
     plan = batch.plan([tmp_path / "in"], Order(tmp_path / "out", contours=tmp_path / "contours"), CONFIG)
     assert {job.source.name: len(job.track.f0_hz) for job in plan.jobs} == {"a.wav": 15, "b.wav": 1}
-    assert [line for _, line in plan.faults if "no pitch contour c.csv (or .pv, .tsv, .txt)" in line]
+    assert [line for _, line in plan.errors if "no pitch contour c.csv (or .pv, .tsv, .txt)" in line]
 
 
 def test_an_estimated_contour_gives_the_same_separation_as_the_estimate(tmp_path):

@@ -34,12 +34,12 @@ def test_a_video_without_sound_in_a_folder_is_skipped_and_a_named_one_is_an_erro
     film = tmp_path / "in" / "film.mp4"
     picture = ["-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1"]
     subprocess.run(["ffmpeg", "-v", "error", *picture, "-c:v", "mpeg4", str(film)], check=True)
-    for inputs, notes, faults in (
+    for inputs, notes, errors in (
         ([tmp_path / "in"], [f"{film}: skipped because there is no sound in it"], []),
         ([film], [], [(film, f"{film}: there is no sound in this file")]),
     ):
         plan = batch.plan(inputs, Order(tmp_path / "out"), CONFIG)
-        assert (plan.notes, plan.faults) == (notes, faults)
+        assert (plan.notes, plan.errors) == (notes, errors)
 
 
 @pytest.mark.parametrize("output", ["separated", "."])
@@ -94,7 +94,7 @@ def test_a_link_to_itself_gives_one_line(tmp_path):
     (tmp_path / "in" / "b.wav").symlink_to("b.wav")
     plan = batch.plan([tmp_path / "in"], Order(tmp_path / "out"), CONFIG)
     assert [job.source.name for job in plan.jobs] == ["a.wav"]
-    [(_, line)] = plan.faults
+    [(_, line)] = plan.errors
     assert line.startswith(f"{tmp_path}/in/b.wav: too many levels of symbolic links")
 
 
@@ -110,7 +110,7 @@ def test_the_first_of_two_inputs_with_one_name_is_processed_and_the_hint_works_f
     order = Order(tmp_path / "out")
     plan = batch.plan([first, second], order, CONFIG)
     assert [job.source for job in plan.jobs] == [first]
-    [(source, line)] = plan.faults
+    [(source, line)] = plan.errors
     assert source == second
     assert str(first) in line
     name = re.search("--name '(.*?)'", line)[1]
@@ -120,15 +120,15 @@ def test_the_first_of_two_inputs_with_one_name_is_processed_and_the_hint_works_f
 def test_the_hint_gives_songs_of_one_name_in_two_folders_different_names(tmp_path):
     songs = [make_song(tmp_path / disc / "01 Intro.wav") for disc in ("CD1", "CD2")]
     for inputs in (songs, [song.parent for song in songs]):
-        [(_, line)] = batch.plan(inputs, Order(tmp_path / "out"), CONFIG).faults
+        [(_, line)] = batch.plan(inputs, Order(tmp_path / "out"), CONFIG).errors
         name = re.search("--name '(.*?)'", line)[1]
         plan = batch.plan(inputs, Order(tmp_path / "out", name=name), CONFIG)
-        assert (len(plan.jobs), plan.faults) == (2, [])
+        assert (len(plan.jobs), plan.errors) == (2, [])
 
 
 def test_songs_that_no_template_distinguishes_need_another_output_folder(tmp_path):
     songs = [make_song(tmp_path / folder / "CD1" / "01.wav") for folder in ("a", "b")]
-    [(_, line)] = batch.plan(songs, Order(tmp_path / "out"), CONFIG).faults
+    [(_, line)] = batch.plan(songs, Order(tmp_path / "out"), CONFIG).errors
     assert "--name" not in line
     assert "another --output" in line
 
@@ -148,9 +148,9 @@ def test_a_song_of_the_name_of_one_that_was_made_before_does_not_replace_it(tmp_
 
 def test_names_that_differ_in_case_collide_only_where_the_file_system_takes_them_for_one(tmp_path, monkeypatch):
     songs = [make_song(tmp_path / name) for name in ("one/Song.wav", "two/song.wav")]
-    assert not batch.plan(songs, Order(tmp_path / "out"), CONFIG).faults
+    assert not batch.plan(songs, Order(tmp_path / "out"), CONFIG).errors
     monkeypatch.setattr(names, "ignores_case", lambda folder: True)
-    [(source, _)] = batch.plan(songs, Order(tmp_path / "out"), CONFIG).faults
+    [(source, _)] = batch.plan(songs, Order(tmp_path / "out"), CONFIG).errors
     assert source == songs[1]
 
 
@@ -178,7 +178,7 @@ def test_a_transport_stream_is_found_and_a_program_of_its_ending_is_not(tmp_path
 
 def test_a_folder_without_a_song_gives_a_line_that_says_what_it_contains(tmp_path):
     (tmp_path / "cover.jpg").write_bytes(b"no sound")
-    [(_, line)] = find_inputs([tmp_path]).faults
+    [(_, line)] = find_inputs([tmp_path]).errors
     assert "no sound file in this folder (only .jpg)" in line
 
 
@@ -195,7 +195,7 @@ def test_an_unreadable_folder_gives_a_line_and_the_others_are_processed(tmp_path
     monkeypatch.setattr(os, "scandir", refuse)
     for given in (tmp_path / "in", locked):
         plan = batch.plan([given], Order(tmp_path / "out"), CONFIG)
-        assert plan.faults == [(locked, f"{locked}: permission denied")]
+        assert plan.errors == [(locked, f"{locked}: permission denied")]
     assert [job.source for job in batch.plan([tmp_path / "in"], Order(tmp_path / "out"), CONFIG).jobs] == [song]
 
 
@@ -285,7 +285,7 @@ def test_a_name_that_leads_outside_the_output_folder_is_rejected(tmp_path, name,
 @pytest.mark.parametrize("name", ["...wav", "..wav"])
 def test_a_track_cannot_lead_out_of_the_output_folder(tmp_path, name):
     plan = batch.plan([make_song(tmp_path / name)], Order(tmp_path / "out"), CONFIG)
-    assert [line for _, line in plan.faults if "rename" in line]
+    assert [line for _, line in plan.errors if "rename" in line]
     assert not plan.jobs
 
 
@@ -293,12 +293,12 @@ def test_names_as_long_as_can_be_work_and_longer_ones_are_faults(tmp_path):
     songs = [make_song(tmp_path / ("ö" * 115 + "x" * n + ".wav")) for n in (5, 6)]
     order = Order(tmp_path / "out", name="{track} ({stem})")  # one of the names has 255 bytes
     plan = batch.plan(songs, order, CONFIG)
-    assert [source for source, _ in plan.faults] == songs[1:]
-    assert "would have a name of 256 bytes" in plan.faults[0][1]
+    assert [source for source, _ in plan.errors] == songs[1:]
+    assert "would have a name of 256 bytes" in plan.errors[0][1]
     [fault, outcome] = batch.run(plan, order, CONFIG)
     assert (fault.status, outcome.status) == ("failed", "done")
     far = tmp_path / ("x/" * 1950)  # a path has room for 4096 bytes
-    assert "cannot be created (file name too long)" in batch.plan(songs[:1], Order(far), CONFIG).faults[0][1]
+    assert "cannot be created (file name too long)" in batch.plan(songs[:1], Order(far), CONFIG).errors[0][1]
     with pytest.raises(ConfigError, match="cannot be created"):
         batch.plan(songs, Order(far / ("x" * 250)), CONFIG)
 
@@ -314,7 +314,7 @@ def test_an_input_is_never_written_over(tmp_path):
     song = make_song(tmp_path / "song" / "vocals.wav")
     plan = batch.plan([song, make_song(tmp_path / "song.wav")], Order(tmp_path), CONFIG)
     assert [job.source for job in plan.jobs] == [song]
-    assert "itself an input" in plan.faults[0][1]
+    assert "itself an input" in plan.errors[0][1]
 
 
 @pytest.mark.parametrize("container", ["wav", "flac", "ogg", "mp3"])

@@ -142,14 +142,14 @@ def test_an_unexpected_error_in_the_plan_fails_one_file_only(tmp_path, monkeypat
     monkeypatch.setattr(sound_info, "probe", lambda path, *more: 1 / 0 if path == songs[0] else probe(path, *more))
     plan = batch.plan(songs, Order(tmp_path / "out"), CONFIG)
     assert [job.source for job in plan.jobs] == songs[1:]
-    assert "ZeroDivisionError" in plan.faults[0][1]
+    assert "ZeroDivisionError" in plan.errors[0][1]
 
 
 def test_an_error_of_the_system_is_not_said_to_be_one_of_the_package(tmp_path, monkeypatch):
     song = make_song(tmp_path / "a.wav")
     failure = OSError(errno.EMFILE, "Too many open files", str(song))
     monkeypatch.setattr(sound_info, "probe", lambda *_: (_ for _ in ()).throw(failure))
-    [(_, line)] = batch.plan([song], Order(tmp_path / "out"), CONFIG).faults
+    [(_, line)] = batch.plan([song], Order(tmp_path / "out"), CONFIG).errors
     assert line == f"{song}: the system fails (too many open files)"
 
 

@@ -27,7 +27,7 @@ class Found:
         For each file its sub-folder below the input that led to it.
     searched : set of Path
         Those that were found in a folder; the user named the others.
-    faults : list of (Path, str)
+    errors : list of (Path, str)
         An error for each input, or folder below an input, that cannot be used.
     notes : list of str
         A message for each file that is skipped.
@@ -35,7 +35,7 @@ class Found:
 
     parents: dict[Path, PurePath] = field(default_factory=dict)
     searched: set[Path] = field(default_factory=set)
-    faults: list[tuple[Path, str]] = field(default_factory=list)
+    errors: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -116,10 +116,10 @@ class _Ours:
 
 def _search(folder: Path, patterns: tuple[str, ...], ours: _Ours, found: Found) -> list[Path]:
     """Return the songs below a folder in order, with a message for each file that cannot be read or is skipped."""
-    n_faults, songs, others, n_ours = len(found.faults), [], set(), 0
+    n_errors, songs, others, n_ours = len(found.errors), [], set(), 0
 
     def cannot(err: OSError) -> None:
-        found.faults.append((Path(err.filename), f"{err.filename}: {(err.strerror or 'cannot be read').lower()}"))
+        found.errors.append((Path(err.filename), f"{err.filename}: {(err.strerror or 'cannot be read').lower()}"))
 
     ours.look_above(os.path.realpath(folder))
     for here, names in _walk(folder, patterns, cannot):
@@ -135,11 +135,11 @@ def _search(folder: Path, patterns: tuple[str, ...], ours: _Ours, found: Found) 
         )
         n_ours += len(moved)
         songs += _without_videos_of_songs([path for path in sounds if path not in moved], found)
-    if not songs and len(found.faults) == n_faults:
+    if not songs and len(found.errors) == n_errors:
         endings = sorted(filter(None, others))[:_MAX_ENDINGS]
         more = f" (only {', '.join(endings)})" if endings and not n_ours else ""
         what = "no sound file in this folder" if not n_ours else "no song in this folder, only stems and backing tracks"
-        found.faults.append((folder, f"{folder}: there is {what}{more}"))
+        found.errors.append((folder, f"{folder}: there is {what}{more}"))
     return sorted(songs)
 
 

@@ -174,7 +174,7 @@ class Plan:
     """
 
     jobs: list[Job]
-    faults: list[tuple[Path, str]]
+    errors: list[tuple[Path, str]]
     notes: list[str] = field(default_factory=list)
     answers: Answers | None = None
 

@@ -73,19 +73,19 @@ def plan(
     jobs = []
     for source in list(named)[shard[0] - 1 :: shard[1]]:
         if source in collided:
-            found.faults.append((source, collided[source]))
+            found.errors.append((source, collided[source]))
             continue
         with _lines_about(source, found):
             job = _job(source, answers.sound(source, order.stream), named[source], found.parents[source], order, config)
             jobs.append(_checked(replace(job, overwrite=overwrite), order, config))
-    checked = Plan(jobs, found.faults, found.notes, answers)
+    checked = Plan(jobs, found.errors, found.notes, answers)
     stems = sum(n_values(job.info) * stem_bytes(job, order) for job in checked.todo)
     long = [job.info for job in checked.todo if is_long(job, config)]
     scratch = max((n_values(info) * scratch_bytes(info, order) for info in long), default=0)
     try:
         check_room(order.output, stems + scratch)
     except ConfigError as err:
-        lines = [*(line for _, line in found.faults), str(err)]
+        lines = [*(line for _, line in found.errors), str(err)]
         raise ConfigError("\n".join(line.replace("\n", "\\n") for line in lines)) from None  # in names
     return checked
 
@@ -99,13 +99,13 @@ def _lines_about(source: Path, found: Found) -> Iterator[None]:
         if source in found.searched:
             found.notes.append(f"{source}: skipped because there is no sound in it")
         else:
-            found.faults.append((source, str(err)))
+            found.errors.append((source, str(err)))
     except InputError as err:
-        found.faults.append((source, str(err)))
+        found.errors.append((source, str(err)))
     except ConfigError:
         raise
     except Exception as err:
-        found.faults.append((source, unexpected(source, err)))
+        found.errors.append((source, unexpected(source, err)))
 
 
 def _check_order(order: Order, config: Config) -> None:

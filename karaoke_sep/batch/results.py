@@ -64,16 +64,16 @@ def results(folder: Path) -> tuple[list[Result], list[str]]:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such folder")
     found: list[Result] = []
-    faults = []
+    errors = []
     for path in _records(folder):
         known = record.read(path)
         if known is None:
-            faults.append(f"{path}: is damaged, or of another version, and is ignored; separate its track again")
+            errors.append(f"{path}: is damaged, or of another version, and is ignored; separate its track again")
         else:
             found += _results(record.Place(path.parent.parent, known[0]), known[1])
-    if not found and not faults:
+    if not found and not errors:
         raise ConfigError(f"{folder}: contains nothing that karaoke-sep separate or karaoke made")
-    return sorted(found, key=lambda result: (result.place.folder, result.place.name)), faults
+    return sorted(found, key=lambda result: (result.place.folder, result.place.name)), errors
 
 
 def _records(folder: Path) -> list[Path]:

@@ -71,7 +71,7 @@ def _all_outcomes(
     scheduler: str | None,
     progress: Callable[[str, float], None] | None,
 ) -> Iterator[Outcome]:
-    yield from (Outcome(source, "failed", line) for source, line in plan.faults)
+    yield from (Outcome(source, "failed", line) for source, line in plan.errors)
     for job in plan.jobs:
         if job.state == "done":
             clear_after(job)  # left by a process that was killed after it had made everything

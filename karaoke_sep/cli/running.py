@@ -41,7 +41,7 @@ def run_jobs(
     _check_inputs(inputs)
     _check_effects(quiet, verbose, dry_run, report, how["engine"], how["scheduler"])
     plan = batch.plan(inputs, order, config, shard=shard, overwrite=overwrite, exclude=exclude)
-    for line in [*(line for _, line in plan.faults), *([] if quiet else plan.notes)]:
+    for line in [*(line for _, line in plan.errors), *([] if quiet else plan.notes)]:
         log(line)
     if not quiet:
         _say_states(plan.jobs, order, batch.looks_like_mir1k(plan.jobs))
@@ -49,8 +49,8 @@ def run_jobs(
     if dry_run:
         for job in plan.jobs:
             result_line("\t".join([job.state, str(job.source), *map(str, job.targets.values())]))
-        ctx.exit(1 if plan.faults else 0)
-    reported = {line for _, line in plan.faults}
+        ctx.exit(1 if plan.errors else 0)
+    reported = {line for _, line in plan.errors}
     counts = {"done": 0, "skipped": 0, "failed": 0}
     with _overwriting(overwrite), SongBars(plan.todo, n_jobs, quiet) as bars, _Report(report, config) as note:
         for outcome in batch.run(plan, order, config, n_jobs=n_jobs, progress=bars.show_stage, **how):
