@@ -30,7 +30,7 @@ def how_to_install(extra: str) -> str:
 
 
 def unexpected(where: object, err: Exception) -> str:
-    """Return the message for an unexpected error, which is the system's if that is out of files or disks."""
+    """Return the message for an unexpected error; those of the operating system, such as a full disk, are named so."""
     if isinstance(err, OSError) and err.strerror:
         return f"{where}: the system fails ({err.strerror.lower()})"
     return f"{where}: {type(err).__name__}: {err}; this is an error in karaoke-sep; please report it"

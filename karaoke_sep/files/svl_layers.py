@@ -1,7 +1,8 @@
 """Read layers of Sonic Visualiser and Tony: `.svl` files, which hold a model and its points as XML.
 
-The times of the points are in samples of the recording. A layer may come from a stranger. So entities, with which a
-small file becomes a huge one, are an error, and so are long elements, for which the parser takes quadratic time.
+The times of the points are in samples of the recording. A layer may come from a stranger. Two things that are harmless
+in a real layer are therefore errors: entities, because they can expand a small file to a huge one, and long elements,
+because the time of the parser grows with the square of their length.
 """
 
 from collections.abc import Iterator
