@@ -1,7 +1,7 @@
 """Notes from contours that are known, and files that are read back byte by byte."""
 
 import tracemalloc
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import mir_eval
 import numpy as np
@@ -128,6 +128,21 @@ def test_a_dip_of_the_level_separates_two_notes_of_one_pitch(level_db):
     assert len(segment(unsure)) == len(segment(unsure, sound((1.2, 0)))) == 2
 
 
+@pytest.mark.parametrize("hop_s", [0.005, 0.016])
+@pytest.mark.parametrize("pitch", [60, 63])
+def test_a_new_note_begins_where_the_level_rises_from_a_consonant_to_its_vowel(pitch, hop_s):
+    track = track_of(line((0.6, 60), (0.6, pitch), hop_s=hop_s), hop_s)
+    levels = sound((0.5, 0), (0.1, -9), (0.6, 0))
+    first, second = segment(track, levels)
+    assert second.onset_s == first.offset_s == pytest.approx(0.6, abs=0.02)
+    assert len(segment(track, sound((1.2, 0)))) == len({60, pitch})
+
+
+def test_a_swell_begins_no_note():
+    swell = [(0.05, -12 + 12 * part / 20) for part in range(21)]
+    assert len(segment(track_of(line((1.05, 60))), sound(*swell))) == 1
+
+
 def test_a_loud_consonant_without_pitch_is_no_note():
     track = track_of(line((0.4, 60), (0.15, np.nan), (0.4, 60)))
     for vocals in (None, sound((0.95, 0))):
@@ -182,13 +197,17 @@ def test_velocities_follow_the_level_and_are_64_where_none_is_known():
         ({"shortest_ms": 300.0}, ((0.5, 60), (0.2, 61), (0.5, 60)), ((1.2, 0),)),
         ({"level_weight": 0.0}, ((1.2, 60),), ((0.6, 0), (0.1, -40), (0.5, 0))),
         ({"dip_db": 50.0}, ((1.2, 60),), ((0.6, 0), (0.1, -40), (0.5, 0))),
+        ({"rise_db": 20.0}, ((1.2, 60),), ((0.6, -9), (0.6, 0))),
+        ({"ms_per_db": 0.0}, ((1.2, 60),), ((0.6, -9), (0.6, 0))),
+        ({"shortest_onset_ms": 120.0}, ((0.5, 60), (0.1, 64), (0.5, 60)), ((0.46, 0), (0.04, -12), (0.6, 0))),
         ({"quietest_db": 40.0}, ((1.2, 60), (1.2, 64)), ((1.2, 0), (1.2, -36))),
         ({"least_evidence": 9.0}, ((0.5, 60),), ((0.5, 0),)),
     ],
 )
 def test_each_setting_changes_the_notes(setting, parts, levels):
     track, vocals = track_of(line(*parts)), sound(*levels)
-    assert len(segment(track, vocals, Params(**setting))) != len(segment(track, vocals))
+    changed, usual = (segment(track, vocals, params) for params in (Params(**setting), Params()))
+    assert [note[:3] for note in map(astuple, changed)] != [note[:3] for note in map(astuple, usual)]
 
 
 @pytest.mark.parametrize(

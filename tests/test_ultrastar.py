@@ -26,16 +26,30 @@ def words(text):
 
 
 def test_a_file_has_beats_of_50_ms_semitones_from_middle_c_and_the_headers_of_both_versions():
-    notes = [Note(1.05, 1.5, 64, 64.0, 64), Note(1.55, 1.56, 59, 59.0, 64), Note(2.55, 3.0, 60, 60.0, 64)]
+    notes = [Note(1.05, 1.5, 64, 64.0, 64), Note(1.55, 1.56, 59, 59.0, 64), Note(2.55, 3.0, 65, 65.0, 64)]
     assert encode(notes, SONG) == (
         "#VERSION:1.1.0\n#TITLE:A song\n#ARTIST:Somebody\n#MP3:song.ogg\n#AUDIO:song.ogg\n#BPM:300\n#GAP:0\n"
-        ": 20 10 4 ~\n: 30 1 -1 ~\n- 31\n: 50 10 0 ~\nE\n"
+        ": 20 10 4 ~\n: 30 1 -1 ~\n- 31\n: 50 10 5 ~\nE\n"
     )
 
 
-def test_a_note_begins_one_beat_early_with_its_consonant_and_never_before_the_song():
-    starts = [line.split()[1] for line in body(encode(notes_at(0.01, 1.05), SONG)) if line[0] == ":"]
-    assert starts == ["0", "20"]
+def test_a_note_begins_30_ms_early_with_its_consonant_and_never_before_the_song():
+    starts = [line.split()[1] for line in body(encode(notes_at(0.01, 1.05, 2.06), SONG)) if line[0] == ":"]
+    assert starts == ["0", "20", "41"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "written"),
+    [
+        ((63, 65, 50), (3, 5, -10)),
+        ((62, 64, 50), (14, 16, 2)),
+        ((40, 45, 50), (4, 9, 14)),
+        ((80, 81, 82), (20, 21, 22)),
+    ],
+)
+def test_low_voices_are_written_octaves_higher_until_half_of_the_singing_is_above_d4(keys, written):
+    notes = [Note(on_s, on_s + 0.4, key, float(key), 64) for on_s, key in zip((1.0, 2.0, 3.0), keys, strict=True)]
+    assert [int(line.split()[3]) for line in body(encode(notes, SONG)) if line[0] == ":"] == list(written)
 
 
 def test_files_that_are_not_there_have_no_header():

@@ -79,15 +79,31 @@ def test_the_special_forms_find_the_path_of_the_general_form(seed):
     start_S = np.ones(7)
     leaving_S, entering_S = rng.uniform(0, 2, (2, 7))
     change_SS = np.exp(-(leaving_S[:, None] + entering_S) * (states[:, None] != states))
-    np.testing.assert_array_equal(
-        viterbi_changes(np.split(score_TS, [1, 11, 30]), leaving_S, entering_S),
-        viterbi_dense(score_TS, start_S, change_SS),
-    )
+    blocks = [(part_TS, np.ones(len(part_TS))) for part_TS in np.split(score_TS, [1, 11, 30])]
+    path_T, changed_T = viterbi_changes(blocks, leaving_S, entering_S)
+    np.testing.assert_array_equal(path_T, viterbi_dense(score_TS, start_S, change_SS))
+    np.testing.assert_array_equal(changed_T[1:], np.diff(path_T) != 0)
     distance_SS = np.abs(states[:, None] - states)
     step_SS = np.where(distance_SS <= 2, np.exp(-0.5 * distance_SS), 0)
     np.testing.assert_array_equal(
         viterbi(score_TS.astype(np.float32), 2, 0.5), viterbi_dense(score_TS, start_S, step_SS)
     )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_changes_with_a_cost_or_a_reward_in_each_frame_find_the_best_of_all_paths(seed):
+    rng = np.random.default_rng(seed)
+    score_TS, cost_T = rng.standard_normal((5, 2)), rng.normal(0, 2, 5)
+    leaving_S, entering_S = rng.uniform(0, 1, (2, 2))
+    totals = {}
+    for path in product(range(2), repeat=5):
+        for changes in product([False, True], repeat=5):
+            allowed = all(changes[t] or path[t] == path[t - 1] for t in range(1, 5))
+            if allowed and not changes[0]:
+                costs = [cost_T[t] * (leaving_S[path[t - 1]] + entering_S[path[t]]) for t in range(1, 5) if changes[t]]
+                totals[path, changes] = score_TS[np.arange(5), path].sum() - sum(costs)
+    path_T, changed_T = viterbi_changes([(score_TS, np.append(np.inf, cost_T[1:]))], leaving_S, entering_S)
+    assert (tuple(path_T), tuple(changed_T)) == max(totals, key=totals.get)
 
 
 def test_the_posterior_of_two_states_is_that_of_the_general_form():

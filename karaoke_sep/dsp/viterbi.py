@@ -5,7 +5,7 @@ matrix of transition probabilities. `viterbi_dense` and `posteriors` decode this
 The other functions are special forms of the transition matrix that cost less:
 
 - `viterbi`: ordered states, with a cost in proportion to the size of each step;
-- `viterbi_changes`: a cost for leaving a state and a cost for entering another one, whichever two they are;
+- `viterbi_changes`: a cost for leaving a state and a cost for entering one, whichever two they are, in each frame;
 - `two_state_posterior`: two states with equal probabilities of change, computed in log-odds.
 """
 
@@ -43,40 +43,47 @@ def viterbi_dense(score_TS: np.ndarray, start_S: np.ndarray, transitions_SS: np.
     return _backtrack(previous_TS, int(total_S.argmax()))
 
 
-def viterbi_changes(scores: Iterable[np.ndarray], leaving_S: np.ndarray, entering_S: np.ndarray) -> np.ndarray:
+def viterbi_changes(
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]], leaving_S: np.ndarray, entering_S: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the path of the highest total score minus the costs of its changes.
 
     Parameters
     ----------
-    scores : iterable of ndarray, shape (t, S)
-        The scores in blocks of frames, in order of time. One block is kept at a time.
+    blocks : iterable of (ndarray of shape (t, S), ndarray of shape (t,))
+        Scores, and the cost of a change in each frame, in blocks in order of time. One block is kept at a time. A
+        negative cost is a reward, also for a change into the same state.
     leaving_S, entering_S : ndarray, shape (S,), >= 0
-        Costs of leaving a state, and of entering it. Staying costs nothing.
+        Shares of that cost for leaving a state, and for entering it. Staying costs nothing.
 
     Returns
     -------
-    ndarray, shape (T,), int
+    state_T : ndarray, shape (T,), int
+    changed_T : ndarray, shape (T,), bool
+        Whether the path enters its state in this frame.
     """
     total_S = np.zeros(len(leaving_S))
-    blocks = []  # the best state to leave in each frame, and which states were better entered from there: 1 bit each
-    for score_TS in scores:
+    decided = []  # the best state to leave in each frame, and which states were better entered from there: 1 bit each
+    for score_TS, cost_T in blocks:
         left_T, entered_TS = np.empty(len(score_TS), np.int16), np.empty(score_TS.shape, bool)
-        for t, score_S in enumerate(score_TS):
-            left_S = total_S - leaving_S
+        for t, (score_S, cost) in enumerate(zip(score_TS, cost_T, strict=True)):
+            left_S = total_S - cost * leaving_S
             left_T[t] = best = left_S.argmax()  # whichever state the change leads to
-            changed_S = left_S[best] - entering_S
+            changed_S = left_S[best] - cost * entering_S
             np.greater(changed_S, total_S, out=entered_TS[t])
             total_S = np.maximum(changed_S, total_S) + score_S
-        blocks.append((left_T, np.packbits(entered_TS, axis=1)))
-    state, paths = int(total_S.argmax()), []
-    for left_T, packed_TS in reversed(blocks):
-        entered_TS, path = np.unpackbits(packed_TS, axis=1), np.empty(len(left_T), int)
+        decided.append((left_T, np.packbits(entered_TS, axis=1)))
+    state, parts = int(total_S.argmax()), []
+    for left_T, packed_TS in reversed(decided):
+        entered_TS = np.unpackbits(packed_TS, axis=1)
+        path = np.empty((len(left_T), 2), int)
         for t in range(len(path) - 1, -1, -1):
-            path[t] = state
+            path[t] = state, entered_TS[t, state]
             if entered_TS[t, state]:
                 state = int(left_T[t])
-        paths.append(path)
-    return np.concatenate(paths[::-1])
+        parts.append(path)
+    state_T, changed_T = np.concatenate(parts[::-1]).T
+    return state_T, changed_T.astype(bool)
 
 
 def viterbi(score_TP: np.ndarray, max_jump: int, step_cost: float) -> np.ndarray:

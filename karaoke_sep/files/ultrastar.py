@@ -6,10 +6,12 @@ The UltraStar file format, version 1, github.com/UltraStar-Deluxe/format. It req
 ``#AUDIO`` prefer it. The files that are written here have both.
 """
 
+import math
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ..types import Note
 from .lyrics import Lyrics, spread
@@ -18,9 +20,10 @@ _VERSION = "1.1.0"
 _BPM = 300  # four beats to each, so a beat is 50 ms: as fine as games draw and score
 _BEAT_S = 60 / (4 * _BPM)
 _PHRASE_REST_S = 0.5
-# In the games a note begins with the syllable; `notes` gives the onset of the vowel. Compared with hand-made note files
-# of four songs, these onsets are 40 to 80 ms late, about the length of the consonants before a sung vowel.
-_CONSONANT_S = 0.05
+# In the games a note begins with the syllable; `notes` gives the onset of the vowel. In the hand-made files of 17 songs
+# (github.com/UltraStar-Deluxe/songs) the notes begin 29 ms earlier on the median, with the consonant.
+_CONSONANT_S = 0.03
+_LOWEST_MEDIAN = 3  # semitones above middle C; the hand-made files have 6 to 16, but for three
 _HEADER = re.compile(r"\s*#\s*([^:\s]+)\s*:(.*)")
 _FILES = ("MP3", "AUDIO", "INSTRUMENTAL", "VOCALS", "COVER", "VIDEO", "BACKGROUND")  # of another folder
 
@@ -59,7 +62,8 @@ def encode(notes: Sequence[Note], song: Song, lyrics: Lyrics | None = None) -> s
     ----------
     notes : sequence of Note
         In order of time. A new line of words begins after a rest of half a second, or where a line of the lyrics
-        begins.
+        begins. Low voices are written an octave higher or two, as in most hand-made files; games compare pitches
+        without their octave.
     song : Song
     lyrics : Lyrics, optional
         Words for the notes; without them each note has a ``~``. An UltraStar file keeps its notes, words and headers,
@@ -80,6 +84,7 @@ def _lines(header: dict[str, str]) -> list[str]:
 def _body(notes: Sequence[Note], lyrics: Lyrics | None) -> list[str]:
     starts_s = [max(note.onset_s - _CONSONANT_S, 0.0) for note in notes]
     texts = spread(lyrics.lines, starts_s) if lyrics else [("~", False)] * len(notes)
+    zero = 60 - 12 * _octaves_up(notes)
     has_words = any(begins for _, begins in texts)
     beats = [round(start_s / _BEAT_S) for start_s in starts_s] + [sys.maxsize]
     lines, end = [], 0
@@ -90,8 +95,16 @@ def _body(notes: Sequence[Note], lyrics: Lyrics | None) -> list[str]:
         start = max(beats[i], end)
         # The consonant of the next note shortens this one.
         end = max(min(round(note.offset_s / _BEAT_S), beats[i + 1]), start + 1)
-        lines.append(f": {start} {end - start} {note.key - 60} {text}")
+        lines.append(f": {start} {end - start} {note.key - zero} {text}")
     return lines
+
+
+def _octaves_up(notes: Sequence[Note]) -> int:
+    """Return by how many octaves the notes are raised, so that half of the singing is high enough."""
+    order = sorted(notes, key=lambda note: note.key)
+    sung_s = list(accumulate(note.offset_s - note.onset_s for note in order))
+    median = next((note.key for note, s in zip(order, sung_s, strict=True) if s >= sung_s[-1] / 2), 127)
+    return max(0, math.ceil((60 + _LOWEST_MEDIAN - median) / 12))
 
 
 def _with_files(text: str, song: Song) -> str:
