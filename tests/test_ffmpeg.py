@@ -205,7 +205,7 @@ def test_a_sound_that_starts_later_than_the_picture_gives_a_message(tmp_path):
     subprocess.run([*command, "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "flac", late], check=True)
     audio, [warning] = reading.read(late)
     assert audio.duration_s == pytest.approx(3, abs=0.01)
-    assert "starts 1.500 s after the video" in warning
+    assert "starts 1.500 s after the picture" in warning
 
 
 def test_a_header_that_claims_more_than_is_there_is_read_with_a_warning(tmp_path):

@@ -103,6 +103,60 @@ def test_a_sound_that_begins_after_the_picture_does_so_in_the_new_video(tmp_path
         assert found_s == pytest.approx(begin_s, abs=0.03)
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.7])
+@pytest.mark.parametrize(
+    ("name", "codecs"),
+    [
+        ("disc.mpg", ("mpeg2video", "mp2")),
+        ("broadcast.ts", ("libx264", "aac")),
+        ("old.wmv", ("wmv2", "wmav2")),
+        ("web.webm", ("libvpx", "libopus")),
+        ("phone.mp4", ("libx264", "aac")),
+    ],
+)
+def test_the_sound_keeps_its_place_beside_the_picture_in_every_container(tmp_path, name, codecs, delay_s):
+    sound, clip, new = make_sound(tmp_path / "sound.wav"), tmp_path / name, tmp_path / "new.mkv"
+    bars = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=3")
+    codecs = ("-pix_fmt", "yuv420p", "-c:v", codecs[0], "-c:a", codecs[1])
+    run("ffmpeg", "-v", "error", "-bitexact", *bars, "-itsoffset", delay_s, "-i", sound, *codecs, clip)
+    heard = tmp_path / "heard.wav"  # as `karaoke` reads it
+    run("ffmpeg", "-v", "error", "-i", clip, heard)
+    container = "mp4" if name.endswith("mp4") else "mkv"
+    video.write(clip, "a:0", heard, new, container, "t")
+    assert click_after_picture_s(new) == pytest.approx(click_after_picture_s(clip), abs=0.005)
+    assert streams(new)["streams"][0]["nb_read_packets"] == "75"
+
+
+def click_after_picture_s(path):
+    """Return the time of the loudest sample on the time line of players, from the first picture on."""
+    fields = ("-select_streams", "v:0", "-show_entries", "packet=pts_time", "-of", "json")
+    packets = json.loads(run("ffprobe", "-v", "error", *fields, path))["packets"]
+    in_time = ("-af", "aresample=async=1:first_pts=0", "-ac", "1", "-ar", RATE_HZ, "-f", "f32le", "-")
+    samples = np.frombuffer(run("ffmpeg", "-v", "error", "-copyts", "-i", path, "-map", "0:a:0", *in_time), "<f4")
+    times_s = [float(packet["pts_time"]) for packet in packets if "pts_time" in packet]
+    return np.argmax(np.abs(samples)) / RATE_HZ - min(times_s)
+
+
+def test_a_video_keeps_its_cover_and_the_fonts_of_its_subtitles(tmp_path):
+    clip, sound = make_video(tmp_path / "clip.mp4"), make_sound(tmp_path / "sound.wav")
+    subtitled, font = make_video(tmp_path / "clip.mkv"), tmp_path / "font.ttf"
+    font.write_bytes(b"a font")
+    run("ffmpeg", "-v", "error", "-i", clip, "-frames:v", 1, "-an", "-sn", tmp_path / "cover.png")
+    cover = ("-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic")
+    run("ffmpeg", "-v", "error", "-i", clip, "-i", tmp_path / "cover.png", *cover, tmp_path / "covered.mp4")
+    attached = ("-attach", font, "-metadata:s:t", "mimetype=font/ttf")
+    run("ffmpeg", "-v", "error", "-i", subtitled, "-map", "0", "-c", "copy", *attached, tmp_path / "fonts.mkv")
+    for name in ("covered.mp4", "fonts.mkv"):
+        new = tmp_path / f"new{name}"
+        video.write(tmp_path / name, "a:0", sound, new, new.suffix[1:], "t")
+        extra = streams(new)["streams"][-1]
+        assert (extra["codec_type"], len(streams(new)["streams"])) == (
+            "video" if name == "covered.mp4" else "attachment",
+            len(streams(tmp_path / name)["streams"]),
+        )
+        assert picture_hash(new) == picture_hash(tmp_path / name)
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     clip, sound = make_video(tmp_path / "clip.mp4"), make_sound(tmp_path / "sound.wav")
     for suffix in (".mp4", ".mkv"):

@@ -48,7 +48,7 @@ def is_there() -> bool:
     return bool(shutil.which("ffmpeg") and shutil.which("ffprobe"))
 
 
-def ask(path: Path, fields: str) -> dict[str, Any]:
+def ask(path: Path, fields: str, *options: str) -> dict[str, Any]:
     """Return the output of ffprobe for a file; ``fields`` are those of its option -show_entries.
 
     Raises
@@ -56,7 +56,7 @@ def ask(path: Path, fields: str) -> dict[str, Any]:
     BrokenOffError
         If ffprobe cannot read the file.
     """
-    command = ["ffprobe", *_input_arguments(path), "-show_entries", fields, "-of", "json"]
+    command = ["ffprobe", *_input_arguments(path), *options, "-show_entries", fields, "-of", "json"]
     with _running(command) as (process, said, progress):
         answer = cast(IO[bytes], process.stdout).read()
     if progress.is_killed:

@@ -245,7 +245,7 @@ def _choice(path: Path, sounds: list[dict[str, Any]], number: int | None) -> tup
 
 
 def _shift(chosen: dict[str, Any], answer: dict[str, Any]) -> list[str]:
-    """Return messages about a video whose sound starts later than its picture, so that the stems are early."""
+    """Return messages about a video whose sound starts later than its picture, so that stems are early."""
     has_picture = any(
         stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic")
         for stream in answer["streams"]
@@ -254,7 +254,7 @@ def _shift(chosen: dict[str, Any], answer: dict[str, Any]) -> list[str]:
     if not has_picture or shift_s < _AUDIBLE_SHIFT_S:
         return []
     return [
-        f"its sound starts {shift_s:.3f} s after the video, and the stems start with the sound; "
+        f"its sound starts {shift_s:.3f} s after the picture, and sound files made from it start with the sound; "
         f"put them at {shift_s:.3f} s"
     ]
 

@@ -12,6 +12,7 @@ _AAC_BITRATE = "256k"
 _NAME = "Karaoke"  # of the sound, in the menus of players
 _MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska"}
 _TEXT_SUBTITLES = ("mov_text", "subrip", "ass", "webvtt", "text")
+_COVERS = ("mjpeg", "png")  # codecs of the covers of MP4
 _FIELDS = "format=start_time:stream=index,codec_type,codec_name,start_time:stream_disposition=attached_pic,default"
 
 
@@ -36,7 +37,7 @@ def has_picture(path: Path) -> bool:
 
 
 def write(video: Path, stream: str, sound: Path, target: Path, container: str, title: str, keep: bool = False) -> None:
-    """Write a video with the picture and subtitles of one file and the sound of another.
+    """Write a video with the picture, subtitles and cover of one file and the sound of another.
 
     Parameters
     ----------
@@ -62,16 +63,19 @@ def write(video: Path, stream: str, sound: Path, target: Path, container: str, t
     subtitles = [entry for entry in found["streams"] if _fits_as_subtitle(entry, container)]
     sounds = [entry for entry in found["streams"] if entry.get("codec_type") == "audio"]
     replaced = [entry for entry in found["streams"] if str(entry["index"]) == stream] + sounds
-    begins_s = _seconds(replaced[0]) if replaced else 0.0
-    delay_s = max(begins_s - _seconds(found["format"]), 0.0)
+    starts_s = _seconds(found["format"])
+    begins_s = max(_first_time_s(video, replaced[0]), starts_s) if replaced else starts_s
     kept = sounds if keep else []
     sources = [f"0:{entry['index']}" for entry in _pictures(found) + kept] + ["1:a:0"]
-    sources += [f"0:{entry['index']}" for entry in subtitles]
+    sources += [f"0:{entry['index']}" for entry in subtitles + _extras(found, container)]
     options = [part for source in sources for part in ("-map", source)]
     options += ["-map_metadata", "0", "-metadata", f"title={title}", "-c", "copy", *_sound_options(kept, container)]
     for number, subtitle in enumerate(subtitles):
         options += [f"-c:s:{number}", _subtitle_codec(subtitle, container)]
-    inputs = {video: [], sound: ["-itsoffset", f"{delay_s:.6f}"]}
+    # In broadcasts and on discs the times do not begin at 0, and by itself ffmpeg counts from the first stream that it
+    # copies. MPEG programs do not give each picture its time, and Matroska needs it.
+    options += ["-copyts", "-output_ts_offset", f"{-starts_s:.6f}"]
+    inputs = {video: ["-fflags", "+genpts"], sound: ["-itsoffset", f"{begins_s:.6f}"]}
     try:
         ffmpeg.write(inputs, [*options, "-f", _MUXERS[container]], target)
     except ffmpeg.BrokenOffError as err:
@@ -102,12 +106,19 @@ def _probe(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({err})") from None
 
 
+def _extras(found: dict[str, Any], container: str) -> list[dict[str, Any]]:
+    """Return the cover, or the fonts of the subtitles. ffmpeg makes a moving picture of a cover in Matroska."""
+    if container == "mkv":
+        return [stream for stream in found["streams"] if stream.get("codec_type") == "attachment"]
+    return [stream for stream in found["streams"] if _is_cover(stream) and stream.get("codec_name") in _COVERS]
+
+
+def _is_cover(stream: dict[str, Any]) -> bool:
+    return bool(stream.get("disposition", {}).get("attached_pic"))
+
+
 def _pictures(found: dict[str, Any]) -> list[dict[str, Any]]:
-    return [
-        stream
-        for stream in found["streams"]
-        if stream.get("codec_type") == "video" and not stream.get("disposition", {}).get("attached_pic")
-    ]
+    return [stream for stream in found["streams"] if stream.get("codec_type") == "video" and not _is_cover(stream)]
 
 
 def _fits_as_subtitle(stream: dict[str, Any], container: str) -> bool:
@@ -121,6 +132,17 @@ def _subtitle_codec(stream: dict[str, Any], container: str) -> str:
     if container != "mkv":
         return "mov_text"
     return "srt" if stream.get("codec_name") == "mov_text" else "copy"
+
+
+def _first_time_s(path: Path, stream: dict[str, Any]) -> float:
+    """Return the time of the first samples that are decoded from a stream, s; some codecs drop their first packets."""
+    some_packets = ("-select_streams", str(stream["index"]), "-read_intervals", "%+#20")
+    try:
+        frames = ffmpeg.ask(path, "frame=pts_time", *some_packets).get("frames", [])
+    except ffmpeg.BrokenOffError:
+        frames = []
+    times = [frame["pts_time"] for frame in frames[:1] if "pts_time" in frame]
+    return float(times[0]) if times else _seconds(stream)
 
 
 def _seconds(entry: dict[str, Any]) -> float:
