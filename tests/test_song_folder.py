@@ -63,6 +63,16 @@ def test_a_song_folder_holds_every_file_that_its_text_names(source, song, tmp_pa
     assert all(word in text for word in ("la", "夜", "の", "歌"))
 
 
+@pytest.mark.parametrize("name", ["two  spaces", " first", "last ", "line\nbreak"])
+def test_the_text_of_a_song_folder_names_files_that_are_there_whatever_the_song_is_called(source, tmp_path, name):
+    song = source.rename(source.with_name(f"{name}.flac"))
+    (song.parent / f"{name} [CO].jpg").write_bytes(b"\xff\xd8\xff")
+    assert call("karaoke", song, "-o", tmp_path / "out", "--config", "fast", "--save-ultrastar")[0] == 0
+    [text_path] = (tmp_path / "out").glob("*(UltraStar)/*.txt")
+    files = {key: header(text_path.read_text("utf-8"))[key] for key in ("MP3", "INSTRUMENTAL", "VOCALS", "COVER")}
+    assert {text_path.parent / file for file in files.values()} == set(text_path.parent.iterdir()) - {text_path}
+
+
 def test_the_notes_of_a_song_folder_are_sung_where_the_text_says(source, song, tmp_path):
     assert call("karaoke", source, "-o", tmp_path, "--save-ultrastar")[0] == 0
     times_s, keys = notes_of((tmp_path / "夜の歌 (UltraStar)" / "夜の歌.txt").read_text("utf-8"))

@@ -106,7 +106,26 @@ def test_an_ultrastar_file_keeps_its_notes_and_words_and_gets_the_files_of_the_s
     assert "old" not in text
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+@pytest.mark.parametrize("own", ["#VERSION:2.0.0", "#VERSION:1.0.0", "#RELATIVE:yes", "#DUETSINGERP1:Us"])
+def test_an_ultrastar_file_keeps_the_version_by_which_its_lines_are_read(own):
+    theirs = f"#TITLE:Song\n{own}\n#VIDEOGAP:2\n#MP3:old.mp3\n#BPM:280\n: 0 3 7 Hel\nE\n"
+    rows = encode([], Song("x", "y", "new.mp4", video="new.mp4"), lyrics.parse(theirs)).splitlines()
+    assert own in rows
+    assert [row for row in rows if row.startswith("#VERSION")] == [row for row in [own] if row.startswith("#VERSION")]
+    assert "#VIDEO:new.mp4" in rows
+    assert "#VIDEOGAP:2" not in rows  # the picture and the sound are of one file now
+
+
+def test_an_ultrastar_file_in_a_code_page_is_written_in_utf_8(tmp_path):
+    theirs = "#TITLE:Píseň\n#ENCODING:CP1250\n#BPM:280\n: 0 3 7 Řek\nE\n"
+    (tmp_path / "song.txt").write_bytes(theirs.encode("cp1250"))
+    text = encode([], SONG, lyrics.beside(tmp_path / "song.mp3"))
+    assert "#TITLE:Píseň" in text
+    assert ": 0 3 7 Řek" in text
+    assert "ENCODING" not in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_lyrics_beside_a_song_are_read_in_the_encodings_of_such_files(tmp_path, encoding):
     (tmp_path / "song.txt").write_bytes("été".encode(encoding))
     (tmp_path / "song.lrc").write_text("[00:01.00]other")

@@ -91,7 +91,8 @@ def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, st
             continue
         path = below(product + _variant(order, suffixes[product]) * (product == "karaoke"))
         if "karaoke" in order.products and product in _ULTRASTAR_NAMES:
-            path = below("UltraStar") / f"{source.stem}{_ULTRASTAR_NAMES[product]}"
+            track = " ".join(source.stem.split()) or "song"  # the text cannot name a file that begins with a space
+            path = below("UltraStar") / f"{track}{_ULTRASTAR_NAMES[product]}"
         if not path.name or ".." in path.parts or source.stem in (".", ".."):
             raise InputError(f"{source}: {str(path)!r} cannot be its name; rename the file, or give another --name")
         targets[product] = order.output / path.with_name(path.name + suffixes[product])

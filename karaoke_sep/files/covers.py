@@ -20,8 +20,9 @@ class Cover(NamedTuple):
 
 
 def beside(song: Path) -> Path | None:
-    """Return the picture file named like the song, ``cover``, ``folder`` or ``front``."""
-    wanted = [f"{name}{suffix}".lower() for name in (song.stem, *_NAMES) for suffix in _SUFFIXES]
+    """Return the picture file named like the song, perhaps with ``[CO]``, or ``cover``, ``folder`` or ``front``."""
+    names = (song.stem, f"{song.stem} [CO]", *_NAMES)  # the second as in the folders of karaoke games
+    wanted = [f"{name}{suffix}".lower() for name in names for suffix in _SUFFIXES]
     folder = song.absolute().parent
     pictures = {name.lower(): name for name in sorted(os.listdir(folder)) if name.lower().endswith(_SUFFIXES)}
     named = (folder / pictures[name] for name in wanted if name in pictures)

@@ -5,6 +5,7 @@ References
 LRC: lines of ``[mm:ss.xx]words``; a line with several times is repeated; ``[offset:ms]`` shows the words earlier.
 """
 
+import codecs
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,8 @@ _STAMP = re.compile(r"\[(\d+):(\d+(?:[.:]\d+)?)\]")
 _WORD_STAMP = re.compile(r"<\d+:\d+(?:[.:]\d+)?>")
 _OFFSET = re.compile(r"^\[offset:\s*([+-]?\d+)\]", re.IGNORECASE | re.MULTILINE)
 _TAG = re.compile(r"\[[a-z#]+:[^\]]*\]", re.IGNORECASE)
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_CODE_PAGE = re.compile(rb"#\s*ENCODING\s*:\s*(CP125\d)", re.IGNORECASE)  # in old UltraStar files
 _ULTRASTAR = re.compile(r"\s*#[A-Z]+:", re.IGNORECASE)
 # Scripts without spaces: each character, together with following marks that cannot begin a syllable, counts as a word.
 _CHARACTER = "[぀-ヿ㐀-鿿가-힣]"
@@ -43,15 +46,21 @@ def beside(song: Path) -> Lyrics | None:
         path = song.with_suffix(suffix)
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:
             continue
-        data = path.read_bytes()
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = data.decode("cp1252", "replace")  # the encoding of old UltraStar files
-        lyrics = parse(text)
+        lyrics = parse(_text_of(path.read_bytes()))
         if lyrics.lines or lyrics.ultrastar:
             return lyrics
     return None
+
+
+def _text_of(data: bytes) -> str:
+    """Return the text of a file in UTF-8, in UTF-16 with its mark, or in a code page, by default that of Windows."""
+    if data.startswith(_UTF_16):
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        named = _CODE_PAGE.search(data)
+        return data.decode(named[1].decode() if named else "cp1252", "replace")
 
 
 def parse(text: str) -> Lyrics:

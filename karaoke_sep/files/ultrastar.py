@@ -25,7 +25,9 @@ _PHRASE_REST_S = 0.5
 _CONSONANT_S = 0.03
 _LOWEST_MEDIAN = 3  # semitones above middle C; the hand-made files have 6 to 16, but for three
 _HEADER = re.compile(r"\s*#\s*([^:\s]+)\s*:(.*)")
-_FILES = ("MP3", "AUDIO", "INSTRUMENTAL", "VOCALS", "COVER", "VIDEO", "BACKGROUND")  # of another folder
+# Files of another folder, the place of such a video, and an encoding other than that of the new file.
+_REPLACED = ("MP3", "AUDIO", "INSTRUMENTAL", "VOCALS", "COVER", "VIDEO", "BACKGROUND", "VIDEOGAP", "ENCODING")
+_UNVERSIONED = ("RELATIVE", "DUETSINGERP1", "DUETSINGERP2")  # headers that version 1 does not have
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def encode(notes: Sequence[Note], song: Song, lyrics: Lyrics | None = None) -> s
 
 
 def _lines(header: dict[str, str]) -> list[str]:
-    texts = {key: " ".join(value.split()) for key, value in header.items()}  # a line break would end the header
+    # A line break would end the header, and readers strip it. File names stay as they are inside.
+    texts = {key: re.sub(r"[\r\n]+", " ", value).strip() for key, value in header.items()}
     return [f"#{key}:{text}" for key, text in texts.items() if text]
 
 
@@ -112,5 +115,7 @@ def _with_files(text: str, song: Song) -> str:
     rows = text.splitlines()
     n_header = next((i for i, row in enumerate(rows) if row.strip() and not _HEADER.match(row)), len(rows))
     keys = [match[1].upper() if (match := _HEADER.match(row)) else "" for row in rows[:n_header]]
-    kept = [row for row, key in zip(rows, keys, strict=False) if key and key not in (*_FILES, "VERSION")]
-    return "\n".join([*_lines({"VERSION": _VERSION}), *kept, *_lines(song.files), *rows[n_header:], ""])
+    kept = [row for row, key in zip(rows, keys, strict=False) if key and key not in _REPLACED]
+    # The version says how the other lines are to be read, so a file keeps its own.
+    version = {} if {"VERSION", *_UNVERSIONED}.intersection(keys) else {"VERSION": _VERSION}
+    return "\n".join([*_lines(version), *kept, *_lines(song.files), *rows[n_header:], ""])
