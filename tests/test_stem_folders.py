@@ -5,9 +5,11 @@ import shutil
 import subprocess
 
 import pytest
+from click.testing import CliRunner
 from evaluations import RATE_HZ, figures_of, run, write_track
 
 from karaoke_sep import demo_song
+from karaoke_sep.cli.evaluate import evaluate
 from karaoke_sep.datasets import stems
 from karaoke_sep.errors import ConfigError, InputError
 from karaoke_sep.evaluation import scoring
@@ -54,6 +56,26 @@ def test_stems_of_any_tool_are_scored_whatever_their_format_and_naming(song, ref
         "accompaniment_usdr_db",
     ):
         assert row[name] == pytest.approx(expected[name], abs=0.01)
+
+
+def test_a_page_compares_tools_on_the_same_true_stems_by_the_names_of_their_files(song, references, tmp_path):
+    voice, music = song.vocals.samples, song.accompaniment.samples
+    elsewhere = tmp_path / "elsewhere"
+    write_track(elsewhere / "song", vocals=voice[:, :32000], accompaniment=music[:, :32000])
+    for name, true, n in (("one", references, None), ("two", references, None), ("other", elsewhere, 32000)):
+        noisy = voice[:, :n] + 0.1 * len(name) * music[:, :n]
+        write_track(tmp_path / name / "song", vocals=noisy, accompaniment=music[:, :n])
+        files = ("--json", tmp_path / f"{name}.json", "--rows", tmp_path / f"{name}.jsonl")
+        run("stems", tmp_path / name, true, *files, cwd=tmp_path)
+    both, alone = run_page(*(tmp_path / f"{name}.json" for name in ("one", "two", "other"))).split("## ")[1:]
+    assert both.startswith("Stems: 1 clip, 4 s (")
+    assert alone.startswith("Stems: 1 clip, 2 s (")
+    names = [[row.split("|")[1].strip() for row in part.splitlines() if row.startswith("| ")] for part in (both, alone)]
+    assert [rows[2:] for rows in names] == [["one", "two"], ["other"]]
+
+
+def run_page(*paths):
+    return CliRunner().invoke(evaluate, ["page", *map(str, paths)], catch_exceptions=False).stdout
 
 
 def test_parts_as_musdb_has_them_make_the_accompaniment(song, references, tmp_path):

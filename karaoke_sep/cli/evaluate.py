@@ -206,7 +206,8 @@ def stems(estimates: Path, references: Path, **outputs: Any) -> None:
 
     pairs = stems.find_pairs(estimates, references)
     described = _described("stems", len(pairs), run.fingerprint(path for pair in pairs for path in pair.paths))
-    _evaluate(run.score_pair, pairs, described, {}, **outputs)
+    references_hash = run.fingerprint(path for pair in pairs for path in pair.reference.paths)
+    _evaluate(run.score_pair, pairs, described, {"references": references_hash}, **outputs)
 
 
 @evaluate.command("page", short_help="Print runs side by side, in Markdown.")
@@ -215,7 +216,7 @@ def print_page(results: tuple[Path, ...]) -> None:
     """Print runs side by side, in Markdown, from the files that --json wrote.
 
     Each run is named after its file. Runs on different clips, or at different levels of the voice, get separate
-    tables.
+    tables. Stems of several tools share a table if they are scored against the same true stems.
     """
     from ..evaluation import report
 

@@ -40,6 +40,11 @@ class StemFiles:
     vocals: tuple[Path, ...]
     accompaniment: tuple[Path, ...]
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files, each once."""
+        return tuple(dict.fromkeys((*self.vocals, *self.accompaniment)))
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -52,8 +57,7 @@ class Pair:
     @property
     def paths(self) -> tuple[Path, ...]:
         """All files, those of the reference first."""
-        both = (self.reference, self.estimate)
-        return tuple(dict.fromkeys(path for files in both for path in (*files.vocals, *files.accompaniment)))
+        return tuple(dict.fromkeys((*self.reference.paths, *self.estimate.paths)))
 
 
 def find_pairs(estimates: str | os.PathLike, references: str | os.PathLike) -> list[Pair]:

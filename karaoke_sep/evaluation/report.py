@@ -29,6 +29,7 @@ LEGEND = (
     "G: mean over clips, weighted by length."
 )
 METHOD = "karaoke-sep"
+STEMS_METHOD = "stems"  # those that any tool wrote
 PITCH = {
     "raw_pitch_accuracy": "raw pitch",
     "raw_chroma_accuracy": "raw chroma",
@@ -92,31 +93,39 @@ def pitch(methods: dict[str, dict]) -> str:
 def page(results: dict[str, dict]) -> str:
     """Return several runs side by side in Markdown: overview and pitch.
 
-    Runs get one section if they have the same clips and the same level of the voice.
+    Runs get one section if they have the same clips and the same level of the voice, and stems of several tools if they
+    are scored against the same true stems.
 
     Parameters
     ----------
     results : dict of dict
-        By path, the contents of a file that `write_json` wrote. The separator is named after the file.
+        By path, the contents of a file that `write_json` wrote. The separator, or the tool, is named after the file.
     """
     labels = _labels(results)
     groups: dict[tuple, dict[str, dict]] = {}
     for path, result in results.items():
-        key = result.get("evaluation"), result.get("snr_db"), result["data"]
+        key = result.get("evaluation"), result.get("snr_db"), result.get("references", result["data"])
         groups.setdefault(key, {})[labels[path]] = result
     sections = [LEGEND]
     for (_, snr_db, data), runs in groups.items():
-        variants = {label: result["methods"][METHOD] for label, result in runs.items() if METHOD in result["methods"]}
-        others = {name: found for run in runs.values() for name, found in run["methods"].items() if name != METHOD}
-        methods = {**variants, **others}
+        found = [(label, *entry) for label, result in runs.items() for entry in result["methods"].items()]
+        variants = {label: figures for label, name, figures in found if name in (METHOD, STEMS_METHOD)}
+        methods = variants | {name: figures for _, name, figures in found if name not in (METHOD, STEMS_METHOD)}
         first = next(iter(methods.values()))
         title = "Stems" if snr_db is None else f"Voice at {snr_db:+g} dB"
-        sections.append(f"## {title}: {first['clips']} clips, {first['seconds'] / 60:.0f} min (data {data})")
+        sections.append(f"## {title}: {_amount(first)} (data {data})")
         sections += filter(None, [overview(methods), pitch(methods), *remarks(methods)])
     made_with = dict.fromkeys(
         ", ".join(f"{name} {number}" for name, number in result["software"].items()) for result in results.values()
     )
     return "\n\n".join([*sections, *(f"Made with {software}." for software in made_with)])
+
+
+def _amount(found: dict[str, Any]) -> str:
+    """Return the number of clips of a method, and their length."""
+    n, seconds = found["clips"], found["seconds"]
+    length = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    return f"{n} clip{'s' * (n != 1)}, {length}"
 
 
 def _labels(results: Iterable[str]) -> dict[str, str]:

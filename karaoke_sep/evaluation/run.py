@@ -28,7 +28,7 @@ from ..trained import singing
 from ..types import Audio, PitchTrack
 from . import baselines, oracles, scoring
 from .melody import melody_figures
-from .report import METHOD
+from .report import METHOD, STEMS_METHOD
 from .trained_inputs import trained_inputs
 
 
@@ -99,7 +99,7 @@ def labelled_frames(clip: mir1k.Clip, arrays: Mapping[str, np.ndarray]) -> Label
 
 def score_pair(pair: stems.Pair) -> list[dict]:
     """Return the row of a track with estimated stems."""
-    who = {"clip": pair.name, "method": "stems"}
+    who = {"clip": pair.name, "method": STEMS_METHOD}
     try:
         vocals, accompaniment, *found = stems.load(pair)
     except KaraokeSepError as error:
