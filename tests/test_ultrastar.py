@@ -123,6 +123,8 @@ def test_an_ultrastar_file_in_a_code_page_is_written_in_utf_8(tmp_path):
     assert "#TITLE:Píseň" in text
     assert ": 0 3 7 Řek" in text
     assert "ENCODING" not in text
+    (tmp_path / "song.txt").write_bytes("#TITLE:é\n#ENCODING:CP1259\n".encode("cp1252"))  # there is no such code page
+    assert "#TITLE:é" in encode([], SONG, lyrics.beside(tmp_path / "song.mp3"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])

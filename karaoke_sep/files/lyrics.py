@@ -17,7 +17,7 @@ _WORD_STAMP = re.compile(r"<\d+:\d+(?:[.:]\d+)?>")
 _OFFSET = re.compile(r"^\[offset:\s*([+-]?\d+)\]", re.IGNORECASE | re.MULTILINE)
 _TAG = re.compile(r"\[[a-z#]+:[^\]]*\]", re.IGNORECASE)
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_CODE_PAGE = re.compile(rb"#\s*ENCODING\s*:\s*(CP125\d)", re.IGNORECASE)  # in old UltraStar files
+_CODE_PAGE = re.compile(rb"#\s*ENCODING\s*:\s*(CP125[0-8])", re.IGNORECASE)  # in old UltraStar files
 _ULTRASTAR = re.compile(r"\s*#[A-Z]+:", re.IGNORECASE)
 # Scripts without spaces: each character, together with following marks that cannot begin a syllable, counts as a word.
 _CHARACTER = "[぀-ヿ㐀-鿿가-힣]"
