@@ -2,12 +2,13 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import mir_eval
 import numpy as np
 import pytest
 import soundfile
-from report_pages import call
+from report_pages import Page, call
 
 from karaoke_sep import demo_song
 from karaoke_sep.files import covers, tags
@@ -132,6 +133,20 @@ def test_a_video_gives_a_video_unless_a_format_of_sound_is_asked_for(source, tmp
         for path in (clip, tmp_path / "out" / f"clip (karaoke){suffix}")
     ]
     assert (sums[0] == sums[1]) == (suffix == ".mp4")
+
+
+@needs_ffmpeg
+def test_the_page_leaves_out_a_second_sound_of_a_video_because_browsers_play_the_first(source, tmp_path):
+    clip, output = tmp_path / "clip.mp4", ("-o", tmp_path / "out", "--config", "fast")
+    picture = ("-f", "lavfi", "-i", f"testsrc=size=64x48:rate=5:duration={SECONDS}")
+    ffmpeg(*picture, "-i", source, "-c:v", "mpeg4", "-c:a", "aac", clip)
+    for how in ("replace", "add"):
+        assert call("karaoke", clip, *output, "--video-sound", how)[0] == 0
+    code, out, err = call("report", tmp_path / "out")
+    assert code == 1
+    assert len(err) == 1
+    assert "clip (karaoke, second sound).mp4: left out because browsers cannot choose its second sound" in err[0]
+    assert [sounds.keys() for sounds in Page(Path(out[0])).sounds()] == [{"mixture", "karaoke"}]
 
 
 def test_a_song_folder_of_an_excerpt_is_an_error_that_says_why(source, tmp_path):

@@ -36,6 +36,17 @@ def has_picture(path: Path) -> bool:
     return bool(_pictures(_probe(path)))
 
 
+def n_sounds(path: Path) -> int:
+    """Return the number of sounds in a video.
+
+    Raises
+    ------
+    InputError
+        If ffprobe cannot read the file.
+    """
+    return len(_sounds(_probe(path)))
+
+
 def write(video: Path, stream: str, sound: Path, target: Path, container: str, title: str, keep: bool = False) -> None:
     """Write a video with the picture, subtitles and cover of one file and the sound of another.
 
@@ -61,7 +72,7 @@ def write(video: Path, stream: str, sound: Path, target: Path, container: str, t
     """
     found = _probe(video)
     subtitles = [entry for entry in found["streams"] if _fits_as_subtitle(entry, container)]
-    sounds = [entry for entry in found["streams"] if entry.get("codec_type") == "audio"]
+    sounds = _sounds(found)
     replaced = [entry for entry in found["streams"] if str(entry["index"]) == stream] + sounds
     starts_s = _seconds(found["format"])
     begins_s = max(_first_time_s(video, replaced[0]), starts_s) if replaced else starts_s
@@ -104,6 +115,10 @@ def _probe(path: Path) -> dict[str, Any]:
         return {"streams": [], "format": {}} | ffmpeg.ask(path, _FIELDS)
     except ffmpeg.BrokenOffError as err:
         raise InputError(f"{path}: cannot be read ({err})") from None
+
+
+def _sounds(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [stream for stream in found["streams"] if stream.get("codec_type") == "audio"]
 
 
 def _extras(found: dict[str, Any], container: str) -> list[dict[str, Any]]:

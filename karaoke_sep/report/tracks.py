@@ -9,7 +9,7 @@ from typing import Any
 
 from ..batch import Result
 from ..errors import InputError
-from ..files import contours, foreign, sound_info
+from ..files import contours, foreign, sound_info, video
 from ..settings.catalogue import STEMS
 from . import addresses, drawings, names
 from .names import text
@@ -113,6 +113,7 @@ def _sounds(result: Result, look: Look) -> list[_Sound]:
     tempo = float(result.backing.get("tempo_ratio") or 1)
     sounds = [_Sound(stem, address(result.files[stem])) for stem in STEMS if stem in result.files]
     if "karaoke" in result.files:
+        _check_is_first(result.files["karaoke"])
         sounds.append(_Sound("karaoke", address(result.files["karaoke"]), tempo))
     if look.embed and len(stems) == len(STEMS):
         return [_Sound("mixture", addresses.data_url(*stems)), *sounds]
@@ -120,6 +121,15 @@ def _sounds(result: Result, look: Look) -> list[_Sound]:
     if is_wanted and result.layout == "mixture" and not result.excerpt and result.source.is_file():
         return [_Sound("mixture", address(result.source)), *sounds]
     return sounds
+
+
+def _check_is_first(track: Path) -> None:
+    """Raise InputError for a video that holds the backing track beside other sounds: browsers play the first one."""
+    if video.container_of(track) and video.n_sounds(track) > 1:
+        raise InputError(
+            f"{track}: left out because browsers cannot choose its second sound; a backing track made without "
+            "--video-sound add can be played"
+        )
 
 
 def _choice(name: str, result: Result) -> str:
