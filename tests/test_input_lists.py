@@ -46,7 +46,12 @@ def test_patterns_leave_out_inputs_of_lists_and_folders(songs):
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [([], "Missing argument"), (["-"], "Missing argument"), (["--from-file", "absent"], "absent: cannot be read")],
+    [
+        ([], "Missing argument"),
+        (["-"], "Missing argument"),
+        (["--from-file", "absent"], "absent: cannot be read"),
+        (["a.wav", ".", "--exclude", "*"], "--exclude: the patterns leave out all inputs"),
+    ],
 )
 def test_a_list_that_is_missing_or_empty_is_wrong_use(songs, arguments, says):
     result = CliRunner().invoke(main, ["separate", *arguments], input=b"\n")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from ..datasets import mir1k
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..files import foreign, sound_info
 from ..files.contours import SUFFIXES as CONTOUR_SUFFIXES
 from . import record
@@ -56,10 +56,18 @@ def find_inputs(inputs: Iterable[Path], exclude: Iterable[str] = ()) -> Found:
         Files and folders.
     exclude : iterable of str
         Shell patterns of names, or of paths below a folder, to leave out.
+
+    Raises
+    ------
+    ConfigError
+        If the patterns leave out all inputs.
     """
     found, ours, patterns = Found(), _Ours(), tuple(exclude)
     paths: dict[str, Path] = {}
-    named = [path for path in inputs if not _excluded(PurePath(path.name), patterns)]
+    asked = list(inputs)
+    named = [path for path in asked if not _excluded(PurePath(path.name), patterns)]
+    if asked and not named:
+        raise ConfigError("--exclude: the patterns leave out all inputs; change them")
     for given in named:
         if not given.is_dir():
             paths.setdefault(os.path.realpath(given), given)
