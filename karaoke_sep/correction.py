@@ -101,7 +101,7 @@ def separate_corrected_to(
     """
     found = find_pitch(song, config=config, progress=progress)
     local = track.at(found.times_s)
-    changed_T = changed(found, local)
+    changed_T = changed(found, track)
     corrected = Corrected(int(changed_T.sum()), len(changed_T))
     if corrected.is_whole:
         separate_to(vocals, song, config, track=track, progress=progress)
@@ -126,15 +126,23 @@ def separate_corrected_to(
 
 
 def changed(found: PitchTrack, corrected: PitchTrack) -> np.ndarray:
-    """Return the frames that differ in pitch or voicing between two tracks with the same times, shape (T,), bool.
+    """Return the frames in which a corrected track differs in pitch or voicing from the estimate, shape (T,), bool.
 
-    The voicing does not count if it is 1 wherever there is a pitch: tables of other tools have no such column.
+    The voicing does not count if the corrected track has a 1 wherever it has a pitch: tables of other tools have
+    no such column. A frame without a pitch counts as one that is hardly voiced.
+
+    Parameters
+    ----------
+    found : PitchTrack, T frames
+    corrected : PitchTrack
+        Its times may be others.
     """
-    sung, found_sung = np.isfinite(corrected.f0_hz), np.isfinite(found.f0_hz)
-    other_pitch = np.abs(cents(corrected.f0_hz, found.f0_hz)) > SAME_CENTS  # False where either is NaN
-    has_voicing = (corrected.voicing[sung] < 1).any()
-    other_voicing = has_voicing & (np.abs(corrected.voicing - found.voicing) > SAME_VOICING)
-    return other_pitch | (sung != found_sung) | other_voicing
+    local = corrected.at(found.times_s)
+    other_pitch = np.abs(cents(local.f0_hz, found.f0_hz)) > SAME_CENTS  # False where either is NaN
+    other_voicing = np.abs(local.voicing - found.voicing) > SAME_VOICING
+    if (corrected.voicing[np.isfinite(corrected.f0_hz)] == 1).all():  # before interpolation, which blurs its edges
+        other_voicing &= np.isfinite(local.f0_hz) != np.isfinite(found.f0_hz)
+    return other_pitch | other_voicing
 
 
 def runs(changed_T: np.ndarray) -> list[tuple[int, int]]:

@@ -167,12 +167,30 @@ def rounded_rows(track, *, hz="%.0f", voicing=None, step_s=0.016):
 def test_rounding_by_other_tools_is_no_correction_and_their_corrections_are_counted(demo, tmp_path, how):
     found = find_pitch(demo(RATE_HZ, 12.0).mixture, config=load_config("fast"))
     (tmp_path / "rounded.csv").write_text(rounded_rows(found, **how))
-    rounded = contours.read(tmp_path / "rounded.csv").at(found.times_s)
-    assert changed(found, rounded).mean() < 0.03
+    assert changed(found, contours.read(tmp_path / "rounded.csv")).mean() < 0.03
     (tmp_path / "mended.csv").write_text(rounded_rows(corrected(found, 7.0, 8.0, 1.5), **how))
-    mended = changed(found, contours.read(tmp_path / "mended.csv").at(found.times_s))
+    mended = changed(found, contours.read(tmp_path / "mended.csv"))
     assert mended[(found.times_s > 7.02) & (found.times_s < 7.98)].all()
     assert mended.mean() < 1 / 12 + 0.03
+
+
+@pytest.mark.parametrize("step_s", [0.016, 0.0058])
+def test_a_table_of_the_sung_frames_alone_does_not_change_them(demo, tmp_path, step_s):
+    found = find_pitch(demo(RATE_HZ, 12.0).mixture, config=load_config("fast"))
+    rows = found.at(np.arange(0, found.times_s[-1], step_s))
+    sung = rows.voicing > 0.5
+    table = np.stack([rows.times_s[sung], rows.f0_hz[sung]], axis=1)
+    np.savetxt(tmp_path / "tony.csv", table, "%.9f", delimiter=",")
+    changed_T = changed(found, contours.read(tmp_path / "tony.csv"))
+    assert changed_T[found.voicing > 0.6].mean() < 0.03
+    assert changed_T[(found.voicing > 0.1) & (found.voicing < 0.4)].mean() > 0.9  # nobody sings there now
+
+
+def test_voicing_that_is_rounded_to_none_is_no_correction(demo, tmp_path):
+    found = find_pitch(demo(RATE_HZ, 12.0).mixture, config=load_config("fast"))
+    found = replace(found, voicing=np.where(found.times_s < 8, 0.004, found.voicing))
+    (tmp_path / "rounded.csv").write_text(rounded_rows(found, hz="%.1f", voicing="%.2f"))
+    assert not changed(found, contours.read(tmp_path / "rounded.csv"))[found.times_s < 7.9].any()
 
 
 @pytest.mark.parametrize(
