@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # what the lazy imports below give
     from .config import load_config
     from .correction import separate_corrected
-    from .errors import KaraokeSepError
+    from .errors import ConfigError, InputError, KaraokeSepError
     from .pipeline import find_pitch, separate
     from .types import Audio, PitchTrack, Separation
 
@@ -26,6 +26,8 @@ _HOMES = {
     "PitchTrack": "types",
     "Separation": "types",
     "KaraokeSepError": "errors",
+    "InputError": "errors",
+    "ConfigError": "errors",
     "find_pitch": "pipeline",
     "load_config": "config",
     "separate": "pipeline",
@@ -34,6 +36,8 @@ _HOMES = {
 
 __all__ = [
     "Audio",
+    "ConfigError",
+    "InputError",
     "KaraokeSepError",
     "PitchTrack",
     "Separation",

@@ -66,7 +66,7 @@ def separate(
     """
     song = as_recording(audio, rate_hz)
     vocals = Buffer.like(song)
-    track = as_track(track) if track else None
+    track = None if track is None else as_track(track)
     track = separate_to(vocals, song, as_config(config), track=track, progress=progress)
     mixture = song.excerpt(0, song.n_samples).samples
     return Separation(Audio(vocals.samples, song.rate_hz), Audio(mixture - vocals.samples, song.rate_hz), track)

@@ -204,8 +204,9 @@ def as_recording(audio: Samples | np.ndarray | str | os.PathLike, rate_hz: int |
     ------
     InputError
         If an array comes without its sample rate, has more than two axes, or holds no floats; or if a file comes with a
-        sample rate, or cannot be read.
+        sample rate, or cannot be read; or if the rate is not a whole number.
     """
+    rate_hz = None if rate_hz is None else _whole(rate_hz)
     if isinstance(audio, str | os.PathLike):
         return _sound_in(Path(audio), rate_hz)
     if isinstance(audio, np.ndarray) or not hasattr(audio, "excerpt"):
@@ -218,6 +219,16 @@ def as_recording(audio: Samples | np.ndarray | str | os.PathLike, rate_hz: int |
     if isinstance(audio, Audio) and audio.samples.dtype.kind != "f":
         raise InputError(f"the samples are {audio.samples.dtype}; float with full scale 1.0 is needed")
     return audio
+
+
+def _whole(rate_hz: object) -> int:
+    """Return a sample rate as an int; the config often stands in its place by mistake."""
+    if isinstance(rate_hz, int | float | np.integer | np.floating) and rate_hz % 1 == 0:
+        return int(rate_hz)
+    raise InputError(
+        f"rate_hz is {rate_hz!r:.40}, but a whole number of Hz is needed; call separate(samples, 44100, 'fast'), or "
+        "separate('song.wav', config='fast')"
+    )
 
 
 def _sound_in(path: Path, rate_hz: int | None) -> Audio:
@@ -236,9 +247,12 @@ def as_track(track: PitchTrack) -> PitchTrack:
     Raises
     ------
     InputError
-        If the arrays have different lengths or no frame, the times do not increase, or a pitch or a voicing is out of
-        range.
+        If it is no track, the arrays have different lengths or no frame, the times do not increase, or a pitch or a
+        voicing is out of range.
     """
+    if not isinstance(track, PitchTrack):
+        kind = type(track).__name__
+        raise InputError(f"track: is a {kind}; give karaoke_sep.PitchTrack(times_s, f0_hz, voicing)")
     given = (track.times_s, track.f0_hz, track.voicing)
     times_s, f0_hz, voicing = arrays = [np.asarray(values, float) for values in given]
     if not (times_s.ndim == 1 and times_s.shape == f0_hz.shape == voicing.shape):

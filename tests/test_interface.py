@@ -31,6 +31,7 @@ def path(song, tmp_path):
 def test_every_public_name_is_there_and_has_a_docstring():
     assert {"separate", "find_pitch", "separate_corrected", "load_config", "PitchTrack"} <= set(karaoke_sep.__all__)
     assert set(karaoke_sep.__all__) == set(dir(karaoke_sep))
+    assert {"Audio", "Separation", "InputError", "ConfigError"} <= set(karaoke_sep.__all__)  # docstrings
     for name in set(karaoke_sep.__all__) - {"__version__"}:
         assert len(inspect.getdoc(getattr(karaoke_sep, name)).splitlines()[0]) > 5
 
@@ -69,6 +70,26 @@ def test_a_config_can_be_given_by_its_name_and_as_a_dict(song, function):
     )
     with pytest.raises(ConfigError, match="no such config file; shipped configs are"):
         function(song, config="faster")
+
+
+@pytest.mark.parametrize("rate_hz", ["fast", FAST, 44100.5, float("nan"), float("inf")])
+def test_something_else_in_the_place_of_the_rate_is_an_input_error_that_shows_the_call(song, path, rate_hz):
+    for audio in (song.samples, path):
+        with pytest.raises(InputError, match=r"rate_hz is .*call separate\(samples, 44100, 'fast'\)") as error:
+            separate(audio, rate_hz)
+        assert len(str(error.value)) < 250
+
+
+@pytest.mark.parametrize("rate_hz", [16000.0, np.int64(16000), np.float32(16000)])
+def test_the_rate_may_be_any_whole_number(song, rate_hz):
+    assert find_pitch(song.samples, rate_hz, FAST).times_s[-1] == find_pitch(song, config=FAST).times_s[-1]
+
+
+@pytest.mark.parametrize("track", [(TRACK.times_s, TRACK.f0_hz, TRACK.voicing), TRACK.f0_hz, "pitch.csv"])
+@pytest.mark.parametrize("function", [separate, separate_corrected])
+def test_something_else_in_the_place_of_the_track_is_an_input_error(song, function, track):
+    with pytest.raises(InputError, match=r"track: is a .*; give karaoke_sep.PitchTrack"):
+        function(song, config=FAST, track=track)
 
 
 BAD_TRACKS = {
