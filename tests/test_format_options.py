@@ -42,6 +42,13 @@ def test_a_bit_rate_without_effect_is_an_error(song, container):
     assert "--bitrate" in result.output
 
 
+def test_a_bit_rate_that_mp3_does_not_have_is_an_error(song):
+    result = run("karaoke", song, "--format", "mp3", "--bitrate", 321)
+    assert result.exit_code == 2
+    assert "--bitrate 321: mp3 has at most 320 kbit/s" in result.output
+    assert run("karaoke", song, "--format", "ogg", "--bitrate", 321).exit_code == 0
+
+
 def test_a_lossy_song_gives_16_bit_stems_and_the_message_names_what_a_format_does_not_support(song):
     samples = soundfile.read(song)[0]
     soundfile.write("song.mp3", samples, 16000)

@@ -126,6 +126,8 @@ def _check_order(order: Order, config: Config) -> None:
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
     if order.bitrate_kbps and (order.container not in writing.DEFAULT_KBPS or order.subtype == "OPUS"):
         raise ConfigError("--bitrate: it is for --format mp3 and for Vorbis in --format ogg only")
+    if order.bitrate_kbps and order.bitrate_kbps > (highest := writing.HIGHEST_KBPS[order.container]):
+        raise ConfigError(f"--bitrate {order.bitrate_kbps}: {order.container} has at most {highest} kbit/s")
     if "karaoke" in order.products:
         backing.check(order.karaoke)
     if order.karaoke.loudness_lufs is not None and not ffmpeg.is_there():

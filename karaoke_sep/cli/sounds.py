@@ -46,7 +46,7 @@ _format_options = together(
         "bitrate_kbps",
         type=click.IntRange(32, 500),
         metavar="KBITS",
-        help="Set the bit rate of MP3 and OGG files in kbit/s, 32 to 500.  [default: 320 for mp3, 256 for ogg]",
+        help="Set the bit rate of MP3 (32 to 320) and OGG files (to 500), kbit/s.  [default: 320 for mp3, 256 for ogg]",
     ),
     click.option(
         "--subtype",

@@ -27,7 +27,7 @@ from .tags import Tags, flac_blocks, id3, remove_second_flac_comment, vorbis_com
 FORMATS = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "OGG"}
 # Demucs and audio-separator also write MP3 files at 320 kbit/s; Vorbis needs less for the same quality.
 DEFAULT_KBPS = {"mp3": 320, "ogg": 256}
-BITRATES_KBPS = (32, 500)
+HIGHEST_KBPS = {"mp3": 320, "ogg": 500}
 # Nominal bit rates of Vorbis qualities 0 to 10, in steps of 1, for stereo at 44.1 kHz (libvorbis, setup_44.h).
 _VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 # Lowest and highest bit rates of MP3 by sample rate, kbit/s (ISO 11172-3, 13818-3, and LAME for the lowest rates).
