@@ -1,6 +1,7 @@
 """Help texts, version and shell completion of the commands."""
 
 import pkgutil
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -8,6 +9,7 @@ from importlib import import_module
 import click
 import pytest
 from click.shell_completion import ShellComplete
+from click.testing import CliRunner
 from commands import all_commands, call, make_song
 
 from karaoke_sep import __version__, cli
@@ -131,3 +133,30 @@ def test_a_long_unknown_option_or_command_is_shown_cut(before, word):
     assert done[0] == 2
     assert max(map(len, done[2])) < 250
     assert word[:30] in done[2][-1]
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--set", "pitch.backend", "="], ["given", "hmm", "peaks", "pyin"]),
+        (["--set", "pitch.backend", "=", "p"], ["peaks", "pyin"]),
+        (["--set", "wiener.vo"], ["wiener.voice_db="]),
+        (["--config", "=", "f"], ["fast"]),
+        (["--config", "f"], ["fast"]),
+    ],
+)
+def test_bash_which_splits_words_at_equals_signs_completes_values(words, expected):
+    source = CliRunner().invoke(main, prog_name="karaoke-sep", env={"_KARAOKE_SEP_COMPLETE": "bash_source"}).stdout
+    words = ["karaoke-sep", "separate", *words]
+    script = f"""compopt() {{ echo "compopt $1 $2"; }}
+karaoke-sep() {{ :; }}
+{source}
+COMP_WORDS=({" ".join(words)}) COMP_CWORD={len(words) - 1}
+_karaoke_sep_completion '{sys.executable} -m karaoke_sep'
+printf '%s\n' "${{COMPREPLY[@]}}"
+"""
+    # The first argument of the function is the command, which may be several words here.
+    script = script.replace("bash_complete $1", f"bash_complete {sys.executable} -m karaoke_sep")
+    found = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert found == ["compopt -o nospace"] * expected[0].endswith("=") + expected

@@ -13,10 +13,12 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import add_completion_class
 
 from .. import __version__
 from ..errors import ConfigError, KaraokeSepError
 from ..processes.signals import stop_in_order
+from .completion import EqualsBashComplete
 from .messages import log, open_standard_streams, printable, without_long_words
 
 # Each command is a function of the module of its name. Only the one that runs is imported.
@@ -31,6 +33,8 @@ COMMANDS = {
     "separate": "Write the vocals and the accompaniment of each INPUT.",
     "train": "Train models on separate voice and accompaniment.",
 }
+
+add_completion_class(EqualsBashComplete)
 
 
 class _ConfigFailure(click.ClickException):
