@@ -61,6 +61,33 @@ def test_files_that_are_not_there_have_no_header():
     assert not {"INSTRUMENTAL", "VIDEO", "GENRE"} & headers.keys()
 
 
+def line_lengths_s(text):
+    lengths_s, first, last = [], None, 0
+    for kind, start, *more in (line.split(" ", 3) for line in [*body(text), "- 0"]):
+        if kind == "-":
+            lengths_s.append((last - first) * 0.05)
+            first = None
+        else:
+            first, last = int(start) if first is None else first, int(start) + int(more[0])
+    return lengths_s
+
+
+@pytest.mark.parametrize("words_of", [None, "la", "lala"])
+def test_no_line_is_longer_than_the_games_show_and_lines_end_at_the_longest_rests(words_of):
+    onsets_s = np.arange(0, 60, 0.5)
+    rests_s = np.where(np.arange(120) % 10 == 9, 0.2, 0.05)  # the longest is after each tenth note
+    notes = [Note(on, on + 0.5 - rest_s, 60, 60.0, 64) for on, rest_s in zip(onsets_s, rests_s, strict=True)]
+    n_words = 120 if words_of == "la" else 60
+    text = encode(notes, SONG, words_of and lyrics.parse(" ".join([words_of] * n_words)))
+    lengths_s = line_lengths_s(text)
+    assert max(lengths_s) <= 6
+    assert np.mean(np.isclose(np.array(lengths_s) % 5, 4.8, atol=0.06)) > 0.9
+    texts = " ".join(words(text))
+    assert words_of is None or texts.count(words_of) == n_words
+    starts = [row.split(" ", 4)[4] for before, row in pairwise(body(text)) if before[0] == "-"]
+    assert words_of is None or all(start.startswith(words_of) for start in starts)
+
+
 def test_notes_never_overlap():
     rng = np.random.default_rng(0)
     edges_s = np.cumsum(rng.uniform(0.01, 0.2, 101))

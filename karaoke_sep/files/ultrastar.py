@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from ..types import Note
 from .lyrics import Lyrics, spread
@@ -20,6 +20,7 @@ _VERSION = "1.1.0"
 _BPM = 300  # four beats to each, so a beat is 50 ms: as fine as games draw and score
 _BEAT_S = 60 / (4 * _BPM)
 _PHRASE_REST_S = 0.5
+_LINE_S = 6.0  # the games show one line at once; 99 % of the lines in the hand-made files (see below) are shorter
 # In the games a note begins with the syllable; `notes` gives the onset of the vowel. In the hand-made files of 17 songs
 # (github.com/UltraStar-Deluxe/songs) the notes begin 29 ms earlier on the median, with the consonant.
 _CONSONANT_S = 0.03
@@ -88,18 +89,44 @@ def _body(notes: Sequence[Note], lyrics: Lyrics | None) -> list[str]:
     starts_s = [max(note.onset_s - _CONSONANT_S, 0.0) for note in notes]
     texts = spread(lyrics.lines, starts_s) if lyrics else [("~", False)] * len(notes)
     zero = 60 - 12 * _octaves_up(notes)
-    has_words = any(begins for _, begins in texts)
+    line_starts = _line_starts(notes, texts)
     beats = [round(start_s / _BEAT_S) for start_s in starts_s] + [sys.maxsize]
     lines, end = [], 0
-    for i, (note, (text, begins)) in enumerate(zip(notes, texts, strict=True)):
-        rests = i > 0 and note.onset_s - notes[i - 1].offset_s >= _PHRASE_REST_S
-        if i > 0 and (begins if has_words else rests):
+    for i, (note, (text, _)) in enumerate(zip(notes, texts, strict=True)):
+        if i in line_starts:
             lines.append(f"- {end}")
         start = max(beats[i], end)
         # The consonant of the next note shortens this one.
         end = max(min(round(note.offset_s / _BEAT_S), beats[i + 1]), start + 1)
         lines.append(f": {start} {end - start} {note.key - zero} {text}")
     return lines
+
+
+def _line_starts(notes: Sequence[Note], texts: Sequence[tuple[str, bool]]) -> set[int]:
+    """Return the notes that begin a line, other than the first: those of the lyrics, or those after a rest.
+
+    Lines that are too long for the games are divided in their middle half at the longest rest, if possible before a
+    word.
+    """
+    has_words = any(begins for _, begins in texts)
+    rests_s = [after.onset_s - before.offset_s for before, after in pairwise(notes)]
+    starts = [i for i, rest_s in enumerate(rests_s, 1) if (texts[i][1] if has_words else rest_s >= _PHRASE_REST_S)]
+    undivided, divided = list(pairwise([0, *starts, len(notes)])), set(starts)
+    while undivided:
+        first, stop = undivided.pop()
+        length_s = notes[stop - 1].offset_s - notes[first].onset_s if stop > first else 0.0
+        if length_s > _LINE_S:
+            middle_s = notes[first].onset_s + length_s / 2
+            places = [
+                (not texts[i][0].startswith("~"), rests_s[i - 1], -abs(notes[i].onset_s - middle_s), i)
+                for i in range(first + 1, stop)
+                if abs(notes[i].onset_s - middle_s) <= length_s / 4
+            ]
+            if places:
+                place = max(places)[-1]
+                divided.add(place)
+                undivided += [(first, place), (place, stop)]
+    return divided
 
 
 def _octaves_up(notes: Sequence[Note]) -> int:
