@@ -11,7 +11,7 @@ from batches import CONFIG, do, files_below, make_song, record_of, statuses, sto
 
 from karaoke_sep import batch, pipeline, separate
 from karaoke_sep.backing import Params
-from karaoke_sep.batch import Order
+from karaoke_sep.batch import Order, sounds
 from karaoke_sep.files import contours, ffmpeg, libsndfile, stem_rounding, tags, writing
 from karaoke_sep.pipeline import find_pitch
 
@@ -84,6 +84,15 @@ def test_a_further_product_has_the_tags_and_the_cover_and_starts_no_other_progra
     made = files_below(tmp_path / "out")
     assert any(cover in data for data in made.values())
     assert files_below(tmp_path / "alone").items() <= made.items()
+
+
+@pytest.mark.parametrize("container", ["flac", "mp3", "ogg", "wav"])
+def test_a_sound_has_the_same_bytes_in_blocks_of_any_size(song, tmp_path, monkeypatch, container):
+    order = replace(FIRST, products=("karaoke", *batch.STEMS), container=container)
+    do([song], replace(order, output=tmp_path / "large"))
+    monkeypatch.setattr(sounds, "_BLOCK_VALUES", 1)
+    do([song], replace(order, output=tmp_path / "small"))
+    assert files_below(tmp_path / "large") == files_below(tmp_path / "small")
 
 
 def test_what_a_correction_changes_is_said_again_for_a_further_product(song, tmp_path):

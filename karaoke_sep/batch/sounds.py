@@ -20,7 +20,8 @@ from .separation import Separated
 from .silence import VocalsCheck
 
 _TOP = 1 - 2.0**-15  # of full scale, which 16 bits can hold
-_BLOCK_SAMPLES = 1 << 15  # with two channels, a block and what is computed from it fit into the cache
+_BLOCK_VALUES = 1 << 18  # samples of all channels, 1 MB; larger blocks leave the cache, smaller ones cost more calls
+_LEAST_BLOCK = 1 << 14  # each block is a multiple of it, as encoders take that many samples at once
 _Sounds = Iterator[dict[str, np.ndarray]]  # by product, each (C, n)
 _Blocks = Callable[[], Iterator[tuple[np.ndarray, ...]]]  # mixture and vocals, or one sound; each (C, n)
 
@@ -87,8 +88,9 @@ def _sound(job: Job, order: Order, name: str) -> Path:
 
 def _bounds(song: Samples) -> Iterator[tuple[int, int]]:
     """Yield the first sample, and the first sample after, of each block."""
-    for start in range(0, song.n_samples, _BLOCK_SAMPLES):
-        yield start, min(song.n_samples, start + _BLOCK_SAMPLES)
+    n_block = _LEAST_BLOCK * max(1, _BLOCK_VALUES // (_LEAST_BLOCK * song.n_channels))
+    for start in range(0, song.n_samples, n_block):
+        yield start, min(song.n_samples, start + n_block)
 
 
 def _stem_blocks(song: Samples, voice: Samples, order: Order) -> _Blocks:

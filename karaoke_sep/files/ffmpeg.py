@@ -24,7 +24,7 @@ import numpy as np
 from ..errors import InputError
 from ..processes.signals import undisturbed
 
-BLOCK_FRAMES = 1 << 12
+_BLOCK_FRAMES = 1 << 14  # read at once; each read takes as long as decoding some hundred samples
 WITHOUT_PROGRESS_S = 60.0
 _ALLOCATION_BYTES = 500_000_000  # at once; more than any sound or cover needs
 # Formats that contain their sound, instead of referring to other files.
@@ -86,9 +86,10 @@ def decode(
     """
     letter, size = {"float32": ("f32le", 4), "float64": ("f64le", 8)}[dtype]
     command = ["ffmpeg", "-nostdin", *_input_arguments(path), "-map", f"0:{stream}", "-ar", str(rate_hz)]
-    command += ["-ac", str(n_channels), "-c:a", f"pcm_{letter}", "-f", letter, "-flags", "+bitexact", "pipe:1"]
+    command += ["-ac", str(n_channels), "-c:a", f"pcm_{letter}", "-f", letter, "-flags", "+bitexact"]
+    command += ["-flush_packets", "0", "pipe:1"]  # otherwise ffmpeg wakes the reader for each packet of 26 ms
     with _running(command) as (process, said, progress):
-        while data := cast(IO[bytes], process.stdout).read(size * n_channels * BLOCK_FRAMES):
+        while data := cast(IO[bytes], process.stdout).read(size * n_channels * _BLOCK_FRAMES):
             progress.waits = False
             whole = len(data) - len(data) % (size * n_channels)
             yield np.frombuffer(data[:whole], f"<f{size}").reshape(-1, n_channels).T

@@ -28,7 +28,7 @@ import soundfile
 from ..errors import InputError
 from ..types import Audio
 from . import ffmpeg, libsndfile
-from .ffmpeg import BLOCK_FRAMES, BrokenOffError
+from .ffmpeg import BrokenOffError
 from .ogg_pages import is_one_whole_stream
 from .sample_formats import is_lossy, is_wide
 from .samples_on_disk import SampleFile
@@ -38,6 +38,7 @@ from .sound_info import SoundInfo, probe
 _LENGTH_SLACK_S = 0.1
 _FLAC_BEGINS = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
 _FILE_FRAMES = 1 << 14  # at once, from files that libsndfile decodes in large blocks
+_PIPE_FRAMES = 1 << 12  # at once, from files that may be damaged: the block with the damage is lost
 _TAG_BYTES = 1 << 14  # tags may follow the sound
 _APE_FOOTER_BYTES = 32 + 128  # with an older tag after it
 
@@ -221,7 +222,7 @@ def _blocks_from_pipe(path: Path, dtype: str) -> Iterator[np.ndarray]:
     with libsndfile.quiet_decoder(), _piped(path) as end:
         try:
             with libsndfile.SequentialFile(end, closefd=False) as file:
-                for block in libsndfile.read_blocks(file, BLOCK_FRAMES, dtype):
+                for block in libsndfile.read_blocks(file, _PIPE_FRAMES, dtype):
                     n_blocks += 1
                     yield block
         except soundfile.LibsndfileError as err:

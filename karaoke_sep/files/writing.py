@@ -33,7 +33,8 @@ _VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 # Lowest and highest bit rates of MP3 by sample rate, kbit/s (ISO 11172-3, 13818-3, and LAME for the lowest rates).
 _MP3_KBPS = ((32000, (32, 320)), (16000, (8, 160)), (0, (8, 64)))
 _FLAC_STREAMINFO_BYTES = 42
-_WRITTEN_FRAMES = 1 << 14  # at once
+_WRITTEN_VALUES = 1 << 18  # samples of all channels at once; each call takes as long as converting some thousands
+_ENCODED_FRAMES = 1 << 14  # at once; the bytes that libvorbis writes depend on it
 _WAV_TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "license", "tracknumber")
 
 
@@ -146,8 +147,9 @@ def _add(file: soundfile.SoundFile, samples: np.ndarray, subtype: str) -> None:
     check_finite(samples)
     if samples.dtype == np.int32 and subtype == "PCM_16":  # libsndfile would convert them 4 KB at a time
         samples = (samples >> 16).astype(np.int16)
-    for start in range(0, samples.shape[1], _WRITTEN_FRAMES):
-        file.write(samples[:, start : start + _WRITTEN_FRAMES].T)
+    n_frames = _ENCODED_FRAMES if is_lossy(subtype) else _WRITTEN_VALUES // len(samples)
+    for start in range(0, samples.shape[1], n_frames):
+        file.write(samples[:, start : start + n_frames].T)
 
 
 def mp3(audio: Audio) -> bytes:
