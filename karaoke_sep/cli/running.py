@@ -1,5 +1,6 @@
 """Run a plan: report its errors, do the rest of the work, and end with the exit code."""
 
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ def run_jobs(
     """Plan the work, report its errors, do the rest of the work, and end with the exit code."""
     from .. import batch
 
+    gc.freeze()  # what was imported stays to the end, where Python would search it for garbage several times
     inputs = all_inputs(inputs, lists)
     _check_inputs(inputs)
     _check_effects(quiet, verbose, dry_run, report, how["engine"], how["scheduler"])
