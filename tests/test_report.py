@@ -66,6 +66,15 @@ def test_the_line_of_a_track_names_few_settings_and_the_details_name_all(made):
     assert page_of(made / "out").text.count("more settings that are not defaults") == 2
 
 
+def test_backing_tracks_of_other_strengths_are_told_apart_with_every_config(made, tmp_path):
+    for strength in ("hard", "gentle"):
+        order = ("-o", tmp_path / "tracks", "--config", "fast", "--strength", strength)
+        assert call("karaoke", made / "in" / "a song.flac", *order)[0] == 0
+    lines = [names.settings(result, 2) for result in batch.results(tmp_path / "tracks")[0]]
+    assert ["wiener.voice_db = 6.0" in line for line in lines] == [True, False]
+    assert ["wiener.voice_db = -6.0" in line for line in lines] == [False, True]
+
+
 def test_a_song_whose_stems_and_backing_track_have_different_folders_has_one_name(made, tmp_path):
     song = made / "in" / "a song.flac"
     assert call("separate", song, "-o", tmp_path, "--config", "fast")[0] == 0

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ..batch import Result
 
+_STRENGTH = "wiener.voice_db"
+
 
 def text(value: str) -> str:
     """Escape text for an element or an attribute; replace bytes of file names that are not UTF-8."""
@@ -53,7 +55,9 @@ def settings(result: Result, n_changes: int | None = None) -> str:
         if (lufs := backing.get("loudness_lufs")) is not None:
             made.append(f"{_signed(lufs)} LUFS")
         made += [f"vocals at {_signed(level_db)} dB"] if level_db is not None else ["vocals removed"]
-    changes = [f"{key} = {value}" for key, value in result.changes.items()]
+    # The setting of `karaoke --strength` comes first, because it tells the backing tracks of one song apart.
+    ordered = sorted(result.changes.items(), key=lambda change: change[0] != _STRENGTH)
+    changes = [f"{key} = {value}" for key, value in ordered]
     if n_changes is not None and (n_more := len(changes) - n_changes) > 1:
         changes[n_changes:] = [f"{n_more} more settings that are not defaults"]
     made += changes
