@@ -155,6 +155,20 @@ def test_a_range_holds_both_ends_and_names_every_field_outside():
 
 
 # A text that a file name can hold: no NUL, and no surrogate that stands for no byte.
+def test_settings_that_do_not_fit_each_other_are_named_beside_those_outside_their_range(tmp_path):
+    (tmp_path / "my.yaml").write_text(
+        "pitch:\n  hmm:\n    min_hz: 900\n    max_hz: 100\n    decay: 2\n  peaks: {min_hz: 1, max_hz: 50}\n"
+        "pitch_refinement: {step_cents: 200, range_cents: 100, max_jump_cents: 150, jump_cost: -1}\n"
+    )
+    with pytest.raises(ConfigError) as error:
+        load_config(tmp_path / "my.yaml")
+    found = [line.partition(": ")[2].partition(" is ")[0] for line in str(error.value).splitlines()]
+    assert sorted(found) == [
+        *("pitch.hmm.decay", "pitch.hmm.min_hz", "pitch.peaks.min_hz"),
+        *("pitch_refinement.jump_cost", "pitch_refinement.max_jump_cents", "pitch_refinement.step_cents"),
+    ]
+
+
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=10)
 
 

@@ -38,13 +38,9 @@ class Params:
     top_hz: float = ranged(4000.0, 50, 20_000)
 
     def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.min_hz >= self.max_hz:
-            raise ValueError(f"min_hz is {self.min_hz:g}; it must be below max_hz, {self.max_hz:g}")
-        if self.top_hz <= self.min_hz:
-            raise ValueError(f"top_hz is {self.top_hz:g}; it must be above min_hz, {self.min_hz:g}")
-        if self.hop_ms > self.window_ms:
-            raise ValueError(f"hop_ms is {self.hop_ms:g}; it must be at most window_ms, {self.window_ms:g}")
+        check_ranges(
+            self, ("min_hz", "below", "max_hz"), ("top_hz", "above", "min_hz"), ("hop_ms", "at most", "window_ms")
+        )
 
 
 def salience(audio: Audio, params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

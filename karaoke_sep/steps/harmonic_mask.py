@@ -34,9 +34,7 @@ class Params:
     n_partials: int = ranged(200, 1, 1000)
 
     def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.top_hz <= self.min_hz:
-            raise ValueError(f"top_hz is {self.top_hz:g}; it must be above min_hz, {self.min_hz:g}")
+        check_ranges(self, ("top_hz", "above", "min_hz"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,13 +40,7 @@ class Params:
     jump_cost: float = ranged(0.001, 0, 100)  # per cent
 
     def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.step_cents > self.range_cents:
-            raise ValueError(f"step_cents is {self.step_cents:g}; it must be at most range_cents, {self.range_cents:g}")
-        if self.max_jump_cents < self.step_cents:
-            raise ValueError(
-                f"max_jump_cents is {self.max_jump_cents:g}; it must be at least step_cents, {self.step_cents:g}"
-            )
+        check_ranges(self, ("step_cents", "at most", "range_cents"), ("max_jump_cents", "at least", "step_cents"))
 
 
 def refine(track: PitchTrack, mixture: Audio, melody: Audio, params: Params) -> PitchTrack:
