@@ -149,6 +149,12 @@ def test_the_page_leaves_out_a_second_sound_of_a_video_because_browsers_play_the
     assert [sounds.keys() for sounds in Page(Path(out[0])).sounds()] == [{"mixture", "karaoke"}]
 
 
+def test_a_second_sound_is_an_error_where_no_input_is_a_video(source, tmp_path):
+    code, out, err = call("karaoke", source, "-o", tmp_path / "out", "--video-sound", "add")
+    assert (code, out) == (2, [])
+    assert err == ["Error: --video-sound add: has no effect, because no input is a video; leave it out"]
+
+
 def test_a_song_folder_of_an_excerpt_is_an_error_that_says_why(source, tmp_path):
     code, out, err = call("karaoke", source, "-o", tmp_path / "out", "--save-ultrastar", "--duration", "3")
     assert (code, out) == (2, [])

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -13,7 +13,7 @@ from .. import backing, pipeline
 from ..accompaniment import needs_pitch
 from ..config import Config, fingerprint
 from ..errors import ConfigError, InputError, NoSoundError, how_to_install, unexpected
-from ..files import contours, ffmpeg, lyrics, writing
+from ..files import contours, ffmpeg, lyrics, video, writing
 from ..files.sound_info import SoundInfo
 from ..recording import check_form
 from ..settings.catalogue import STEMS
@@ -55,7 +55,6 @@ def plan(
     ConfigError
         If one contour is given for several inputs, or the output folder cannot be written to.
     """
-    check_name(order.name, len(order.products))
     _check_order(order, config)
     check_room(order.output, 0)
     found = find_inputs(inputs, exclude)
@@ -69,6 +68,7 @@ def plan(
         with _lines_about(source, found):
             tags = answers.sound(source, order.stream).tags if uses_tags(order.name) else {}
             named[source] = names_of(source, parent, order, tags, answers)
+    _check_videos(order, named.values())
     collided = collisions(named, found.parents, order)
     jobs = []
     for source in list(named)[shard[0] - 1 :: shard[1]]:
@@ -110,6 +110,7 @@ def _lines_about(source: Path, found: Found) -> Iterator[None]:
 
 def _check_order(order: Order, config: Config) -> None:
     """Reject options that contradict each other, or need a library that is not installed."""
+    check_name(order.name, len(order.products))
     pipeline.check_models(config)
     if config.pitch.backend == "given" and not (order.contours or config.pitch.given.path):
         raise ConfigError("--pitch given: no contour is given; name its file with --pitch-file")
@@ -135,6 +136,12 @@ def _check_order(order: Order, config: Config) -> None:
     # Importing matplotlib takes half a second, which a finished folder does not need.
     if "picture" in order.products and find_spec("matplotlib") is None:
         raise ConfigError(f"--plots: matplotlib is missing; {how_to_install('plots')}")
+
+
+def _check_videos(order: Order, named: Collection[Names]) -> None:
+    """Reject the wish for a second sound if no backing track is a video."""
+    if order.video == "add" and named and not any(video.container_of(names.targets["karaoke"]) for names in named):
+        raise ConfigError("--video-sound add: has no effect, because no input is a video; leave it out")
 
 
 def _job(source: Path, info: SoundInfo, names: Names, parent: PurePath, order: Order, config: Config) -> Job:
