@@ -149,6 +149,18 @@ def test_the_page_leaves_out_a_second_sound_of_a_video_because_browsers_play_the
     assert [sounds.keys() for sounds in Page(Path(out[0])).sounds()] == [{"mixture", "karaoke"}]
 
 
+@pytest.mark.parametrize(("words", "is_told"), [("la la la", True), ("#TITLE:t\n#BPM:300\n: 0 9 0 la\nE\n", False)])
+def test_a_song_without_notes_is_said_not_to_load_in_games(tmp_path, words, is_told):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(3 * RATE_HZ)
+    soundfile.write(tmp_path / "noise.wav", noise, RATE_HZ)
+    (tmp_path / "noise.txt").write_text(words)
+    arguments = ("karaoke", tmp_path / "noise.wav", "-o", tmp_path / "out", "--save-ultrastar", "--config", "fast")
+    code, _, err = call(*arguments)
+    line = f"{tmp_path / 'noise.wav'}: no notes are found, so games cannot load its UltraStar song"
+    assert code == 0
+    assert (line in err) == is_told
+
+
 def test_a_second_sound_is_an_error_where_no_input_is_a_video(source, tmp_path):
     code, out, err = call("karaoke", source, "-o", tmp_path / "out", "--video-sound", "add")
     assert (code, out) == (2, [])

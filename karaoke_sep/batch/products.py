@@ -28,7 +28,7 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
     if "pitch" in job.targets:
         with atomic.whole_file(job.targets["pitch"]) as part:
             contours.write(part, separated.track)
-    _write_notes(job, order, separated)
+    about_notes = _write_notes(job, order, separated)
     if "picture" in job.targets:
         _write_picture(job, order, separated, config)
     if separated.vocals is not None and separated.levels is not None:
@@ -39,20 +39,20 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
     return Outcome(
         job.source,
         "done",
-        warnings=tuple(f"{job.source}: {line}" for line in (*separated.warnings, *told)),
+        warnings=tuple(f"{job.source}: {line}" for line in (*separated.warnings, *told, *about_notes)),
         paths=tuple(job.targets.values()),
         seconds=separated.seconds,
         levels_db=levels_db,
     )
 
 
-def _write_notes(job: Job, order: Order, separated: Separated) -> None:
-    """Write the sung melody as MIDI notes and as an UltraStar song, if they are ordered."""
+def _write_notes(job: Job, order: Order, separated: Separated) -> list[str]:
+    """Write the sung melody as MIDI notes and as an UltraStar song, if they are ordered; return notes for the user."""
     found = notes.segment(separated.track, separated.levels) if job.targets.keys() & {"notes", "ultrastar"} else ()
     if path := job.targets.get("notes"):
         with atomic.whole_file(path) as part:
             part.write_bytes(midi.encode(found, separated.track if order.bends else None))
-    song_folder.write(job, found, separated.about)
+    return song_folder.write(job, found, separated.about)
 
 
 def _write_picture(job: Job, order: Order, separated: Separated, config: Config) -> None:

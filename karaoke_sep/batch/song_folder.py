@@ -9,10 +9,17 @@ from ..types import Note
 from .jobs import Job
 
 
-def write(job: Job, notes: Sequence[Note], about: Tags) -> None:
-    """Write the ordered files; the words, and perhaps the cover, come from files beside the input."""
+def write(job: Job, notes: Sequence[Note], about: Tags) -> list[str]:
+    """Write the ordered files, and return notes for the user.
+
+    The words, and perhaps the cover, come from files beside the input.
+    """
+    told = []
     if path := job.targets.get("ultrastar"):
-        text = ultrastar.encode(notes, _song(job, about.text), lyrics.beside(job.source))
+        words = lyrics.beside(job.source)
+        text = ultrastar.encode(notes, _song(job, about.text), words)
+        if not notes and not (words and words.ultrastar):
+            told = ["no notes are found, so games cannot load its UltraStar song"]
         with atomic.whole_file(path) as part:
             part.write_bytes(text.encode("utf-8", "surrogateescape"))  # file names need not be UTF-8
     if path := job.targets.get("song"):
@@ -22,6 +29,7 @@ def write(job: Job, notes: Sequence[Note], about: Tags) -> None:
         picture = covers.beside(job.source)
         with atomic.whole_file(path) as part:
             part.write_bytes(picture.read_bytes() if picture else about.cover)
+    return told
 
 
 def _song(job: Job, text: Mapping[str, str]) -> ultrastar.Song:
