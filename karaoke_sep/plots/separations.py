@@ -31,15 +31,23 @@ def spectrogram(audio: Samples, axes: Axes, *, loudest_db: float | None = None) 
         Level of the brightest colour, from `loudest_db`, if several sounds share one scale. The default is the highest
         level of this sound. The darkest colour is 70 dB below.
     """
-    power_RK, edges_s = raster.power(audio)
-    level_RK = 10 * np.log10(power_RK + 1e-18)
-    top_db = level_RK.max() if loudest_db is None else loudest_db
-    return plane(axes, level_RK - top_db, edges_s, cmap="magma", vmin=-RANGE_DB, vmax=0)
+    level_RK, edges_s = _levels(audio)
+    return _draw_levels(level_RK, edges_s, axes, level_RK.max() if loudest_db is None else loudest_db)
 
 
 def loudest_db(*sounds: Samples) -> float:
     """Return the highest level in the spectrograms of some sounds, dB."""
-    return max(10 * np.log10(raster.power(sound)[0].max() + 1e-18) for sound in sounds)
+    return max(_levels(sound)[0].max() for sound in sounds)
+
+
+def _levels(audio: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """Return the level of a sound in dB, shape (R, K), and the edges of its columns, shape (K + 1,), s."""
+    power_RK, edges_s = raster.power(audio)
+    return 10 * np.log10(power_RK + 1e-18), edges_s
+
+
+def _draw_levels(level_RK: np.ndarray, edges_s: np.ndarray, axes: Axes, top_db: float) -> Axes:
+    return plane(axes, level_RK - top_db, edges_s, cmap="magma", vmin=-RANGE_DB, vmax=0)
 
 
 def contour(track: PitchTrack, axes: Axes, *, color: str = VOICE, label: str = "pitch") -> Axes:
@@ -117,9 +125,10 @@ def separation(
     sounds = {"mixture": mixture, "vocals": vocals, "accompaniment": accompaniment}
     heights_in = {**dict.fromkeys(sounds, 1.9), "harmonic mask": 1.9, "voicing": 0.5}
     figure, axes = panels(heights_in, seconds, title)
-    top_db = loudest_db(*sounds.values())
-    for name, sound in sounds.items():
-        spectrogram(sound, axes[name], loudest_db=top_db)
+    levels = {name: _levels(sound) for name, sound in sounds.items()}
+    top_db = max(level_RK.max() for level_RK, _ in levels.values())
+    for name, (level_RK, edges_s) in levels.items():
+        _draw_levels(level_RK, edges_s, axes[name], top_db)
     axes["mixture"].set_title(f"in all three, black is {RANGE_DB:.0f} dB under the brightest", loc="right", **SMALL)
     contour(track, axes["vocals"])
     legend(axes["vocals"])
