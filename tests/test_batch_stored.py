@@ -11,8 +11,8 @@ from batches import CONFIG, do, files_below, make_song, record_of, statuses, sto
 
 from karaoke_sep import batch, pipeline, separate
 from karaoke_sep.backing import Params
-from karaoke_sep.batch import Order, sounds
-from karaoke_sep.files import contours, ffmpeg, libsndfile, stem_rounding, tags, writing
+from karaoke_sep.batch import Order, sounds, stored
+from karaoke_sep.files import contours, ffmpeg, libsndfile, reading, stem_rounding, tags, writing
 from karaoke_sep.pipeline import find_pitch
 
 NAME = "{track} ({stem})"
@@ -62,6 +62,42 @@ def test_notes_and_contours_of_a_stored_song_read_neither_the_song_nor_its_voice
     monkeypatch.setattr(libsndfile, "read_blocks", lambda *_: 1 / 0)
     further = replace(FIRST, output=tmp_path / "out", products=("karaoke", product))
     assert statuses(do([song], further)) == {"song.wav": "done"}
+
+
+@pytest.mark.parametrize("products", [("karaoke",), batch.STEMS, ("karaoke", *batch.STEMS, "notes")])
+@pytest.mark.parametrize("bits", ["PCM_16", "PCM_24"])
+def test_a_flac_file_with_the_samples_of_a_wav_file_reads_neither_the_song_nor_its_voice(
+    song, tmp_path, monkeypatch, products, bits
+):
+    samples, rate_hz = soundfile.read(song, dtype="int32", always_2d=True)
+    soundfile.write(song, samples, rate_hz, bits)
+    order = replace(FIRST, products=products)
+    do([song], replace(order, output=tmp_path / "alone", container="flac"))
+    do([song], replace(order, output=tmp_path / "out"))
+    monkeypatch.setattr(reading, "read", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(stored, "read_voice", lambda *_: 1 / 0)
+    assert statuses(do([song], replace(order, output=tmp_path / "out", container="flac"))) == {"song.wav": "done"}
+    assert files_below(tmp_path / "alone").items() <= files_below(tmp_path / "out").items()
+
+
+@pytest.mark.parametrize("what", ["changed", "gone", "of another level", "of other bits", "one of two"])
+def test_a_flac_file_is_not_made_from_a_wav_file_with_other_samples(song, tmp_path, no_separation, what):
+    flac = replace(FIRST, container="flac", subtype="PCM_24" if what == "of other bits" else "PCM_16")
+    if what == "one of two":
+        flac = replace(flac, products=("karaoke", *batch.STEMS))
+    do([song], replace(flac, output=tmp_path / "alone"))
+    order = replace(FIRST, subtype="PCM_16", output=tmp_path / "out")
+    do([song], replace(order, karaoke=Params(vocals_db=-12.0)) if what == "of another level" else order)
+    wav = tmp_path / "out" / "song (karaoke).wav"
+    if what == "changed":
+        change_a_byte(wav)
+    elif what == "gone":
+        wav.unlink()
+    if what != "of other bits":
+        no_separation()
+    assert statuses(do([song], replace(flac, output=tmp_path / "out"))) == {"song.wav": "done"}
+    flacs = {name: data for name, data in files_below(tmp_path / "alone").items() if name.endswith(".flac")}
+    assert flacs.items() <= files_below(tmp_path / "out").items()
 
 
 @needs_ffmpeg

@@ -130,10 +130,14 @@ class Job:
         Folder that contains all of them.
     settings : dict of str
         By product, a digest of everything except the input that its content depends on.
+    wav_settings : dict of str
+        By product of an order for FLAC files, the ``settings`` of a WAV file with the same samples.
     separation : str
         Digest of everything except the input that the voice and the pitch depend on.
     stored : dict of Path
         The stored voice and pitch of this separation; empty if it has to be done.
+    as_wav : dict of Path
+        By product, a WAV file with the same samples that is there and up to date.
     song_files : dict of str
         By product, the files of an UltraStar song as its text names them.
     track : PitchTrack, optional
@@ -152,8 +156,10 @@ class Job:
     place: Place
     output: Path
     settings: dict[str, str]
+    wav_settings: dict[str, str] = field(default_factory=dict)
     separation: str = ""
     stored: dict[str, Path] = field(default_factory=dict)
+    as_wav: dict[str, Path] = field(default_factory=dict)
     song_files: dict[str, str] = field(default_factory=dict)
     track: PitchTrack | None = None
     overwrite: bool = False

@@ -162,14 +162,18 @@ def _job(source: Path, info: SoundInfo, names: Names, parent: PurePath, order: O
     if contour:
         common.append(hashlib.sha256(contour.read_bytes()).hexdigest())
     subtype = writing.output_subtype(info, order.container, order.subtype) if order.sounds else ""
-    sound = [order.container, order.clip, subtype, order.bitrate_kbps]
     files = song_files(names.targets)
-    own: dict[str, list] = dict.fromkeys(STEMS, sound) | {
-        "karaoke": [*sound, repr(order.karaoke), names.targets.get("karaoke", Path()).suffix, order.video == "add"],
-        "notes": [order.bends],
-        "ultrastar": [files, repr(lyrics.beside(source))],
-    }
-    settings = {product: _digest([*common, *own.get(product, [])]) for product in names.targets}
+
+    def settings_in(container: str, suffix: str) -> dict[str, str]:
+        sound = [container, order.clip, subtype, order.bitrate_kbps]
+        own: dict[str, list] = dict.fromkeys(STEMS, sound) | {
+            "karaoke": [*sound, repr(order.karaoke), suffix, order.video == "add"],
+            "notes": [order.bends],
+            "ultrastar": [files, repr(lyrics.beside(source))],
+        }
+        return {product: _digest([*common, *own.get(product, [])]) for product in names.targets}
+
+    in_wav = settings_in("wav", ".wav") if _has_samples_of_wav(info, order, subtype) else {}
     track = contours.read(contour) if contour else None
     return Job(
         source,
@@ -177,11 +181,19 @@ def _job(source: Path, info: SoundInfo, names: Names, parent: PurePath, order: O
         names.targets,
         names.place,
         order.output,
-        settings,
+        settings_in(order.container, names.targets.get("karaoke", Path()).suffix),
+        wav_settings={product: in_wav[product] for product in in_wav if product in SOUNDS},
         separation=_digest([*common, stored.n_bits(info, order), stored.FORMAT]),
         song_files=files,
         track=track,
     )
+
+
+def _has_samples_of_wav(info: SoundInfo, order: Order, subtype: str) -> bool:
+    """Return whether the sounds are FLAC files with the samples that WAV files of the same order have."""
+    if order.container != "flac" or subtype not in ("PCM_16", "PCM_24"):
+        return False
+    return writing.output_subtype(info, "wav", order.subtype) == subtype
 
 
 def _digest(values: list) -> str:

@@ -70,7 +70,7 @@ def separate(
     """
     kept = stored.read(job.stored) if job.stored and order.sounds else None
     about = kept.about if kept and kept.about else tags.read(job.source, job.info.tags) if order.sounds else Tags()
-    if kept and not job.targets.keys() & _OF_SAMPLES:
+    if kept and not job.targets.keys() & (_OF_SAMPLES - job.as_wav.keys()):
         return Separated(kept.track, kept.seconds, kept.warnings, levels=kept.levels, about=about)
     song, warnings = _read(job, order, config, files)
     length_s = song.n_samples / song.rate_hz

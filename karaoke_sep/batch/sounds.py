@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import backing
-from ..files import atomic, foreign, loudness, stem_rounding, video, writing
+from ..files import atomic, foreign, libsndfile, loudness, stem_rounding, video, writing
 from ..files.adaptation import adaptation
 from ..files.tags import Tags
 from ..recording import Samples
@@ -28,9 +28,11 @@ _Blocks = Callable[[], Iterator[tuple[np.ndarray, ...]]]  # mixture and vocals, 
 
 def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float], list[str]]:
     """Write the sounds block by block; return their RMS levels, dB re full scale, and notes for the user."""
-    check, (song, _) = VocalsCheck(), separated.both
     about = replace(separated.about, software=foreign.MARK.decode())
     subtype = writing.output_subtype(job.info, order.container, order.subtype)
+    if separated.song is None:
+        return _convert(job, order, subtype, about)
+    check, (song, _) = VocalsCheck(), separated.both
     levels_db: dict[str, float] = {}
     told: dict[str, None] = {}  # without repetitions
     for names, blocks_of in ((STEMS, _stem_blocks), (("karaoke",), _backing_blocks)):
@@ -46,26 +48,43 @@ def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float
             sounds: _Sounds = (fit.stems(*block) for block in _checked(blocks, check))
         else:
             sounds = ({"karaoke": fit.sound(*block)} for block in blocks())
-        levels_db |= _write(job, order, asked, sounds, fit.subtype, song, about)
+        shape = (song.n_channels, round(song.n_samples / (1 if names == STEMS else order.karaoke.tempo_ratio)))
+        levels_db |= _write(job, order, asked, sounds, (shape, song.rate_hz, order.container, fit.subtype), about)
         written = adaptation(song.rate_hz, song.n_channels, order.container, fit.subtype)
         told |= dict.fromkeys((fit.note, written.note))
     told[check.warning] = None
     return levels_db, [note for note in told if note]
 
 
+def _convert(job: Job, order: Order, subtype: str, about: Tags) -> tuple[dict[str, float], list[str]]:
+    """Write the sounds as `write` does, from WAV files with the same samples instead of from the song."""
+    levels_db: dict[str, float] = {}
+    told: dict[str, None] = {}
+    for name, path in job.as_wav.items():
+        with libsndfile.opened(path) as (file, _):
+            form = ((file.channels, file.frames), file.samplerate, order.container, subtype)
+            blocks = libsndfile.read_blocks(file, _n_block(file.channels), "int32")
+            levels_db |= _write(job, order, [name], ({name: block} for block in blocks), form, about)
+            told[adaptation(file.samplerate, file.channels, order.container, subtype).note] = None
+    return levels_db, [note for note in told if note]
+
+
 def _write(
-    job: Job, order: Order, names: list[str], sounds: _Sounds, subtype: str, song: Samples, about: Tags
+    job: Job, order: Order, names: list[str], sounds: _Sounds, form: tuple[tuple[int, int], int, str, str], about: Tags
 ) -> dict[str, float]:
-    """Write one or more sounds at the same time; return their RMS levels, dB re full scale."""
-    is_backing = names == ["karaoke"]
-    if is_backing:
+    """Write one or more sounds at the same time; return their RMS levels, dB re full scale.
+
+    ``form`` is the shape, the sample rate, the container and the sample format, as `writing.opened` takes them.
+    """
+    if names == ["karaoke"]:
         title = f"{about.text.get('title', job.source.stem)} (karaoke)"
         about = replace(about, text={**about.text, "title": title})
-    shape = (song.n_channels, round(song.n_samples / (order.karaoke.tempo_ratio if is_backing else 1)))
-    form = (shape, song.rate_hz, order.container, subtype, about, order.bitrate_kbps)
-    squares = dict.fromkeys(names, 0.0)
+    shape, squares = form[0], dict.fromkeys(names, 0.0)
     with ExitStack() as files:
-        adders = {name: files.enter_context(writing.opened(_sound(job, order, name), *form)) for name in names}
+        adders = {
+            name: files.enter_context(writing.opened(_sound(job, order, name), *form, about, order.bitrate_kbps))
+            for name in names
+        }
         for block in sounds:
             for name, add in adders.items():
                 squares[name] += _energy(block[name])
@@ -88,9 +107,13 @@ def _sound(job: Job, order: Order, name: str) -> Path:
 
 def _bounds(song: Samples) -> Iterator[tuple[int, int]]:
     """Yield the first sample, and the first sample after, of each block."""
-    n_block = _LEAST_BLOCK * max(1, _BLOCK_VALUES // (_LEAST_BLOCK * song.n_channels))
+    n_block = _n_block(song.n_channels)
     for start in range(0, song.n_samples, n_block):
         yield start, min(song.n_samples, start + n_block)
+
+
+def _n_block(n_channels: int) -> int:
+    return _LEAST_BLOCK * max(1, _BLOCK_VALUES // (_LEAST_BLOCK * n_channels))
 
 
 def _stem_blocks(song: Samples, voice: Samples, order: Order) -> _Blocks:

@@ -26,6 +26,8 @@ class Standing:
         The record.
     stored : dict of Path
         Voice and pitch of this separation, if they are stored.
+    as_wav : dict of Path
+        By product to make as a FLAC file, a WAV file with the same samples.
     """
 
     todo: tuple[str, ...]
@@ -33,6 +35,7 @@ class Standing:
     kept: tuple[Path, ...]
     known: record.Record
     stored: dict[str, Path]
+    as_wav: dict[str, Path]
 
 
 def standing(job: Job) -> Standing:
@@ -72,20 +75,26 @@ def standing(job: Job) -> Standing:
     elif not todo and kept:
         names = " and ".join(path.name for path in kept)
         reason = f"{names} changed after the separation; --overwrite makes everything again"
-    stored = {} if job.overwrite or not todo else _stored(job, known, of_input)
-    return Standing(tuple(todo), reason, tuple(kept), known, stored)
+    if job.overwrite or not todo:
+        return Standing(tuple(todo), reason, tuple(kept), known, {}, {})
 
-
-def _stored(job: Job, known: record.Record, of_input: dict) -> dict[str, Path]:
-    """Return the stored files if they are all there, unchanged, and of this separation."""
-    files = job.place.stored(job.separation)
-    for path in files.values():
+    def is_current(path: Path, settings: str) -> bool:
+        """Return whether a file is there, unchanged, and made from this input with these settings."""
         made = known.get(record.name_below(job.place.folder, path))
-        if made is None or (made.settings, made.identity, made.version) != (job.separation, of_input, __version__):
-            return {}
-        if not path.is_file() or made.content_of(path) != 0:
-            return {}
-    return files
+        if made is None or (made.settings, made.identity, made.version) != (settings, of_input, __version__):
+            return False
+        return path.is_file() and made.content_of(path) == 0
+
+    stored = job.place.stored(job.separation)
+    wavs = {product: job.targets[product].with_suffix(".wav") for product in todo if product in job.wav_settings}
+    return Standing(
+        tuple(todo),
+        reason,
+        tuple(kept),
+        known,
+        stored if all(is_current(path, job.separation) for path in stored.values()) else {},
+        {product: path for product, path in wavs.items() if is_current(path, job.wav_settings[product])},
+    )
 
 
 def line_for_kept(job: Job, path: Path) -> str:

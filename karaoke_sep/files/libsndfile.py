@@ -16,7 +16,7 @@ import soundfile
 
 from ..errors import InputError
 from ..processes.signals import undisturbed
-from .sample_formats import from_16_bits
+from .sample_formats import filling_32_bits, from_16_bits
 
 _AFTER_TAG = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")
 _LENGTH_UNKNOWN = b"\xff\xff\xff\xff"
@@ -209,10 +209,10 @@ def _open(path: Path) -> BinaryIO:
 
 def read_blocks(sound: soundfile.SoundFile, n_frames: int, dtype: str) -> Iterator[np.ndarray]:
     """Yield the sound in blocks of shape (C, n)."""
-    # libsndfile converts samples to float 4096 at a time, each time through Python.
-    is_short = sound.subtype == "PCM_16" and dtype == "float32"
-    while len(block := sound.read(n_frames, dtype="int16" if is_short else dtype, always_2d=True)):
-        yield from_16_bits(block).T if is_short else block.T
+    # libsndfile converts samples 4096 at a time, each time through Python.
+    widen = {"float32": from_16_bits, "int32": filling_32_bits}.get(dtype) if sound.subtype == "PCM_16" else None
+    while len(block := sound.read(n_frames, dtype="int16" if widen else dtype, always_2d=True)):
+        yield widen(block).T if widen else block.T
 
 
 def reason_of(err: soundfile.LibsndfileError) -> str:

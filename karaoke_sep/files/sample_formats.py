@@ -20,6 +20,11 @@ def from_16_bits(samples: np.ndarray) -> np.ndarray:
     return np.multiply(samples, _STEP, dtype=np.float32)
 
 
+def filling_32_bits(samples: np.ndarray) -> np.ndarray:
+    """Return 16-bit integers as 32-bit integers with the same full scale."""
+    return samples.astype(np.int32) << 16
+
+
 def sample_bytes(subtype: str) -> int:
     """Return the number of bytes of one sample in memory or in a WAV file; 4 for formats that are decoded to float."""
     return INTEGER_BITS.get(subtype, 64 if subtype == "DOUBLE" else 32) // 8
