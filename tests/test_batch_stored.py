@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -64,6 +65,20 @@ def test_notes_and_contours_of_a_stored_song_read_neither_the_song_nor_its_voice
     assert statuses(do([song], further)) == {"song.wav": "done"}
 
 
+@pytest.mark.parametrize("products", [("karaoke",), ("karaoke", *batch.STEMS, *batch.ULTRASTAR, "notes")])
+@pytest.mark.parametrize("from_s", [0.0, 90.0])
+def test_a_further_product_decodes_the_song_and_its_voice_once(song, tmp_path, monkeypatch, products, from_s):
+    config = replace(CONFIG, parts=replace(CONFIG.parts, from_s=from_s))
+    do([song], replace(FIRST, output=tmp_path / "out"), config)
+    decoded, own = [], libsndfile.opened
+    monkeypatch.setattr(libsndfile, "opened", lambda path: decoded.append(path.suffix) or own(path))
+    further = replace(FURTHER["the voice as a guide"], output=tmp_path / "out", products=products)
+    planned = batch.plan([song], further, config)
+    decoded.clear()  # the headers that the plan reads
+    assert statuses(batch.run(planned, further, config)) == {"song.wav": "done"}
+    assert sorted(decoded) == [".flac", ".wav"]
+
+
 @pytest.mark.parametrize("products", [("karaoke",), batch.STEMS, ("karaoke", *batch.STEMS, "notes")])
 @pytest.mark.parametrize("bits", ["PCM_16", "PCM_24"])
 def test_a_flac_file_with_the_samples_of_a_wav_file_reads_neither_the_song_nor_its_voice(
@@ -120,6 +135,29 @@ def test_a_further_product_has_the_tags_and_the_cover_and_starts_no_other_progra
     made = files_below(tmp_path / "out")
     assert any(cover in data for data in made.values())
     assert files_below(tmp_path / "alone").items() <= made.items()
+
+
+def make_m4a(path, wav, rate_hz):
+    command = ["ffmpeg", "-v", "error", "-y", "-i", wav, "-ar", str(rate_hz), path]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    return path
+
+
+@needs_ffmpeg
+def test_the_header_of_an_input_is_asked_for_once(song, tmp_path, monkeypatch):
+    source, asked, own = make_m4a(tmp_path / "song.m4a", song, 16000), [], ffmpeg.ask
+    monkeypatch.setattr(ffmpeg, "ask", lambda path, fields: asked.append(fields) or own(path, fields))
+    assert statuses(do([source], replace(FIRST, output=tmp_path / "out"))) == {"song.m4a": "done"}
+    assert len([fields for fields in asked if "sample_rate" in fields]) == 1
+
+
+@needs_ffmpeg
+def test_an_input_that_was_changed_after_the_plan_is_read_by_its_new_header(song, tmp_path):
+    source, order = make_m4a(tmp_path / "song.m4a", song, 16000), replace(FIRST, output=tmp_path / "out")
+    planned = batch.plan([source], order, CONFIG)
+    make_m4a(source, song, 22050)
+    assert statuses(batch.run(planned, order, CONFIG)) == {"song.m4a": "done"}
+    assert soundfile.info(tmp_path / "out" / "song (karaoke).wav").samplerate == 22050
 
 
 @pytest.mark.parametrize("container", ["flac", "mp3", "ogg", "wav"])

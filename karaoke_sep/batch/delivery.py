@@ -70,7 +70,8 @@ def _deliver_alone(job: Job, order: Order, config: Config, make: Callable[[Job],
         _clear(place)
         of_input = _identity(job)
         try:
-            outcome = make(replace(job, targets=staged, stored=now.stored, as_wav=now.as_wav))
+            header = job.header if of_input == job.identity else None
+            outcome = make(replace(job, targets=staged, stored=now.stored, as_wav=now.as_wav, header=header))
         except InputError:
             _check_unchanged(job, of_input)  # which explains more than what was wrong with half of the file
             raise

@@ -138,6 +138,10 @@ class Job:
         The stored voice and pitch of this separation; empty if it has to be done.
     as_wav : dict of Path
         By product, a WAV file with the same samples that is there and up to date.
+    header : SoundInfo, optional
+        What `sound_info.probe` returned for the input; None if the input was changed since then.
+    identity : dict
+        Identity of the input at that time, from `record.identity`.
     song_files : dict of str
         By product, the files of an UltraStar song as its text names them.
     track : PitchTrack, optional
@@ -160,6 +164,8 @@ class Job:
     separation: str = ""
     stored: dict[str, Path] = field(default_factory=dict)
     as_wav: dict[str, Path] = field(default_factory=dict)
+    header: SoundInfo | None = None
+    identity: dict[str, str | int] = field(default_factory=dict)
     song_files: dict[str, str] = field(default_factory=dict)
     track: PitchTrack | None = None
     overwrite: bool = False

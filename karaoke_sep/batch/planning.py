@@ -17,7 +17,7 @@ from ..files import contours, ffmpeg, lyrics, video, writing
 from ..files.sound_info import SoundInfo
 from ..recording import check_form
 from ..settings.catalogue import STEMS
-from . import stored
+from . import record, stored
 from .answers import Answers
 from .inputs import Found, contour_of, find_inputs
 from .jobs import SOUNDS, Job, Order, Plan
@@ -152,6 +152,7 @@ def _job(source: Path, info: SoundInfo, names: Names, parent: PurePath, order: O
         raise InputError(f"{source}: {err}") from None
     if info.duration_s is not None and order.span.start_s >= info.duration_s:
         raise InputError(f"{source}: ends at {info.duration_s:.2f} s, before --start; choose an earlier start")
+    header = info
     if order.layout == "mir1k":
         if info.n_channels != 2:
             raise InputError(f"{source}: --layout mir1k needs 2 channels, not {info.n_channels}")
@@ -184,6 +185,8 @@ def _job(source: Path, info: SoundInfo, names: Names, parent: PurePath, order: O
         settings_in(order.container, names.targets.get("karaoke", Path()).suffix),
         wav_settings={product: in_wav[product] for product in in_wav if product in SOUNDS},
         separation=_digest([*common, stored.n_bits(info, order), stored.FORMAT]),
+        header=header,
+        identity=record.identity(source),
         song_files=files,
         track=track,
     )

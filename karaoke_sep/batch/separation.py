@@ -113,9 +113,9 @@ def _read(job: Job, order: Order, config: Config, files: ExitStack) -> tuple[Sam
     limit, _ = max_samples(job, order, config)
     song: Audio | SampleFile
     if not is_long(job, config):
-        song, warnings = reading.read(job.source, limit, stream=order.stream)
+        song, warnings = reading.read(job.source, limit, stream=order.stream, info=job.header)
     else:
-        song, warnings = reading.read_to_disk(job.source, job.folder, limit, stream=order.stream)
+        song, warnings = reading.read_to_disk(job.source, job.folder, limit, stream=order.stream, info=job.header)
         files.enter_context(song)
     return song, tuple(warning.removeprefix(f"{job.source}: ") for warning in warnings)
 

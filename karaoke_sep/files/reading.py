@@ -43,7 +43,9 @@ _TAG_BYTES = 1 << 14  # tags may follow the sound
 _APE_FOOTER_BYTES = 32 + 128  # with an older tag after it
 
 
-def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None) -> tuple[Audio, tuple[str, ...]]:
+def read(
+    path: Path, max_samples: float = math.inf, *, stream: int | None = None, info: SoundInfo | None = None
+) -> tuple[Audio, tuple[str, ...]]:
     """Return the sound in ``path``, and warnings.
 
     The file is read to its end in blocks, so that neither time nor memory depends on the length in the header.
@@ -54,6 +56,8 @@ def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None
         Number of samples of each channel; a longer sound is an error, also if its header has another length.
     stream : int, optional
         As for `sound_info.probe`.
+    info : SoundInfo, optional
+        What `sound_info.probe` returns for the file, if it is known.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None
         If the file cannot be read, is too long, or cannot be read to its end. The samples are not checked: there may be
         none, or NaN.
     """
-    info = probe(path, stream)
+    info = info or probe(path, stream)
     blocks: list[np.ndarray] = []
     warnings = _read_into(blocks.append, path, info, max_samples, _dtype(info))
     samples = np.concatenate(blocks, axis=1) if blocks else np.zeros((info.n_channels, 0), np.float32)
@@ -75,10 +79,15 @@ def read(path: Path, max_samples: float = math.inf, *, stream: int | None = None
 
 
 def read_to_disk(
-    path: Path, folder: Path, max_samples: float = math.inf, *, stream: int | None = None
+    path: Path,
+    folder: Path,
+    max_samples: float = math.inf,
+    *,
+    stream: int | None = None,
+    info: SoundInfo | None = None,
 ) -> tuple[SampleFile, tuple[str, ...]]:
     """Read as `read` does, into a file in ``folder``; raise OutputError if there is no space."""
-    info = probe(path, stream)
+    info = info or probe(path, stream)
     # ffmpeg may change the sample rate midway, and then the samples have more bits.
     is_short = info.subtype == "PCM_16" and info.decoder == "libsndfile"
     dtype = "int16" if is_short else _dtype(info)
