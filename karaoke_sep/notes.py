@@ -137,16 +137,23 @@ def segment(
     tuning = 0.0
     for _ in range(2):  # first in concert pitch, then in the tuning of the singer
         spans = _spans(pitch_T - tuning, evidence_T, cost_T, edges_s, params)
-        pitches = np.array([np.nanmedian(pitch_T[start:stop]) for start, stop, _ in spans])
+        pitches = np.array([_median(pitch_T[start:stop]) for start, stop, _ in spans])
         lengths_s = np.array([edges_s[stop] - edges_s[start] for start, stop, _ in spans])
         tuning = float(np.angle(np.sum(lengths_s * np.exp(2j * np.pi * pitches))) / (2 * np.pi))
     if level_T is not None:
         spans = _believed(spans, track.voicing, level_T, edges_s, params)
     velocities = _velocities(levels, spans, edges_s)
     return tuple(
-        Note(float(edges_s[start]), float(edges_s[stop]), key, float(np.nanmedian(pitch_T[start:stop])), velocity)
+        Note(float(edges_s[start]), float(edges_s[stop]), key, _median(pitch_T[start:stop]), velocity)
         for (start, stop, key), velocity in zip(spans, velocities, strict=True)
     )
+
+
+def _median(pitch_T: np.ndarray) -> float:
+    """Return the median of the frames with a pitch; np.nanmedian takes ten times as long for the frames of a note."""
+    values = np.sort(pitch_T)  # NaN last
+    n = np.count_nonzero(~np.isnan(values))
+    return float(values[(n - 1) // 2] + values[n // 2]) / 2
 
 
 def _spans(
