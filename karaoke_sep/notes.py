@@ -34,6 +34,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.ndimage import uniform_filter1d
 
 from .dsp.scales import hz_to_midi
 from .dsp.viterbi import viterbi_changes
@@ -42,6 +43,7 @@ from .types import Note, PitchTrack
 
 _LEVEL_WINDOW_S = 0.032  # several periods of the lowest voice, shorter than the closure of a /t/
 _AROUND_S = 0.25  # a syllable on each side
+_VIBRATO_S = 0.18  # a cycle
 _RISE_S = 0.064  # from a consonant to its vowel
 _QUIETEST_DB = 30.0  # below the loud frames of the song; the level of silence says nothing
 _LARGEST_REWARD_S = 0.045  # for a note that begins with a rise, or any rise would make one
@@ -134,12 +136,8 @@ def segment(
     evidence_T = _evidence_of_singing(track, level_T, params)
     cost_T = _costs_of_a_change(track, level_T, params)
     edges_s = _edges_s(track)
-    tuning = 0.0
-    for _ in range(2):  # first in concert pitch, then in the tuning of the singer
-        spans = _spans(pitch_T - tuning, evidence_T, cost_T, edges_s, params)
-        pitches = np.array([_median(pitch_T[start:stop]) for start, stop, _ in spans])
-        lengths_s = np.array([edges_s[stop] - edges_s[start] for start, stop, _ in spans])
-        tuning = float(np.angle(np.sum(lengths_s * np.exp(2j * np.pi * pitches))) / (2 * np.pi))
+    tuning = _tuning(pitch_T, evidence_T, track.times_s)
+    spans = _spans(pitch_T - tuning, evidence_T, cost_T, edges_s, params)
     if level_T is not None:
         spans = _believed(spans, track.voicing, level_T, edges_s, params)
     velocities = _velocities(levels, spans, edges_s)
@@ -147,6 +145,15 @@ def segment(
         Note(float(edges_s[start]), float(edges_s[stop]), key, _median(pitch_T[start:stop]), velocity)
         for (start, stop, key), velocity in zip(spans, velocities, strict=True)
     )
+
+
+def _tuning(pitch_T: np.ndarray, evidence_T: np.ndarray, times_s: np.ndarray) -> float:
+    """Return by how many semitones the singer is above concert pitch, -0.5 to 0.5."""
+    weight_T = np.where(np.isnan(pitch_T), 0, np.exp(evidence_T))
+    n_frames = max(1, _frames_in(_VIBRATO_S, times_s))
+    sum_T = uniform_filter1d(weight_T * np.nan_to_num(pitch_T), n_frames)
+    mean_T = sum_T / np.maximum(uniform_filter1d(weight_T, n_frames), 1e-9)
+    return float(np.angle(np.sum(weight_T * np.exp(2j * np.pi * mean_T))) / (2 * np.pi))
 
 
 def _median(pitch_T: np.ndarray) -> float:
@@ -243,9 +250,13 @@ def _evidence_of_singing(track: PitchTrack, level_T: np.ndarray | None, params: 
 
 def _highest_around(values_T: np.ndarray, times_s: np.ndarray, around_s: float) -> np.ndarray:
     """Return the highest value within a time of each frame, on both sides, shape (T,)."""
-    frames = round(around_s / np.median(np.diff(times_s, append=np.inf)))
-    padded = np.pad(values_T, frames, constant_values=-np.inf)
-    return sliding_window_view(padded, 2 * frames + 1).max(axis=1)
+    n_frames = _frames_in(around_s, times_s)
+    padded = np.pad(values_T, n_frames, constant_values=-np.inf)
+    return sliding_window_view(padded, 2 * n_frames + 1).max(axis=1)
+
+
+def _frames_in(seconds: float, times_s: np.ndarray) -> int:
+    return round(seconds / np.median(np.diff(times_s, append=np.inf)))
 
 
 def _log_odds(probability: np.ndarray) -> np.ndarray:

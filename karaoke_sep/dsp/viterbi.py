@@ -66,12 +66,14 @@ def viterbi_changes(
     decided = []  # the best state to leave in each frame, and which states were better entered from there: 1 bit each
     for score_TS, cost_T in blocks:
         left_T, entered_TS = np.empty(len(score_TS), np.int16), np.empty(score_TS.shape, bool)
-        for t, (score_S, cost) in enumerate(zip(score_TS, cost_T, strict=True)):
-            left_S = total_S - cost * leaving_S
+        leaving_TS, entering_TS = cost_T[:, None] * leaving_S, cost_T[:, None] * entering_S
+        for t, score_S in enumerate(score_TS):
+            left_S = total_S - leaving_TS[t]
             left_T[t] = best = left_S.argmax()  # whichever state the change leads to
-            changed_S = left_S[best] - cost * entering_S
+            changed_S = left_S[best] - entering_TS[t]
             np.greater(changed_S, total_S, out=entered_TS[t])
-            total_S = np.maximum(changed_S, total_S) + score_S
+            total_S = np.maximum(changed_S, total_S)
+            total_S += score_S
         decided.append((left_T, np.packbits(entered_TS, axis=1)))
     state, parts = int(total_S.argmax()), []
     for left_T, packed_TS in reversed(decided):
