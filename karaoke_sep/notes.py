@@ -34,7 +34,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.ndimage import uniform_filter1d
 
 from .dsp.scales import hz_to_midi
 from .dsp.viterbi import viterbi_changes
@@ -150,9 +149,9 @@ def segment(
 def _tuning(pitch_T: np.ndarray, evidence_T: np.ndarray, times_s: np.ndarray) -> float:
     """Return by how many semitones the singer is above concert pitch, -0.5 to 0.5."""
     weight_T = np.where(np.isnan(pitch_T), 0, np.exp(evidence_T))
-    n_frames = max(1, _frames_in(_VIBRATO_S, times_s))
-    sum_T = uniform_filter1d(weight_T * np.nan_to_num(pitch_T), n_frames)
-    mean_T = sum_T / np.maximum(uniform_filter1d(weight_T, n_frames), 1e-9)
+    cycle = np.ones(max(1, _frames_in(_VIBRATO_S, times_s)))
+    sum_T = np.convolve(weight_T * np.nan_to_num(pitch_T), cycle, "same")[: len(pitch_T)]
+    mean_T = sum_T / np.maximum(np.convolve(weight_T, cycle, "same")[: len(pitch_T)], 1e-9)
     return float(np.angle(np.sum(weight_T * np.exp(2j * np.pi * mean_T))) / (2 * np.pi))
 
 
