@@ -185,7 +185,7 @@ def _costs_of_a_change(track: PitchTrack, level_T: np.ndarray | None, params: Pa
     cost_T = np.full(len(track.times_s), params.change_ms / 1000)
     if level_T is None:
         return cost_T
-    limited_T = np.maximum(level_T, np.percentile(level_T, 95) - _QUIETEST_DB)
+    limited_T = np.maximum(level_T, _loud_db(level_T) - _QUIETEST_DB)
     after_T, before_T = (
         np.interp(track.times_s + side_s, track.times_s, limited_T) for side_s in (_RISE_S / 2, -_RISE_S / 2)
     )
@@ -222,7 +222,7 @@ def _believed(
     """Return the notes whose log-odds of being sung are high enough."""
     if not spans:
         return spans
-    loud_db = np.percentile(level_T, 95)
+    loud_db = _loud_db(level_T)
     starts_s, stops_s = (edges_s[[span[edge] for span in spans]] for edge in (0, 1))
     believed = []
     for span, start_s, stop_s in zip(spans, starts_s, stops_s, strict=True):
@@ -241,10 +241,15 @@ def _evidence_of_singing(track: PitchTrack, level_T: np.ndarray | None, params: 
     evidence_T = _log_odds(track.voicing)
     if level_T is not None:
         loud_T = _highest_around(level_T, track.times_s, _AROUND_S)
-        loud_T = np.maximum(loud_T, np.percentile(level_T, 95) - params.quietest_db)
+        loud_T = np.maximum(loud_T, _loud_db(level_T) - params.quietest_db)
         evidence_T = evidence_T + params.level_weight * (level_T - loud_T + params.dip_db)
     evidence_T[np.isnan(track.f0_hz)] = -_MAX_EVIDENCE
     return np.clip(evidence_T, -_MAX_EVIDENCE, _MAX_EVIDENCE)
+
+
+def _loud_db(level_T: np.ndarray) -> float:
+    """Return the level of the loud frames: 5 % are louder. The import of np.percentile takes 10 ms."""
+    return float(np.sort(level_T)[int(0.95 * (len(level_T) - 1))])
 
 
 def _highest_around(values_T: np.ndarray, times_s: np.ndarray, around_s: float) -> np.ndarray:

@@ -120,20 +120,21 @@ class SongBars:
         self.n_songs = len(self.lengths_s)
         self.finished_s = 0.0
         self.shows_stages = n_jobs == 1
-        self.quiet = quiet or not self.lengths_s
+        self.is_hidden = quiet or not self.lengths_s or not _is_watched()
         self.songs: Any = None
         self.stages: Any = None
 
     def __enter__(self) -> "SongBars":
+        if self.is_hidden:  # the import of tqdm takes 0.05 s
+            return self
         self.songs = progress_bar(
-            self.quiet,
             total=sum(self.lengths_s.values()),
             desc=f"0/{counted(self.n_songs, 'song')}",
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed} elapsed, {remaining} left",
         )
         if self.shows_stages:
             form = "{desc:<10} {percentage:3.0f}%|{bar}|"
-            self.stages = progress_bar(self.quiet, total=100, desc="starting", bar_format=form, leave=False)
+            self.stages = progress_bar(total=100, desc="starting", bar_format=form, leave=False)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,6 +144,8 @@ class SongBars:
     def finish(self, source: Path) -> None:
         """Count a song as finished."""
         self.finished_s += self.lengths_s.pop(source)
+        if self.is_hidden:
+            return
         self.songs.set_description_str(
             f"{self.n_songs - len(self.lengths_s)}/{counted(self.n_songs, 'song')}", refresh=False
         )
@@ -150,7 +153,7 @@ class SongBars:
 
     def show_stage(self, name: str, fraction: float) -> None:
         """Show the progress of the current stage of the first unfinished song."""
-        if self.stages is None or self.stages.disable or not self.lengths_s:
+        if self.stages is None or not self.lengths_s:
             return
         if self.stages.desc != name:
             self.stages.set_description_str(name, refresh=False)
