@@ -65,8 +65,8 @@ def encode(notes: Sequence[Note], song: Song, lyrics: Lyrics | None = None) -> s
     ----------
     notes : sequence of Note
         In order of time. A new line of words begins after a rest of half a second, or where a line of the lyrics
-        begins. Low voices are written an octave higher or two, as in most hand-made files; games compare pitches
-        without their octave.
+        begins; lines of more than 6 s are divided. Low voices are written an octave higher or two, as in most
+        hand-made files; games compare pitches without their octave.
     song : Song
     lyrics : Lyrics, optional
         Words for the notes; without them each note has a ``~``. An UltraStar file keeps its notes, words and headers,
