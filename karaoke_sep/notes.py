@@ -15,9 +15,9 @@ voice estimate contains residues of the accompaniment, which have a pitch, too.
 
 Measured from separated mixtures (default config, onset within 100 ms, mir_eval): on four performances of the demo song,
 40 s each, voice as loud as the band, the recall of onsets is 99 % and the precision 97 %; with the voice 5 dB softer 99
-% and 81 %. On 17 songs with hand-made notes (`scripts/notes`) the recall is 80 % and the precision 66 %, with the
-config `best` 80 % and 70 %. On 12 excerpts of songs, compared with the notes of the clean voice, the removal took away
-27 of 51 notes where nobody sings, 5 of 6 in a wrong octave, and 6 % of the correct notes.
+% and 84 %. On 17 songs with hand-made notes (`scripts/notes`) the recall is 81 % and the precision 66 %, with the
+config `best` 80 % and 70 %. On 12 excerpts of songs, compared with the clean voice, the removal takes away 51 of 89
+notes where nobody sings and 12 % of the sung notes, most of them at the ends of the excerpts.
 
 References
 ----------
@@ -41,7 +41,7 @@ from .recording import Samples, blocks
 from .types import Note, PitchTrack
 
 _LEVEL_WINDOW_S = 0.032  # several periods of the lowest voice, shorter than the closure of a /t/
-_AROUND_S = 0.25  # a syllable on each side
+_AROUND_S = 0.15  # a short syllable on each side
 _VIBRATO_S = 0.18  # a cycle
 _RISE_S = 0.064  # from a consonant to its vowel
 _QUIETEST_DB = 30.0  # below the loud frames of the song; the level of silence says nothing
@@ -71,7 +71,7 @@ class Params:
     level_weight: float = 0.4  # log-odds per dB
     dip_db: float = 14.0  # relative to the loudest frame nearby; the level that is neutral
     quietest_db: float = 12.0  # lower limit of the loudest frame nearby, relative to the loud frames of the song
-    least_evidence: float = 1.4  # log-odds that a note was sung, from its voicing, its level and the notes near it
+    least_evidence: float = 1.8  # log-odds that a note was sung, from its voicing, its level and the notes near it
 
     def __post_init__(self) -> None:
         for name in ("spread_semitones", "change_ms"):
