@@ -47,7 +47,7 @@ def songs(encoded, tmp_path):
 def asked(monkeypatch):
     """Names of the files about which ffprobe is asked, in order."""
     names, ask = [], ffmpeg.ask
-    monkeypatch.setattr(ffmpeg, "ask", lambda path, fields: names.append(path.name) or ask(path, fields))
+    monkeypatch.setattr(ffmpeg, "ask", lambda path, *what: names.append(path.name) or ask(path, *what))
     return names
 
 

@@ -5,11 +5,15 @@ import runpy
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from karaoke_sep import demo_song
+from karaoke_sep.files import ultrastar
+from karaoke_sep.types import Note
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "scripts"
@@ -17,7 +21,7 @@ pytestmark = pytest.mark.skipif(not SCRIPTS.exists(), reason="the scripts are in
 
 BASH = ("demo", "results", "setup", "test")
 # Python, with --help
-WITH_OPTIONS = ("benchmark", "cases", "fuzz", "evening", "package", "picture", "shipped_model", "soak")
+WITH_OPTIONS = ("benchmark", "cases", "fuzz", "evening", "notes", "package", "picture", "shipped_model", "soak")
 PLAIN = ("settings",)  # Python, without options
 
 RECORDER = """#!/usr/bin/env bash
@@ -121,6 +125,24 @@ def test_the_picture_of_the_demo_song_is_drawn(tmp_path):
     done = run(sys.executable, SCRIPTS / "picture", "--output", tmp_path / "demo.png")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_notes_are_compared_with_those_in_the_file_of_a_song(tmp_path):
+    song = demo_song.make(16000, 12.0)
+    (tmp_path / "song").mkdir()
+    soundfile.write(tmp_path / "song" / "sound.wav", song.mixture.samples.T, 16000, "PCM_16")
+    true = [Note(on_s, off_s, round(pitch), pitch, 64) for on_s, off_s, pitch in song.notes]
+    text = ultrastar.encode(true, ultrastar.Song("a song", "somebody", "sound.wav"))
+    (tmp_path / "song" / "song.txt").write_text(text)
+    (tmp_path / "song" / "licence.txt").write_text("no song")
+    done = run(sys.executable, SCRIPTS / "notes", tmp_path)
+    assert done.returncode == 0, done.stderr
+    words = done.stdout.splitlines()[-1].split()
+    found = {name: float(value) for name, value in pairwise(words) if name in words[3::2]}
+    assert words[:3] == ["mean", "of", "1"]
+    assert min(found["recall"], found["precision"], found["pitch"]) >= 0.85
+    assert found["octave"] == 0
+    assert abs(found["late"]) <= 50
 
 
 def test_every_stage_of_the_benchmark_takes_time():
