@@ -263,9 +263,9 @@ def _frames_in(seconds: float, times_s: np.ndarray) -> int:
     return round(seconds / np.sort(np.diff(times_s, append=np.inf))[len(times_s) // 2])
 
 
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    probability = np.clip(probability, 0.02, 0.98)
-    return np.log(probability / (1 - probability))
+def _log_odds(probability: np.ndarray | np.floating) -> np.ndarray:
+    limited = np.asarray(probability).clip(0.02, 0.98)
+    return np.log(limited / (1 - limited))
 
 
 def _edges_s(track: PitchTrack) -> np.ndarray:
