@@ -22,7 +22,7 @@ _BEAT_S = 60 / (4 * _BPM)
 _PHRASE_REST_S = 0.5
 _LINE_S = 6.0  # the games show one line at once; 99 % of the lines in the hand-made files (see below) are shorter
 # In the games a note begins with the syllable; `notes` gives the onset of the vowel. In the hand-made files of 17 songs
-# (github.com/UltraStar-Deluxe/songs) the notes begin 29 ms earlier on the median, with the consonant.
+# (github.com/UltraStar-Deluxe/songs) the notes begin 20 to 30 ms earlier on the median, with the consonant.
 _CONSONANT_S = 0.03
 _LOWEST_MEDIAN = 3  # semitones above middle C; the hand-made files have 6 to 16, but for three
 _HEADER = re.compile(r"\s*#\s*([^:\s]+)\s*:(.*)")
