@@ -30,8 +30,8 @@ def statuses(outcomes):
 
 
 def files_below(folder):
-    """Content of each file except the records, which contain modification times."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != ".karaoke-sep")
+    """Content of each file except those of the package's own: records contain modification times."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and ".karaoke-sep" not in path.parts)
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
@@ -43,7 +43,7 @@ def hidden_below(folder):
 
 def stored_below(folder):
     """Voices and pitches below a folder that are stored for further products."""
-    return [path for suffix in ("flac", "npz") for path in folder.rglob(f".karaoke-sep/*.{suffix}")]
+    return [path for suffix in ("flac", "npz") for path in folder.rglob(f".karaoke-sep/voices/*.{suffix}")]
 
 
 def record_of(folder):

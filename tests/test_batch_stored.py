@@ -1,6 +1,5 @@
 """The stored voice of a song: further products have the bytes of a fresh separation, and need none."""
 
-import json
 import shutil
 import subprocess
 from dataclasses import replace
@@ -8,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from batches import CONFIG, do, files_below, make_song, record_of, statuses, stored_below
+from batches import CONFIG, do, files_below, make_song, statuses, stored_below
+from click.testing import CliRunner
 
 from karaoke_sep import batch, pipeline, separate
 from karaoke_sep.backing import Params
 from karaoke_sep.batch import Order, sounds, stored
+from karaoke_sep.cli.main import main
+from karaoke_sep.cli.sounds import DEFAULT_OUTPUTS
 from karaoke_sep.files import contours, ffmpeg, libsndfile, reading, stem_rounding, tags, writing
 from karaoke_sep.pipeline import find_pitch
 
@@ -196,7 +198,7 @@ def test_another_key_needs_no_separation(song, tmp_path, no_separation):
 
 def change_a_byte(path):
     data = bytearray(path.read_bytes())
-    data[-1] ^= 1
+    data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
 
@@ -226,18 +228,38 @@ def test_voices_of_an_earlier_input_are_removed(song, tmp_path):
     assert not before.exists()
 
 
-def test_a_damaged_record_that_calls_an_output_a_stored_voice_does_not_remove_it(song, tmp_path):
+@pytest.mark.parametrize("first", ["separate", "karaoke"])
+def test_each_command_uses_the_voice_that_the_other_stored(song, tmp_path, monkeypatch, no_separation, first):
+    monkeypatch.chdir(tmp_path)
+    further = {"separate": "karaoke", "karaoke": "separate"}[first]
+    for command in ("separate", "karaoke"):
+        args = [command, song.name, "--config", "fast", "-q", "-o", f"alone/{command}"]
+        assert CliRunner().invoke(main, [*args, "--no-store"]).exit_code == 0
+    assert CliRunner().invoke(main, [first, song.name, "--config", "fast", "-q"]).exit_code == 0
+    no_separation()
+    for output in (DEFAULT_OUTPUTS[further], DEFAULT_OUTPUTS[first]):  # the own folder, and that of the other command
+        assert CliRunner().invoke(main, [further, song.name, "--config", "fast", "-q", "-o", output]).exit_code == 0
+        assert files_below(tmp_path / "alone" / further).items() <= files_below(tmp_path / output).items()
+    elsewhere = [further, song.name, "--config", "fast", "-q", "--start", "1"]
+    assert CliRunner().invoke(main, elsewhere).exit_code == 1  # a part of the song is another separation
+
+
+def test_a_voice_that_cannot_be_kept_leaves_the_outputs(song, tmp_path):
+    (tmp_path / "out" / ".karaoke-sep").mkdir(parents=True)
+    (tmp_path / "out" / ".karaoke-sep" / "voices").write_text("in the way")
+    assert statuses(do([song], replace(FIRST, output=tmp_path / "out"))) == {"song.wav": "done"}
+    assert files_below(tmp_path / "out").keys() == {"song (karaoke).wav"}
+    assert statuses(do([song], replace(FURTHER["FLAC"], output=tmp_path / "out"))) == {"song.wav": "done"}
+
+
+def test_songs_of_one_name_size_and_time_have_voices_of_their_own(song, tmp_path):
+    other = tmp_path / "b" / "song.wav"
+    other.parent.mkdir()
+    shutil.copy2(song, other)
     do([song], replace(FIRST, output=tmp_path / "out"))
-    path, values = record_of(tmp_path / "out")
-    entry = values["files"]["song (karaoke).wav"]
-    entry |= {"product": "voice", "identity": entry["identity"] | {"mtime_ns": 0}}
-    path.write_text(json.dumps(values))
-    do([song], replace(FURTHER["the voice as a guide"], output=tmp_path / "out"))
-    assert {path.name for path in (tmp_path / "out").glob("*.wav")} == {
-        "song (karaoke).wav",
-        "song (karaoke, voice -12 dB).wav",
-    }
-    assert "song (karaoke).wav" not in record_of(tmp_path / "out")[1]["files"]
+    before = stored_below(tmp_path / "out")
+    do([other], replace(FIRST, output=tmp_path / "out", name="b/{track} ({stem})"))
+    assert set(before) < set(stored_below(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("what", ["voice", "pitch", "voice is gone", "settings", "input", "overwrite"])

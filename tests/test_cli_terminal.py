@@ -36,7 +36,7 @@ def test_the_work_continues_if_stdout_is_closed(song, tmp_path):
     process.stdout.close()
     _, err = process.communicate()
     assert (process.returncode, err) == (0, "2 done\n")
-    assert names_in(tmp_path / "out") == {"b", "song"}
+    assert names_in(tmp_path / "out") == {"b", "song", ".karaoke-sep"}
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-", "2>/dev/full"])

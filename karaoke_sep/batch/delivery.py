@@ -20,13 +20,12 @@ from ..errors import InputError, OutputError
 from ..files import atomic
 from ..processes.locks import LockedError, locked
 from ..settings.catalogue import LIBRARIES
-from . import record
+from . import record, stored
 from .jobs import Job, Order, Outcome
 from .names import check_inside
 from .standing import line_for_kept, standing
 
 _changes = lru_cache(maxsize=8)(changes)  # asked for every file
-_MAX_STORED = 3  # separations of a song: one for each strength that has a name
 _PATIENCE_S = 2.0  # for processes that were killed to be gone
 
 
@@ -63,22 +62,23 @@ def _deliver_alone(job: Job, order: Order, config: Config, make: Callable[[Job],
     now, place, paths = standing(job), job.place, tuple(job.targets.values())  # another run may have been at work
     if not now.todo:
         return Outcome(job.source, "skipped", now.reason, paths=paths)
-    to_store = place.stored(job.separation) if order.store and order.sounds and not now.stored else {}
-    places, made = job.targets | to_store, (*now.todo, *to_store)
-    staged = {product: place.parts / product / places[product].name for product in made}
+    of_input = _identity(job)
+    at_hand = {} if job.overwrite or not order.sounds else stored.find(job, order, of_input)
+    to_store = stored.paths(order.output, job, of_input) if order.store and order.sounds and not at_hand else {}
+    places = job.targets | to_store
+    staged = {product: place.parts / product / places[product].name for product in (*now.todo, *to_store)}
     try:
         _clear(place)
-        of_input = _identity(job)
         try:
             header = job.header if of_input == job.identity else None
-            outcome = make(replace(job, targets=staged, stored=now.stored, as_wav=now.as_wav, header=header))
+            outcome = make(replace(job, targets=staged, stored=at_hand, as_wav=now.as_wav, header=header))
         except InputError:
             _check_unchanged(job, of_input)  # which explains more than what was wrong with half of the file
             raise
         _check_unchanged(job, of_input)
         entry = _entry(job, order, config, of_input, outcome.seconds)
-        parts = {product: (part, entry) for product, part in staged.items() if product in now.todo or part.exists()}
-        lost = _commit(job, now.known, parts)
+        lost = _commit(job, now.known, {product: (staged[product], entry) for product in now.todo})
+        stored.keep(staged, to_store)
     except OutputError as err:
         text = str(err)
         for product, part in staged.items():
@@ -129,7 +129,7 @@ def _entry(
             product=product,
             source=source,
             identity=of_input,
-            settings=job.settings.get(product, job.separation),
+            settings=job.settings[product],
             version=__version__,
             contents=contents,
             seconds=seconds,
@@ -153,45 +153,23 @@ def _versions() -> dict[str, str]:
 def _commit(job: Job, known: record.Record, parts: dict[str, tuple[Path, Callable[..., record.Made]]]) -> list[Path]:
     """Record the parts and move them to their places; return places that were changed in the meantime, and are kept."""
     place, after, lost = job.place, dict(known), []
-    places = job.targets | place.stored(job.separation)
     for product, (part, entry) in parts.items():
-        name = record.name_below(place.folder, places[product])
+        name = record.name_below(place.folder, job.targets[product])
         before = after.pop(name, None)  # the newest stands last
         after[name] = entry(product, (record.content_of(part), *(before.contents if before else ())))
     record.write(place, after)
     for product, (part, _) in parts.items():
-        target = places[product]
+        target = job.targets[product]
         name = record.name_below(place.folder, target)
-        if product in job.targets and _is_the_users(target, known.get(name)) and not job.overwrite:
+        if _is_the_users(target, known.get(name)) and not job.overwrite:
             lost.append(target)
             after.pop(name)
             after |= {name: known[name]} if name in known else {}
             continue
         _move(part, target)
         after[name] = after[name].settled(target)
-    for name in _outdated_stores(after):
-        outdated = after.pop(name)
-        path = place.stored(outdated.settings)[outdated.product]
-        if record.name_below(place.folder, path) == name:  # not a name that somebody wrote into the record
-            with suppress(OSError):
-                path.unlink()
     record.write(place, after)
     return lost
-
-
-def _outdated_stores(known: record.Record) -> list[str]:
-    """Return the stored files of another input or version, and all but those of the newest separations."""
-    stores = {name: entry for name, entry in reversed(known.items()) if entry.is_stored}
-    if not stores:
-        return []
-    newest = next(iter(stores.values()))
-    current = [entry.settings for entry in stores.values() if _origin(entry) == _origin(newest)]
-    kept = list(dict.fromkeys(current))[:_MAX_STORED]
-    return [name for name, entry in stores.items() if entry.settings not in kept or _origin(entry) != _origin(newest)]
-
-
-def _origin(entry: record.Made) -> tuple[object, ...]:
-    return entry.identity, entry.version
 
 
 def _is_the_users(target: Path, made: record.Made | None) -> bool:

@@ -88,6 +88,8 @@ class Order:
         The part of each song to process.
     store : bool
         Whether voice and pitch are stored for further products; see `stored`.
+    shared_stores : tuple of Path
+        Other output folders whose stored voices may be used.
     """
 
     output: Path
@@ -107,6 +109,7 @@ class Order:
     stream: int | None = None
     span: Span = field(default_factory=Span)
     store: bool = True
+    shared_stores: tuple[Path, ...] = ()
 
     @property
     def sounds(self) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ FOLDER = ".karaoke-sep"
 _FORMAT = 1
 _MAX_BYTES = 1 << 20  # of a record; the usual size is a few thousand
 _MAX_NUMBER = 1 << 63
-_STORED = {"voice": ".flac", "track": ".npz"}  # suffixes of the files for further products
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,6 @@ class Place:
     def lock(self) -> Path:
         """Lock file that a process holds while it writes here."""
         return self._hidden(".lock")
-
-    def stored(self, separation: str) -> dict[str, Path]:
-        """Files for further products of a separation, see `stored`."""
-        return {name: self._hidden(f"-{separation}{suffix}") for name, suffix in _STORED.items()}
 
     @property
     def parts(self) -> Path:
@@ -129,11 +124,6 @@ class Made:
             return None
         found = content_of(path)
         return self.contents.index(found) if found in self.contents else None
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether it is a file for further products, which the user did not order."""
-        return self.product in _STORED
 
     def settled(self, path: Path) -> "Made":
         """Return the entry of a file that has its final name and content."""

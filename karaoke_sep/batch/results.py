@@ -83,8 +83,7 @@ def _records(folder: Path) -> list[Path]:
 
 def _results(place: record.Place, made: record.Record) -> Iterator[Result]:
     """Yield the stems of a track and each of its backing tracks, if they exist."""
-    shown = {name: entry for name, entry in made.items() if not entry.is_stored}
-    there = {name: entry for name, entry in shown.items() if (place.folder / name).is_file()}
+    there = {name: entry for name, entry in made.items() if (place.folder / name).is_file()}
     backings = {name: entry for name, entry in there.items() if entry.product == "karaoke"}
     others = {name: entry for name, entry in there.items() if name not in backings}
     if any(entry.product in STEMS for entry in others.values()):

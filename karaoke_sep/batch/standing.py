@@ -24,8 +24,6 @@ class Standing:
         Files that were changed by hand after they were made. They are kept.
     known : record.Record
         The record.
-    stored : dict of Path
-        Voice and pitch of this separation, if they are stored.
     as_wav : dict of Path
         By product to make as a FLAC file, a WAV file with the same samples.
     """
@@ -34,7 +32,6 @@ class Standing:
     reason: str
     kept: tuple[Path, ...]
     known: record.Record
-    stored: dict[str, Path]
     as_wav: dict[str, Path]
 
 
@@ -76,7 +73,7 @@ def standing(job: Job) -> Standing:
         names = " and ".join(path.name for path in kept)
         reason = f"{names} changed after the separation; --overwrite makes everything again"
     if job.overwrite or not todo:
-        return Standing(tuple(todo), reason, tuple(kept), known, {}, {})
+        return Standing(tuple(todo), reason, tuple(kept), known, {})
 
     def is_current(path: Path, settings: str) -> bool:
         """Return whether a file is there, unchanged, and made from this input with these settings."""
@@ -85,14 +82,12 @@ def standing(job: Job) -> Standing:
             return False
         return path.is_file() and made.content_of(path) == 0
 
-    stored = job.place.stored(job.separation)
     wavs = {product: job.targets[product].with_suffix(".wav") for product in todo if product in job.wav_settings}
     return Standing(
         tuple(todo),
         reason,
         tuple(kept),
         known,
-        stored if all(is_current(path, job.separation) for path in stored.values()) else {},
         {product: path for product, path in wavs.items() if is_current(path, job.wav_settings[product])},
     )
 

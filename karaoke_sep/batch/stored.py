@@ -1,4 +1,6 @@
-"""Store the voice and the pitch of a song beside its record, so that further products need no second separation.
+"""Store the voice and the pitch of a song below the output folder, so that further products need no new separation.
+
+Their names do not depend on the names of the outputs, so that each command finds the voices of the other.
 
 The pitch is stored with the levels of the voice in its frames. So notes and contours need neither the voice nor the
 song. The tags are stored because ffprobe takes a tenth of a second to read them.
@@ -8,13 +10,19 @@ same bytes whether the voice was just separated or comes from the store. Stems o
 song with more than 24 bits is not rounded, and its voice is not stored.
 """
 
+import hashlib
 import json
+import os
+import zipfile
+import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from .. import __version__
 from ..files import atomic, libsndfile, writing
 from ..files.adaptation import adaptation
 from ..files.sample_formats import INTEGER_BITS
@@ -24,10 +32,13 @@ from ..files.tags import Tags
 from ..notes import Levels
 from ..recording import Samples, Storage, blocks
 from ..types import Audio, PitchTrack
+from . import record
 from .jobs import Job, Order
 
 VOICE, TRACK = "voice", "track"
-FORMAT = 3  # of the stored files; those of another format are not read
+FORMAT = 4  # of the stored files; those of another format are not read
+_SUFFIXES = {VOICE: ".flac", TRACK: ".npz"}
+_MAX_SEPARATIONS = 3  # of a song: one for each strength that has a name
 MAX_S = 1800.0  # of a song; the voice takes about 2 MB a minute
 _BLOCK_FRAMES = 1 << 17  # at once; for fewer, reading takes up to a quarter longer
 
@@ -53,6 +64,52 @@ class Kept(NamedTuple):
     seconds: float
     warnings: tuple[str, ...]
     about: Tags | None
+
+
+def paths(output: Path, job: Job, of_input: Mapping[str, str | int]) -> dict[str, Path]:
+    """Return the files of a separation below an output folder.
+
+    Parameters
+    ----------
+    of_input : mapping
+        Identity of the input, from `record.identity`.
+    """
+    parts = (os.path.realpath(job.source), json.dumps([of_input, __version__]))
+    song, origin = (hashlib.sha256(os.fsencode(part)).hexdigest()[:16] for part in parts)
+    folder = output / record.FOLDER / "voices"
+    return {name: folder / f"{song}-{origin}-{job.separation}{suffix}" for name, suffix in _SUFFIXES.items()}
+
+
+def find(job: Job, order: Order, of_input: Mapping[str, str | int]) -> dict[str, Path]:
+    """Return the stored files of a separation, the nearest ones first; empty if there are none, or damaged ones."""
+    found = (paths(output, job, of_input) for output in (order.output, *order.shared_stores))
+    return next(filter(_are_whole, found), {})
+
+
+def keep(parts: Mapping[str, Path], files: Mapping[str, Path]) -> None:
+    """Move new files to their places, if they were written, and remove all but the latest separations of the song."""
+    if not files or not all(parts[name].exists() for name in files):
+        return
+    with suppress(OSError):  # the products are there; only the next ones take longer
+        for name, path in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(parts[name], path)
+        song, origin, _ = path.stem.split("-")
+        of_song = sorted(path.parent.glob(f"{song}-*.npz"), key=lambda track: track.stat().st_mtime_ns, reverse=True)
+        current = [track for track in of_song if track.stem.split("-")[1] == origin]
+        for track in set(of_song) - set(current[:_MAX_SEPARATIONS]):
+            for suffix in _SUFFIXES.values():
+                track.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _are_whole(files: Mapping[str, Path]) -> bool:
+    """Return whether both files are there and undamaged, and the voice is the one that belongs to the pitch."""
+    try:
+        with np.load(files[TRACK], allow_pickle=False) as arrays:
+            values = dict(arrays)  # the checksum of each is checked
+        return json.loads(str(values["text"]))["voice"] == record.content_of(files[VOICE]).sha256
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return False
 
 
 def n_bits(info: SoundInfo, order: Order) -> int | None:
@@ -87,7 +144,12 @@ def write(job: Job, voice: Samples, kept: Kept, bits: int | None) -> None:
         for start, stop in blocks(voice):
             add(np.rint(voice.excerpt(start, stop).samples * 2.0**31).astype(np.int32))
     track, tags = kept.track, kept.about
-    text = {"seconds": kept.seconds, "warnings": kept.warnings, "tags": dict(tags.text) if tags else None}
+    text = {
+        "seconds": kept.seconds,
+        "warnings": kept.warnings,
+        "tags": dict(tags.text) if tags else None,
+        "voice": record.content_of(job.targets[VOICE]).sha256,
+    }
     arrays = {"times_s": track.times_s, "f0_hz": track.f0_hz, "voicing": track.voicing, **kept.levels._asdict()}
     arrays |= {"text": np.array(json.dumps(text)), "cover": np.frombuffer(tags.cover if tags else b"", np.uint8)}
     with atomic.whole_file(job.targets[TRACK]) as part, open(part, "wb") as file:

@@ -13,7 +13,7 @@ from .sounds import Sounds, sound_options
 
 @click.command()
 @sound_options(
-    "separated",
+    "separate",
     "Write all stems below this folder.",
     "{parent}/{track}/{stem}",
     layout_option,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 
 _ORDER_FIELDS = ("output", "name", "container", "subtype", "clip", "contours", "bitrate_kbps", "stream")
+# Folders that the commands write to; each command also uses the voices that are stored in the folder of the other.
+DEFAULT_OUTPUTS = {"separate": "separated", "karaoke": "karaoke"}
 _NAME_HELP = (
     "Name the outputs by this template. Fields: {parent}, the sub-folders below INPUT; {folder}, the folder of the "
     "file; {track}, its name without suffix; {file}, with suffix; {stem}; and the tags {artist}, {album}, {title}."
@@ -99,8 +102,8 @@ def _extras_options(command: Callable) -> Callable:
         click.option(
             "--no-store",
             is_flag=True,
-            help="Leave out the stored voice, 2 MB a minute in the hidden folder .karaoke-sep for each of the last "
-            "three separations of a song. Further products of the song then need another separation.",
+            help="Leave out the stored voice, 2 MB a minute in the hidden folder .karaoke-sep of OUTPUT for each of "
+            "the last three separations of a song. Further products of the song then need another separation.",
         ),
     )
     @wraps(command)
@@ -149,23 +152,25 @@ class Sounds(NamedTuple):
             products=products,
             bends=self.extras.bends,
             store=self.extras.store,
+            shared_stores=tuple(Path(output) for output in DEFAULT_OUTPUTS.values()),
             span=self.span,
             **self.settings,
             **more,
         )
 
 
-def sound_options(default_output: str, output_help: str, default_name: str, *own: Callable) -> Callable:
-    """Return a decorator that adds all options of a command that writes sounds.
+def sound_options(command_name: str, output_help: str, default_name: str, *own: Callable) -> Callable:
+    """Return a decorator that adds all options of the command `separate` or `karaoke`.
 
     The command gets ``inputs``, the `ConfigChoice` ``chosen``, the `Sounds` ``sounds``, the values of its ``own``
     options, and the arguments of `running.run_jobs`.
     """
+    output = DEFAULT_OUTPUTS[command_name]
 
     def decorate(command: Callable) -> Callable:
         @together(
             inputs_argument,
-            click.option("-o", "--output", default=default_output, show_default=True, type=PATH, help=output_help),
+            click.option("-o", "--output", default=output, show_default=True, type=PATH, help=output_help),
             config_options,
             _contours_option,
             span_options,
