@@ -49,6 +49,13 @@ def test_a_bit_rate_that_mp3_does_not_have_is_an_error(song):
     assert run("karaoke", song, "--format", "ogg", "--bitrate", 321).exit_code == 0
 
 
+def test_a_bit_rate_that_mp3_does_not_have_at_the_sample_rate_is_reduced_with_a_line(song):
+    line = "--bitrate 192: MP3 has at most 160 kbit/s at 16000 Hz"
+    assert line in run("karaoke", song, "--format", "mp3", "--bitrate", 192).stderr
+    assert "--bitrate" not in run("karaoke", song, "--format", "mp3", "--bitrate", 160, "-o", "other").stderr
+    assert "--bitrate" not in run("karaoke", song, "--format", "mp3", "-o", "default").stderr
+
+
 def test_a_lossy_song_gives_16_bit_stems_and_the_message_names_what_a_format_does_not_support(song):
     samples = soundfile.read(song)[0]
     soundfile.write("song.mp3", samples, 16000)

@@ -89,6 +89,8 @@ def test_references_give_figures_and_a_picture_of_what_has_them(made):
     code, out, err = call("report", made / "out", "--references", made / "true", "-o", made / "with figures.html")
     assert (code, len(err)) == (0, 1)
     assert err[0].startswith(f"{NASTY}.flac: no reference stems")
+    quiet = call("report", made / "out", "--references", made / "true", "-o", made / "with figures.html", "--quiet")
+    assert quiet == (0, out, [])
     report = Page(Path(out[0]))
     assert report.text.count("SIR") == 1
     assert report.text.count("raw pitch") == 1

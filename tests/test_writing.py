@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from karaoke_sep.errors import ConfigError, OutputError
-from karaoke_sep.files import atomic, contours, reading, sound_info, stem_rounding, tags, writing
+from karaoke_sep.files import atomic, contours, foreign, reading, sound_info, stem_rounding, tags, writing
 from karaoke_sep.files.adaptation import adaptation
 from karaoke_sep.files.tags import Tags
 from karaoke_sep.types import PitchTrack
@@ -208,12 +209,37 @@ def test_another_reader_finds_the_tags_in_any_script_and_the_cover(tmp_path, nam
 
 
 @needs_ffmpeg
-def test_a_wav_file_says_title_and_artist(tmp_path):
-    write(tmp_path / "a.wav", noise(), tags=Tags(TEXT))
-    found = ask(tmp_path / "a.wav", "format_tags")["format"]["tags"]
-    assert {key: found[key] for key in ("title", "artist", "date")} == {
-        key: TEXT[key] for key in ("title", "artist", "date")
-    }
+def test_a_wav_file_says_in_info_what_that_can_hold_and_all_in_id3(tmp_path):
+    """Of text ffprobe uses the INFO chunk only, others such as TagLib use ID3."""
+    every = Tags(TEXT, picture(tmp_path))
+    write(tmp_path / "a.wav", noise(), tags=every)
+    said = ask(tmp_path / "a.wav", "stream=width,codec_type:format_tags")
+    of_info = {name: TEXT[name] for name in ("title", "artist", "album", "date", "genre", "comment", "track")}
+    assert said["format"]["tags"].items() >= of_info.items()
+    assert [stream["width"] for stream in said["streams"] if stream["codec_type"] == "video"] == [320]
+    assert tags.read(tmp_path / "a.wav", {}) == Tags(of_info, every.cover)
+    assert tags.id3(every) in (tmp_path / "a.wav").read_bytes()
+
+
+@pytest.mark.parametrize("rf64", [True, False])
+@pytest.mark.parametrize("n_bytes", [100, 101])
+def test_a_cover_in_a_wav_file_is_a_chunk_that_the_file_counts(tmp_path, monkeypatch, rf64, n_bytes):
+    monkeypatch.setattr(writing, "WAV_LIMIT_BYTES", 0 if rf64 else 1 << 30)
+    cover = b"\xff\xd8\xff" + bytes(n_bytes)
+    path = tmp_path / "a.wav"
+    write(path, noise(n_samples=999), subtype="PCM_U8", tags=Tags({"title": "one"}, cover, "karaoke-sep"))
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[20:28])[0] if rf64 else struct.unpack("<I", data[4:8])[0]
+    assert (data[:4], size) == (b"RF64" if rf64 else b"RIFF", len(data) - 8)
+    assert cover in data
+    assert len(data) % 2 == 0
+    assert reading.read(path)[0].samples.shape == (2, 999)
+    assert foreign.is_own_sound(path)
+
+
+def test_tags_that_the_info_chunk_holds_need_no_other_chunk(tmp_path):
+    write(tmp_path / "a.wav", noise(), tags=Tags({"title": "one", "track": "1/2"}))
+    assert b"id3 " not in (tmp_path / "a.wav").read_bytes()
 
 
 @needs_ffmpeg

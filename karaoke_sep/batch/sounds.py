@@ -51,7 +51,8 @@ def write(job: Job, order: Order, separated: Separated) -> tuple[dict[str, float
         shape = (song.n_channels, round(song.n_samples / (1 if names == STEMS else order.karaoke.tempo_ratio)))
         levels_db |= _write(job, order, asked, sounds, (shape, song.rate_hz, order.container, fit.subtype), about)
         written = adaptation(song.rate_hz, song.n_channels, order.container, fit.subtype)
-        told |= dict.fromkeys((fit.note, written.note))
+        kbps = writing.bitrate_note(order.container, written.rate_hz, order.bitrate_kbps)
+        told |= dict.fromkeys((fit.note, written.note, kbps))
     told[check.warning] = None
     return levels_db, [note for note in told if note]
 

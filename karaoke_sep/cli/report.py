@@ -8,7 +8,7 @@ import click
 from ..errors import KaraokeSepError
 from ..settings.catalogue import STEMS
 from .messages import log, result_line
-from .options import PATH
+from .options import PATH, quiet_option
 
 LARGE_PAGE_MB = 20  # many mail services reject larger attachments
 
@@ -27,7 +27,10 @@ LARGE_PAGE_MB = 20  # many mail services reject larger attachments
     help="Put sounds, as MP3, and pictures into the page, to send it: about 4 MB for each minute of a song.",
 )
 @click.option("--title", help="Set the title of the page.  [default: the name of DIR]")
-def report(folder: Path, output: Path | None, references: Path | None, embed: bool, title: str | None) -> None:
+@quiet_option
+def report(
+    folder: Path, output: Path | None, references: Path | None, embed: bool, title: str | None, quiet: bool
+) -> None:
     """Write a page to listen to the tracks in DIR, a folder of separate or karaoke.
 
     The page plays mixture, vocals, accompaniment and backing tracks in step, and shows the pitch of --save-pitch and
@@ -43,10 +46,10 @@ def report(folder: Path, output: Path | None, references: Path | None, embed: bo
     results, errors = batch.results(folder)
     figures: dict[Any, Any] = {}
     if references:
-        figures, more = _compare(results, find_references(results, folder, references))
+        figures, more = _compare(results, find_references(results, folder, references), quiet)
         errors += more
     size_mb = addresses.embedded_mb(results) if embed else 0
-    if size_mb > LARGE_PAGE_MB:
+    if size_mb > LARGE_PAGE_MB and not quiet:
         log(f"--embed: the page will have about {size_mb:.0f} MB; without --embed it links to the sounds")
     errors += page.write(output, results, title or folder.absolute().name, folder, figures, embed=embed)
     for line in errors:
@@ -55,7 +58,7 @@ def report(folder: Path, output: Path | None, references: Path | None, embed: bo
     click.get_current_context().exit(1 if errors else 0)
 
 
-def _compare(results: list, references: list) -> tuple[dict[Any, Any], list[str]]:
+def _compare(results: list, references: list, quiet: bool) -> tuple[dict[Any, Any], list[str]]:
     """Return figures of tracks by their places, and a line for each track that cannot be compared."""
     from ..files import atomic, foreign
     from ..report.references import compare, comparison_path
@@ -65,7 +68,8 @@ def _compare(results: list, references: list) -> tuple[dict[Any, Any], list[str]
         if not result.files.keys() & set(STEMS):  # backing tracks have no stems to compare
             continue
         if reference is None:
-            log(f"{result.source.name}: no reference stems of this name; the track is shown without figures")
+            if not quiet:
+                log(f"{result.source.name}: no reference stems of this name; the track is shown without figures")
             continue
         try:
             figures[result.place], picture = compare(result, reference)

@@ -2,7 +2,8 @@
 
 ffprobe reads tags if it is on the PATH, otherwise libsndfile does. The tags are written here because libsndfile marks
 UTF-8 as Latin-1 in MP3 files and does not support covers, ffmpeg writes no lyrics into MP3 files, and mutagen is under
-the GPL.
+the GPL. libsndfile writes the INFO chunk of WAV files, which has no covers, few names and no character set. What it
+cannot hold goes into an ID3 chunk.
 
 References
 ----------
@@ -14,7 +15,7 @@ The Xiph.Org Foundation. Ogg Vorbis I format specification: comment field and he
 import base64
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ _ID3_FRAMES = {
 }
 _VORBIS_NAMES = {"album_artist": "ALBUMARTIST", "track": "TRACKNUMBER", "disc": "DISCNUMBER"}
 KNOWN = (*_ID3_FRAMES, "date", "comment", "license", "lyrics")
+OF_WAV = ("title", "artist", "album", "date", "genre", "comment", "copyright", "license", "track")  # in its INFO chunk
 _MAX_COVER_BYTES = 8_000_000
 _MAX_TEXT = 1_000_000  # characters
 _PICTURE_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
@@ -109,6 +111,14 @@ def id3(tags: Tags) -> bytes:
         return b""
     size = bytes(len(frames) >> shift & 127 for shift in (21, 14, 7, 0))
     return b"ID3\x03\x00\x00" + size + frames
+
+
+def wav_chunk(tags: Tags) -> bytes:
+    """Return an ID3 chunk for the end of a WAV file; empty if the INFO chunk can hold the tags."""
+    if not tags.cover and all(name in OF_WAV and text.isascii() for name, text in tags.text.items()):
+        return b""
+    tag = id3(replace(tags, software=""))
+    return b"id3 " + struct.pack("<I", len(tag)) + tag + bytes(len(tag) % 2)
 
 
 def vorbis_comment(tags: Tags, *, with_cover: bool = True) -> bytes:

@@ -22,7 +22,7 @@ from .ogg_pages import OggHandle
 from .sample_formats import EVEN, KEPT, is_lossy, is_uneven, sample_bytes
 from .sound_info import WAV_LIMIT_BYTES, SoundInfo
 from .stem_rounding import check_finite
-from .tags import Tags, flac_blocks, id3, remove_second_flac_comment, vorbis_comment
+from .tags import OF_WAV, Tags, flac_blocks, id3, remove_second_flac_comment, vorbis_comment, wav_chunk
 
 FORMATS = {"wav": "WAV", "flac": "FLAC", "mp3": "MP3", "ogg": "OGG"}
 # Demucs and audio-separator also write MP3 files at 320 kbit/s; Vorbis needs less for the same quality.
@@ -35,7 +35,6 @@ _MP3_KBPS = ((32000, (32, 320)), (16000, (8, 160)), (0, (8, 64)))
 _FLAC_STREAMINFO_BYTES = 42
 _WRITTEN_VALUES = 1 << 18  # samples of all channels at once; each call takes as long as converting some thousands
 _ENCODED_FRAMES = 1 << 14  # at once; the bytes that libvorbis writes depend on it
-_WAV_TAGS = ("title", "artist", "album", "date", "genre", "comment", "copyright", "license", "tracknumber")
 
 
 def output_subtype(info: SoundInfo, container: str, subtype: str | None = None) -> str:
@@ -122,6 +121,7 @@ def opened(
     form = adaptation(rate_hz, shape[0], container, subtype)
     n_bytes = math.prod(shape) * sample_bytes(subtype)
     too_long = container == "wav" and n_bytes > WAV_LIMIT_BYTES
+    last_chunk = wav_chunk(tags) if container == "wav" else b""
     with whole_file(path) as part:
         with libsndfile.created(
             part,
@@ -133,12 +133,13 @@ def opened(
             **_quality(container, subtype, form.rate_hz, bitrate_kbps),
         ) as file:
             if container == "wav":
-                _set_wav_tags(file, tags, n_bytes)
+                _set_wav_tags(file, tags, n_bytes + len(last_chunk))
             adapter = Adapter(rate_hz, shape[0], form)
             yield lambda samples: _add(file, adapter.convert(samples), subtype)
             _add(file, adapter.rest(), subtype)
         if container == "wav":
             _remove_time(part)
+            _add_chunk(part, last_chunk)
         elif container == "flac":
             remove_second_flac_comment(part)
 
@@ -178,10 +179,10 @@ def _handle(container: str, tags: Tags) -> Callable[[BinaryIO], Handle]:
 
 def _set_wav_tags(file: soundfile.SoundFile, tags: Tags, n_bytes: int) -> None:
     if tags.software:
-        file.software = f"{tags.software}, {n_bytes} bytes of samples"
+        file.software = f"{tags.software}, {n_bytes} bytes of samples and tags"
     for name, text in tags.text.items():
-        name = "tracknumber" if name == "track" else name
-        if name in _WAV_TAGS:
+        if name in OF_WAV:
+            name = "tracknumber" if name == "track" else name
             with suppress(soundfile.LibsndfileError):
                 setattr(file, name, text.encode(errors="replace").decode())  # file names need not be UTF-8
 
@@ -193,9 +194,34 @@ def _quality(container: str, subtype: str, rate_hz: int, bitrate_kbps: int | Non
     kbps = bitrate_kbps or DEFAULT_KBPS[container]
     if subtype == "VORBIS":
         return {"compression_level": 1 - float(np.interp(kbps, _VORBIS_KBPS, np.arange(11))) / 10}
-    low, high = next(limits for from_hz, limits in _MP3_KBPS if rate_hz >= from_hz)
+    low, high = _mp3_limits_kbps(rate_hz)
     level = (high - min(max(kbps, low), high)) / (high - low)
     return {"bitrate_mode": "CONSTANT", "compression_level": level}
+
+
+def _add_chunk(path: Path, chunk: bytes) -> None:
+    """Add a chunk of even length to the end of a WAV or RF64 file."""
+    if not chunk:
+        return
+    with open(path, "r+b") as file:
+        is_riff = file.read(4) == b"RIFF"
+        end = file.seek(0, os.SEEK_END)
+        file.write(bytes(end % 2) + chunk)
+        size = file.tell() - 8
+        file.seek(4 if is_riff else 20)  # the chunk ds64 of an RF64 file begins at 12
+        file.write(struct.pack("<I" if is_riff else "<Q", size))
+
+
+def bitrate_note(container: str, rate_hz: int, bitrate_kbps: int | None) -> str:
+    """Return a message about a bit rate of the user that MP3 files of a sample rate cannot have; otherwise nothing."""
+    if container != "mp3" or bitrate_kbps is None:
+        return ""
+    highest = _mp3_limits_kbps(rate_hz)[1]
+    return f"--bitrate {bitrate_kbps}: MP3 has at most {highest} kbit/s at {rate_hz} Hz" * (bitrate_kbps > highest)
+
+
+def _mp3_limits_kbps(rate_hz: int) -> tuple[int, int]:
+    return next(limits for from_hz, limits in _MP3_KBPS if rate_hz >= from_hz)
 
 
 def _remove_time(path: Path) -> None:
