@@ -43,7 +43,7 @@ def hidden_below(folder):
 
 def stored_below(folder):
     """Voices and pitches below a folder that are stored for further products."""
-    return [path for suffix in ("flac", "npz") for path in folder.rglob(f".karaoke-sep/voices/*.{suffix}")]
+    return [path for suffix in ("flac", "npz") for path in folder.rglob(f".karaoke-sep/voices/*/*.{suffix}")]
 
 
 def record_of(folder):

@@ -76,8 +76,8 @@ def paths(output: Path, job: Job, of_input: Mapping[str, str | int]) -> dict[str
     """
     parts = (os.path.realpath(job.source), json.dumps([of_input, __version__]))
     song, origin = (hashlib.sha256(os.fsencode(part)).hexdigest()[:16] for part in parts)
-    folder = output / record.FOLDER / "voices"
-    return {name: folder / f"{song}-{origin}-{job.separation}{suffix}" for name, suffix in _SUFFIXES.items()}
+    folder = output / record.FOLDER / "voices" / song
+    return {name: folder / f"{origin}-{job.separation}{suffix}" for name, suffix in _SUFFIXES.items()}
 
 
 def find(job: Job, order: Order, of_input: Mapping[str, str | int]) -> dict[str, Path]:
@@ -94,10 +94,10 @@ def keep(parts: Mapping[str, Path], files: Mapping[str, Path]) -> None:
         for name, path in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(parts[name], path)
-        song, origin, _ = path.stem.split("-")
-        of_song = sorted(path.parent.glob(f"{song}-*.npz"), key=lambda track: track.stat().st_mtime_ns, reverse=True)
-        current = [track for track in of_song if track.stem.split("-")[1] == origin]
-        for track in set(of_song) - set(current[:_MAX_SEPARATIONS]):
+        tracks = sorted(path.parent.glob("*.npz"), key=lambda track: track.stat().st_mtime_ns, reverse=True)
+        origin = path.name.partition("-")[0]
+        current = [track for track in tracks if track.name.partition("-")[0] == origin]
+        for track in set(tracks) - set(current[:_MAX_SEPARATIONS]):
             for suffix in _SUFFIXES.values():
                 track.with_suffix(suffix).unlink(missing_ok=True)
 
