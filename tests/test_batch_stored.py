@@ -293,7 +293,7 @@ def test_stems_of_16_bits_are_those_of_the_exact_voice(song, tmp_path):
     vocals = separate(samples.T, rate_hz, CONFIG).vocals.samples
     stems, _, _ = stem_rounding.fit_stems(samples.T, vocals, "PCM_16")
     for name, values in stems.items():
-        written, _ = soundfile.read(tmp_path / "out" / "song" / f"{name}.wav", dtype="int32", always_2d=True)
+        written, _ = soundfile.read(tmp_path / "out" / "song" / f"{name}.wav", dtype="int16", always_2d=True)
         np.testing.assert_array_equal(written.T, values)
 
 

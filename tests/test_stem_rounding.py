@@ -6,7 +6,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karaoke_sep.files import reading, sound_info, stem_rounding, writing
+from karaoke_sep.files import reading, sample_formats, sound_info, stem_rounding, writing
 
 INTEGERS = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
@@ -104,8 +104,7 @@ def test_stems_of_any_sound_fit_the_format_and_add_up_as_the_clip_rule_says(
     mixture = noise(n_channels, n_samples, mixture_level)
     vocals = noise(n_channels, n_samples, vocals_level, seed=1)
     stems, written, _ = stem_rounding.fit_stems(mixture, vocals, subtype, clip)
-    full_scale = 2.0**31 if written in INTEGERS else 1.0
-    total = sum(stem.astype(float) for stem in stems.values()) / full_scale
+    total = sum(stem.astype(float) / sample_formats.full_scale_of(stem.dtype) for stem in stems.values())
     step = 2.0 ** (1 - INTEGERS[written]) if written in INTEGERS else 1e-5
     assert all(stem.shape == mixture.shape for stem in stems.values())
     if clip == "rescale" and written in INTEGERS:
@@ -114,3 +113,17 @@ def test_stems_of_any_sound_fit_the_format_and_add_up_as_the_clip_rule_says(
     else:
         expected = np.clip(mixture, -1, 1 - step) if written in INTEGERS else mixture
     np.testing.assert_allclose(total, expected, rtol=0, atol=1.01 * step)
+
+
+@pytest.mark.parametrize("subtype", [*INTEGERS, "VORBIS"])
+@pytest.mark.parametrize("clip", ["clamp", "rescale", "float"])
+def test_clipping_is_noted_the_same_whether_a_recording_is_rounded_at_once_or_in_blocks(subtype, clip):
+    mixture, vocals = noise(n_samples=3000, level=0.4), noise(n_samples=3000, level=0.5, seed=1)
+    blocks = [(mixture[:, i : i + 500], vocals[:, i : i + 500]) for i in range(0, 3000, 500)]
+    stems, written, note = stem_rounding.fit_stems(mixture, vocals, subtype, clip)
+    fit = stem_rounding.fit_for(blocks, subtype, clip)
+    rounded = [fit.stems(*block) for block in blocks]
+    assert (fit.subtype, fit.note) == (written, note)
+    assert "exceed full scale" in note
+    for stem, samples in stems.items():
+        np.testing.assert_array_equal(np.concatenate([block[stem] for block in rounded], axis=1), samples)

@@ -11,6 +11,7 @@ import numpy as np
 from .. import backing
 from ..files import atomic, foreign, libsndfile, loudness, stem_rounding, video, writing
 from ..files.adaptation import adaptation
+from ..files.sample_formats import full_scale_of
 from ..files.tags import Tags
 from ..recording import Samples
 from ..settings.catalogue import STEMS
@@ -64,7 +65,8 @@ def _convert(job: Job, order: Order, subtype: str, about: Tags) -> tuple[dict[st
     for name, path in job.as_wav.items():
         with libsndfile.opened(path) as (file, _):
             form = ((file.channels, file.frames), file.samplerate, order.container, subtype)
-            blocks = libsndfile.read_blocks(file, _n_block(file.channels), "int32")
+            dtype = "int16" if file.subtype == "PCM_16" else "int32"
+            blocks = libsndfile.read_blocks(file, _n_block(file.channels), dtype)
             levels_db |= _write(job, order, [name], ({name: block} for block in blocks), form, about)
             told[adaptation(file.samplerate, file.channels, order.container, subtype).note] = None
     return levels_db, [note for note in told if note]
@@ -156,7 +158,6 @@ def _at_loudness(blocks: _Blocks, song: Samples, target_lufs: float) -> tuple[_B
 
 def _energy(samples: np.ndarray) -> float:
     """Sum of squares, full scale 1.0."""
-    flat, full_scale = samples.ravel("K"), 1.0
-    if samples.dtype == np.int32:
-        flat, full_scale = flat.astype(np.float32), 2.0**31
-    return float(np.dot(flat, flat)) / full_scale**2
+    flat = samples.ravel("K")
+    flat = flat.astype(np.float32) if samples.dtype.kind == "i" else flat
+    return float(np.dot(flat, flat)) / full_scale_of(samples.dtype) ** 2

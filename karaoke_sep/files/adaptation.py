@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
+from .sample_formats import full_scale_of
+
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 _MAX_CHANNELS = {"wav": 1024, "flac": 8, "mp3": 2, "ogg": 255}
@@ -72,7 +74,7 @@ class Adapter:
         if not (self._mixes or self._stream):
             return block
         self._dtype = block.dtype
-        samples = block / np.float32(2**31) if block.dtype == np.int32 else block
+        samples = block / np.float32(full_scale_of(block.dtype)) if block.dtype.kind == "i" else block
         samples = _stereo(samples) if self._mixes else samples
         if self._stream:
             samples = self._stream.resample_chunk(samples.T.astype(np.float32)).T
@@ -85,9 +87,9 @@ class Adapter:
 
 
 def _like(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return samples clipped to full scale; integer samples fill 32 bits and stay integers."""
+    """Return samples clipped to full scale, as integers that fill 32 bits if they were integers."""
     samples = np.clip(samples, -1, 1)
-    if dtype != np.int32:
+    if dtype.kind != "i":
         return samples
     return np.clip(np.rint(samples * 2.0**31), -(2**31), 2**31 - 1).astype(np.int32)
 

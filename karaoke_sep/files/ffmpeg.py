@@ -85,9 +85,11 @@ def decode(
         If ffmpeg stops with an error.
     """
     letter, size = {"float32": ("f32le", 4), "float64": ("f64le", 8)}[dtype]
-    command = ["ffmpeg", "-nostdin", *_input_arguments(path), "-map", f"0:{stream}", "-ar", str(rate_hz)]
-    command += ["-ac", str(n_channels), "-c:a", f"pcm_{letter}", "-f", letter, "-flags", "+bitexact"]
-    command += ["-flush_packets", "0", "pipe:1"]  # otherwise ffmpeg wakes the reader for each packet of 26 ms
+    # Several threads need a tenth more processor time for FLAC, and workers have one processor each.
+    command = ["ffmpeg", "-nostdin", "-threads", "1", *_input_arguments(path), "-map", f"0:{stream}"]
+    command += ["-ar", str(rate_hz), "-ac", str(n_channels), "-c:a", f"pcm_{letter}", "-f", letter]
+    # Otherwise ffmpeg wakes the reader for each packet of 26 ms.
+    command += ["-flags", "+bitexact", "-flush_packets", "0", "pipe:1"]
     with _running(command) as (process, said, progress):
         while data := cast(IO[bytes], process.stdout).read(size * n_channels * _BLOCK_FRAMES):
             progress.waits = False

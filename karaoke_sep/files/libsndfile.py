@@ -16,7 +16,7 @@ import soundfile
 
 from ..errors import InputError
 from ..processes.signals import undisturbed
-from .sample_formats import filling_32_bits, from_16_bits
+from .sample_formats import from_16_bits
 
 _AFTER_TAG = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")
 _LENGTH_UNKNOWN = b"\xff\xff\xff\xff"
@@ -47,15 +47,15 @@ class Handle:
 
     def read(self, n_bytes: int) -> bytes:
         """Read up to so many bytes; none after an error."""
-        start = self.file.tell()
         try:
             data = self.file.read(n_bytes)
         except OSError as err:
             self.error = err
             return b""
-        if self._patch_at is not None and start <= self._patch_at <= start + len(data) - 4:
-            at = self._patch_at - start
-            return data[:at] + _LENGTH_UNKNOWN + data[at + 4 :]
+        if self._patch_at is not None:
+            at = self._patch_at - (self.file.tell() - len(data))
+            if 0 <= at <= len(data) - 4:
+                return data[:at] + _LENGTH_UNKNOWN + data[at + 4 :]
         return data
 
     def write(self, data: bytes) -> int:
@@ -210,9 +210,9 @@ def _open(path: Path) -> BinaryIO:
 def read_blocks(sound: soundfile.SoundFile, n_frames: int, dtype: str) -> Iterator[np.ndarray]:
     """Yield the sound in blocks of shape (C, n)."""
     # libsndfile converts samples 4096 at a time, each time through Python.
-    widen = {"float32": from_16_bits, "int32": filling_32_bits}.get(dtype) if sound.subtype == "PCM_16" else None
-    while len(block := sound.read(n_frames, dtype="int16" if widen else dtype, always_2d=True)):
-        yield widen(block).T if widen else block.T
+    is_short = sound.subtype == "PCM_16" and dtype == "float32"
+    while len(block := sound.read(n_frames, dtype="int16" if is_short else dtype, always_2d=True)):
+        yield from_16_bits(block).T if is_short else block.T
 
 
 def reason_of(err: soundfile.LibsndfileError) -> str:

@@ -20,9 +20,9 @@ def from_16_bits(samples: np.ndarray) -> np.ndarray:
     return np.multiply(samples, _STEP, dtype=np.float32)
 
 
-def filling_32_bits(samples: np.ndarray) -> np.ndarray:
-    """Return 16-bit integers as 32-bit integers with the same full scale."""
-    return samples.astype(np.int32) << 16
+def full_scale_of(dtype: np.dtype) -> float:
+    """Return the full scale of samples of a type: floats, or integers that fill their type."""
+    return 2.0 ** (8 * dtype.itemsize - 1) if dtype.kind == "i" else 1.0
 
 
 def sample_bytes(subtype: str) -> int:
