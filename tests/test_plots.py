@@ -31,7 +31,18 @@ def axes():
 
 
 def drawn(axes):
-    """Values of the plane that was drawn, rows and columns, and the middles of both."""
+    """Values of the plane that was drawn, rows and columns, and the middles of both on the axes."""
+    [image] = axes.images
+    values = np.asarray(image.get_array())
+    left, right, low, high = image.get_extent()
+    corners = np.stack([np.linspace(left, right, 10_001), np.linspace(low, high, 10_001)], axis=1)
+    x_s, y_hz = axes.transData.inverted().transform(image.get_transform().transform(corners)).T
+    middles = [(np.arange(n) + 0.5) * 10_000 / n for n in values.shape]
+    return values, np.interp(middles[0], np.arange(10_001), y_hz), np.interp(middles[1], np.arange(10_001), x_s)
+
+
+def drawn_as_mesh(axes):
+    """As `drawn`, for a plane whose rows or columns have different sizes on the picture."""
     [mesh] = axes.collections
     corners = mesh.get_coordinates()
     edges_s, edges_hz = corners[0, :, 0], corners[:, 0, 1]
@@ -74,6 +85,21 @@ def test_a_short_note_in_five_minutes_is_as_bright_as_in_a_second(axes):
     assert values.shape[1] <= 3000
     assert middles_s[values.max(axis=0).argmax()] == pytest.approx(200.05, abs=0.15)
     assert values.max() > -1  # dB
+
+
+@pytest.mark.parametrize("seconds", [0.5, 50.0, 150.0, 320.0])
+def test_each_value_of_a_plane_has_a_dot_of_its_own(seconds):
+    sound = Audio(np.zeros((1, round(seconds * 8000)), np.float32), 8000)
+    figure = plots.separation(sound, sound, held(200.0, seconds, hop_s=0.1))
+    planes = [axes for axes in figure.axes if axes.images]
+    assert len(planes) == 4
+    for axes in planes:
+        values, _, middles_s = drawn(axes)
+        n_rows, n_columns = values.shape
+        assert n_rows == round(axes.bbox.height)
+        assert n_columns <= round(axes.bbox.width)
+        assert n_columns >= min(0.7 * axes.bbox.width, seconds / 0.016)
+        assert abs(middles_s[-1] - seconds) <= max(seconds / n_columns, 0.016)
 
 
 def test_the_mask_lies_on_the_partials_and_nowhere_between(axes):
@@ -178,6 +204,11 @@ def test_axes_of_a_notebook_have_labels(axes):
     assert plots.spectrogram(voice(220.0, 1.0, 8000), Figure().add_subplot()).get_xlabel() == "time, s"
 
 
+def test_a_contour_on_a_spectrogram_leaves_its_axes_as_they_are(axes):
+    plots.contour(held(200.0, 1.0), plots.spectrogram(voice(220.0, 1.0, 8000), axes))
+    np.testing.assert_allclose([*axes.get_xlim(), *axes.get_ylim()], [0, 1, 80, 8000], atol=0.02)  # s, Hz
+
+
 @pytest.mark.parametrize("title", ["夜の歌", "$x$ & <b>", "\udcff.wav", "two\nlines", "long " * 100])
 def test_the_title_is_written_above_the_panels_in_one_line(title):
     with warnings.catch_warnings(action="error"):
@@ -256,7 +287,7 @@ def test_bases_are_drawn_with_the_brightest_band_where_their_peak_lies_and_those
             B_KB[basis, peak_hz // 10] = 1
     order = bases.order(voice_KB, other_KB, edges_hz)
     assert list(order) == [3, 1, 2, 0]
-    values, rows_hz, _ = drawn(bases.panel(voice_KB[order], edges_hz, Figure().add_subplot()))
+    values, rows_hz, _ = drawn_as_mesh(bases.panel(voice_KB[order], edges_hz, Figure().add_subplot()))
     np.testing.assert_allclose(rows_hz[values[:, :2].argmax(axis=0)], [200, 500], atol=10)
     assert values.max() == pytest.approx(0, abs=0.01)
 

@@ -9,9 +9,8 @@ from ..dsp import timbre
 from ..dsp.scales import cents
 from ..dsp.stft import stft
 from ..types import Audio, PitchTrack
-from . import raster
 from .panels import BACKGROUND, TOO_LITTLE_TOO_MUCH, TRUTH, WRONG, frequency_axis, legend, panels, plane, time_axis
-from .raster import HOP_MS, N_COLUMNS, RATE_HZ, WINDOW_MS
+from .raster import RATE_HZ, WINDOW_MS, Grid, powers
 from .separations import SUNG_FROM, contour
 
 SILENT_DB = 60.0  # bins and frames so far below the loudest one are not compared
@@ -40,11 +39,12 @@ def compare_masks(stems: tuple[Audio, Audio], true_stems: tuple[Audio, Audio], a
         Vocals and accompaniment.
     axes : Axes
     """
-    (V, edges_s), A, true_V, true_A = raster.power(stems[0]), *(raster.power(x)[0] for x in (stems[1], *true_stems))
+    grid = Grid.of(stems[0].duration_s)
+    V, A, true_V, true_A = powers(grid, *stems, *true_stems)
     share, true_share = (np.sqrt(v) / (np.sqrt(v) + np.sqrt(a) + 1e-9) for v, a in ((V, A), (true_V, true_A)))
     total = true_V + true_A
     audible = total > total.max() * 10 ** (-SILENT_DB / 10)
-    return plane(axes, (share - true_share) * audible, edges_s, cmap=TOO_LITTLE_TOO_MUCH, vmin=-1, vmax=1)
+    return plane(axes, (share - true_share) * audible, grid, cmap=TOO_LITTLE_TOO_MUCH, vmin=-1, vmax=1)
 
 
 def compare_timbre(vocals: Audio, true_vocals: Audio, axes: Axes) -> Axes:
@@ -52,19 +52,17 @@ def compare_timbre(vocals: Audio, true_vocals: Audio, axes: Axes) -> Axes:
 
     The first coefficient, the level, is left out. The second is the tilt of the spectrum; higher ones are finer shapes.
     """
-    cepstra, audible_T = [], np.zeros(1, bool)
+    grid, cepstra, audible_T = Grid.of(vocals.duration_s), [], np.zeros(1, bool)
     for sound in (vocals, true_vocals):
-        spectrum = stft(_resampled(sound), WINDOW_MS, HOP_MS)
+        spectrum = stft(_resampled(sound), WINDOW_MS, grid.hop_ms)
         S_TF = np.ascontiguousarray(spectrum.magnitude.T)
         power_T = np.sum(S_TF**2, axis=1)
         audible_T = audible_T | (power_T > power_T.max() * 10 ** (-SILENT_DB / 10))
         cepstra.append(timbre.cepstra(S_TF, spectrum.rate_hz / spectrum.n_fft))
-    difference_DT = ((cepstra[0] - cepstra[1]) * audible_T[:, None])[:, 1:].T
-    per_column = max(1, -(-difference_DT.shape[1] // N_COLUMNS))
-    starts = np.arange(0, difference_DT.shape[1], per_column)
-    mean_DK = np.add.reduceat(difference_DT, starts, axis=1) / np.diff([*starts, difference_DT.shape[1]])
-    edges_s = np.append(starts, difference_DT.shape[1]) * HOP_MS / 1000
-    axes.pcolormesh(edges_s, np.arange(len(mean_DK) + 1) + 1.5, mean_DK, cmap=TOO_LITTLE_TOO_MUCH, vmin=-15, vmax=15)
+    difference_TD = ((cepstra[0] - cepstra[1]) * audible_T[:, None])[: grid.n_frames, 1:]
+    mean_KD = grid.means(difference_TD)
+    rows = np.arange(mean_KD.shape[1] + 1) + 1.5
+    axes.pcolormesh(grid.edges_s, rows, mean_KD.T, cmap=TOO_LITTLE_TOO_MUCH, vmin=-15, vmax=15)
     axes.set(ylabel="coefficient", facecolor=BACKGROUND)
     return time_axis(axes)
 

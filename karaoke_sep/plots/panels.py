@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..files.foreign import MARK
-from .raster import MAX_HZ, MIN_HZ, row_edges_hz
+from .raster import MAX_HZ, MIN_HZ, Grid
 
 AXES_KEY = f"{MARK.decode()} axes"  # text of a PNG that says where its time axis lies
 # The background is dark, so that the picture can be read on white and on black pages.
@@ -35,6 +35,8 @@ _FONTS = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Yu Gothic", "MS Gothic"),
     *("Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS", "Noto Sans", "Noto Sans Thai", "Noto Sans Devanagari"),
 )
+_MAX_COLUMNS = 3000
+_COMPRESSION = 4  # the file is 4 % larger than with 9, which takes seven times as long
 _N_COLOURS = 128  # the file is then a fifth as large, and the difference is hardly visible
 
 
@@ -99,9 +101,18 @@ def legend(axes: Axes) -> None:
     axes.legend(**place, reverse=True, fontsize=9, frameon=False, labelcolor=INK)
 
 
-def plane(axes: Axes, values_RK: np.ndarray, edges_s: np.ndarray, **colours: Any) -> Axes:
-    """Draw values in the rows and columns of `raster`, shape (R, K)."""
-    axes.pcolormesh(edges_s, row_edges_hz(), values_RK, rasterized=True, **colours)
+def dots(axes: Axes) -> tuple[int, int]:
+    """Return how many rows and columns of dots axes have, so that each value of a plane has a dot of its own."""
+    return round(axes.bbox.height), min(round(axes.bbox.width), _MAX_COLUMNS)
+
+
+def plane(axes: Axes, values_RK: np.ndarray, grid: Grid, **colours: Any) -> Axes:
+    """Draw values in the rows and columns of a grid, shape (R, K)."""
+    # The rows are equally high on the logarithmic axis, so an image has its place there before that axis is scaled. A
+    # mesh of quadrilaterals takes three times as long.
+    extent = (*grid.edges_s[[0, -1]], np.log10(MIN_HZ), np.log10(MAX_HZ))
+    place: dict[str, Any] = {"extent": extent, "transform": axes.transLimits + axes.transAxes}
+    axes.imshow(values_RK, origin="lower", aspect="auto", interpolation="nearest", **place, **colours)
     axes.set_facecolor(BACKGROUND)
     return frequency_axis(time_axis(axes))
 
@@ -134,5 +145,5 @@ def png(figure: Figure) -> bytes:
     text = PIL.PngImagePlugin.PngInfo()
     text.add_text(AXES_KEY, json.dumps({"left": box.x0, "right": box.x1, "seconds": seconds}))
     buffer = io.BytesIO()
-    image.save(buffer, "png", optimize=True, pnginfo=text)
+    image.save(buffer, "png", compress_level=_COMPRESSION, pnginfo=text)
     return buffer.getvalue()

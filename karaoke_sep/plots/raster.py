@@ -4,72 +4,117 @@ Where several frames and bins share a dot, the loudest of them is drawn. A note 
 song of five minutes.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..dsp.stft import fast_even_length, stft
+from ..dsp.stft import stft
 from ..recording import Resampled, Samples
 
 MIN_HZ, MAX_HZ = 80.0, 8000.0
 RATE_HZ = 16_000  # sounds are resampled to this rate; the frequency axis ends at half of it
 WINDOW_MS, HOP_MS = 80.0, 16.0
-N_COLUMNS, N_ROWS = 3000, 240
-_BLOCK_FRAMES = 4000  # of 16 ms: about a minute, so an hour needs no more memory than a minute
+_LONGEST_HOP_MS = 36.0  # frames overlap by more than half, so that no sound falls between two of them
+_FRAMES = 3  # that share a column, unless this needs another hop
+_BLOCK_FRAMES = 1000  # 16 to 36 s, so an hour needs no more memory than a minute; larger ones take longer
 
 
-def row_edges_hz() -> np.ndarray:
-    """Return the edges of the rows, shape (R + 1,), Hz."""
-    return np.geomspace(MIN_HZ, MAX_HZ, N_ROWS + 1)
+@dataclass(frozen=True)
+class Grid:
+    """Rows and columns of a picture, and the frames that share a column.
 
-
-def power(audio: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Return the power of a sound, shape (R, K), and the edges of its columns, shape (K + 1,), s."""
-    sound = Resampled(audio, RATE_HZ)
-    hop = round(HOP_MS * RATE_HZ / 1000)
-    context = -(-round(WINDOW_MS * RATE_HZ / 1000) // hop)
-
-    def of_frames(start: int, stop: int) -> np.ndarray:
-        first = max(0, start - context)
-        part = sound.excerpt(first * hop, min(sound.n_samples, (stop + context) * hop))
-        return stft(part, WINDOW_MS, HOP_MS).magnitude[:, start - first : stop - first] ** 2
-
-    bin_hz = RATE_HZ / fast_even_length(WINDOW_MS * RATE_HZ / 1000)
-    return reduced(of_frames, 1 + sound.n_samples // hop, hop / RATE_HZ, bin_hz)
-
-
-def reduced(
-    values: Callable, n_frames: int, hop_s: float, bin_hz: float, rule: np.ufunc = np.maximum
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the largest of the values that share a dot.
-
-    Parameters
+    Attributes
     ----------
-    values : callable
-        Takes the first frame and the end of a range of frames, and returns their values, shape (F, T).
-    n_frames : int
-    hop_s, bin_hz : float
-    rule : np.maximum or np.add
-        With the latter, frames that share a dot are averaged.
-
-    Returns
-    -------
-    values_RK : ndarray, rows of `row_edges_hz` and columns
-    edges_s : ndarray, shape (K + 1,), s
+    hop : int
+        Samples at `RATE_HZ` from frame to frame.
+    n_frames, per_column, n_rows : int
     """
-    per_column = -(-n_frames // N_COLUMNS)
-    per_block = max(1, _BLOCK_FRAMES // per_column) * per_column
-    low = np.rint(row_edges_hz() / bin_hz).astype(int)
-    low, high = low[:-1], np.maximum(low[1:], low[:-1] + 1)
-    rows = np.stack([low, high], axis=1).ravel()  # reduceat also gives the values between the rows
-    blocks = []
-    for start in range(0, n_frames, per_block):
-        values_FT = np.pad(values(start, min(start + per_block, n_frames)), ((0, 1), (0, 0)))
-        starts = np.arange(0, values_FT.shape[1], per_column)
-        columns_FK = rule.reduceat(values_FT, starts, axis=1)
-        if rule is np.add:
-            columns_FK /= np.diff([*starts, values_FT.shape[1]])
-        blocks.append(np.maximum.reduceat(columns_FK, rows, axis=0)[::2])
-    values_RK = np.concatenate(blocks, axis=1)
-    edges_s = (np.arange(values_RK.shape[1] + 1) * per_column - 0.5) * hop_s  # a frame is centred at its time
-    return values_RK, edges_s
+
+    hop: int
+    n_frames: int
+    per_column: int
+    n_rows: int
+
+    @classmethod
+    def of(cls, seconds: float, n_rows: int = 240, n_columns: int = 3000) -> "Grid":
+        """Return the grid for a length, with at most so many columns."""
+        n_samples = round(seconds * RATE_HZ)
+        shortest, longest = (round(hop_ms * RATE_HZ / 1000) for hop_ms in (HOP_MS, _LONGEST_HOP_MS))
+        hop = min(max(shortest, -(-n_samples // (_FRAMES * n_columns - 1))), longest)
+        n_frames = 1 + n_samples // hop
+        return cls(hop, n_frames, -(-n_frames // n_columns), n_rows)
+
+    @property
+    def hop_ms(self) -> float:
+        """Time from frame to frame, ms."""
+        return 1000 * self.hop / RATE_HZ
+
+    @property
+    def edges_s(self) -> np.ndarray:
+        """Edges of the columns, shape (K + 1,), s."""
+        n_columns = -(-self.n_frames // self.per_column)
+        return (np.arange(n_columns + 1) * self.per_column - 0.5) * self.hop / RATE_HZ  # frames are centred
+
+    @property
+    def edges_hz(self) -> np.ndarray:
+        """Edges of the rows, shape (R + 1,), Hz."""
+        return np.geomspace(MIN_HZ, MAX_HZ, self.n_rows + 1)
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """Yield the first frame, and the first frame after, of each block of whole columns."""
+        n_block = max(1, _BLOCK_FRAMES // self.per_column) * self.per_column
+        for start in range(0, self.n_frames, n_block):
+            yield start, min(self.n_frames, start + n_block)
+
+    def peaks(self, values_TF: np.ndarray) -> np.ndarray:
+        """Return the largest of the values, >= 0, of the frames that share a column, shape (K, F)."""
+        return self._columns(values_TF).max(axis=1)
+
+    def means(self, values_TF: np.ndarray) -> np.ndarray:
+        """Return the means of the frames that share a column, shape (K, F)."""
+        columns_KNF = self._columns(values_TF)
+        n_frames = np.minimum(self.per_column, len(values_TF) - np.arange(len(columns_KNF)) * self.per_column)
+        return columns_KNF.sum(axis=1) / n_frames[:, None]
+
+    def _columns(self, values_TF: np.ndarray) -> np.ndarray:
+        """Return the frames of each column, shape (K, N, F); the last column is filled up with 0."""
+        n_missing = -len(values_TF) % self.per_column
+        whole_TF = np.pad(values_TF, ((0, n_missing), (0, 0))) if n_missing else values_TF
+        return whole_TF.reshape(-1, self.per_column, values_TF.shape[1])
+
+    def rows(self, values_KF: np.ndarray, bin_hz: float) -> np.ndarray:
+        """Return the largest values of the bins that share a row, shape (R, K)."""
+        edges = np.rint(self.edges_hz / bin_hz).astype(int)
+        values_FK = np.ascontiguousarray(values_KF.T)
+        bands = zip(edges[:-1], np.maximum(edges[1:], edges[:-1] + 1), strict=True)
+        return np.stack([values_FK[low:high].max(axis=0) for low, high in bands])
+
+
+def powers(grid: Grid, *sounds: Samples, with_sum: bool = False) -> list[np.ndarray]:
+    """Return the power of sounds of one length, each of shape (R, K); that of their sum comes first if it is wanted."""
+    parts = []
+    for spectra in zip(*(_spectra(sound, grid) for sound in sounds), strict=True):
+        drawn = (sum(spectra), *spectra) if with_sum else spectra
+        parts.append([grid.peaks(_power(values_CTF)) for values_CTF in drawn])
+    bin_hz = RATE_HZ / 2 / (parts[0][0].shape[1] - 1)
+    return [grid.rows(np.concatenate(part), bin_hz) for part in zip(*parts, strict=True)]
+
+
+def _spectra(sound: Samples, grid: Grid) -> Iterator[np.ndarray]:
+    """Yield the spectra of the blocks of a grid, shape (C, T, F)."""
+    resampled = Resampled(sound, RATE_HZ)
+    context = -(-round(WINDOW_MS * RATE_HZ / 1000) // grid.hop)
+    for start, stop in grid.blocks():
+        first = max(0, start - context)
+        part = resampled.excerpt(first * grid.hop, min(resampled.n_samples, (stop + context) * grid.hop))
+        yield stft(part, WINDOW_MS, grid.hop_ms).values.transpose(0, 2, 1)[:, start - first : stop - first]
+
+
+def _power(values_CTF: np.ndarray) -> np.ndarray:
+    """Return the mean power of the channels, shape (T, F)."""
+    power_TF = np.zeros(values_CTF.shape[1:], np.float32)
+    for values_TF in values_CTF:
+        power_TF += np.square(values_TF.real)
+        power_TF += np.square(values_TF.imag)
+    return power_TF / np.float32(len(values_CTF))

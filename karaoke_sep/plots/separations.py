@@ -1,6 +1,5 @@
 """Pictures of a separation: spectrograms, pitch, harmonic mask and voicing."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +8,11 @@ from matplotlib.figure import Figure
 
 from ..dsp.stft import Params as StftParams
 from ..dsp.stft import fast_even_length
-from ..recording import Combination, Samples
+from ..recording import Samples, shifted
 from ..steps import harmonic_mask
 from ..types import PitchTrack, Spectrum
-from . import raster
-from .panels import SMALL, VOICE, legend, panels, plane, time_axis
-from .raster import RATE_HZ
+from .panels import SMALL, VOICE, dots, legend, panels, plane, time_axis
+from .raster import RATE_HZ, Grid, powers
 
 RANGE_DB = 70.0
 SUNG_FROM = 0.5  # voicing
@@ -31,23 +29,23 @@ def spectrogram(audio: Samples, axes: Axes, *, loudest_db: float | None = None) 
         Level of the brightest colour, from `loudest_db`, if several sounds share one scale. The default is the highest
         level of this sound. The darkest colour is 70 dB below.
     """
-    level_RK, edges_s = _levels(audio)
-    return _draw_levels(level_RK, edges_s, axes, level_RK.max() if loudest_db is None else loudest_db)
+    grid = Grid.of(audio.n_samples / audio.rate_hz)
+    [level_RK] = _levels(grid, audio)
+    return _draw_levels(level_RK, grid, axes, level_RK.max() if loudest_db is None else loudest_db)
 
 
 def loudest_db(*sounds: Samples) -> float:
     """Return the highest level in the spectrograms of some sounds, dB."""
-    return max(_levels(sound)[0].max() for sound in sounds)
+    return max(_levels(Grid.of(sound.n_samples / sound.rate_hz), sound)[0].max() for sound in sounds)
 
 
-def _levels(audio: Samples) -> tuple[np.ndarray, np.ndarray]:
-    """Return the level of a sound in dB, shape (R, K), and the edges of its columns, shape (K + 1,), s."""
-    power_RK, edges_s = raster.power(audio)
-    return 10 * np.log10(power_RK + 1e-18), edges_s
+def _levels(grid: Grid, *sounds: Samples, with_sum: bool = False) -> list[np.ndarray]:
+    """Return the levels of sounds in dB, each of shape (R, K); see `raster.powers`."""
+    return [10 * np.log10(power_RK + 1e-18) for power_RK in powers(grid, *sounds, with_sum=with_sum)]
 
 
-def _draw_levels(level_RK: np.ndarray, edges_s: np.ndarray, axes: Axes, top_db: float) -> Axes:
-    return plane(axes, level_RK - top_db, edges_s, cmap="magma", vmin=-RANGE_DB, vmax=0)
+def _draw_levels(level_RK: np.ndarray, grid: Grid, axes: Axes, top_db: float) -> Axes:
+    return plane(axes, level_RK - top_db, grid, cmap="magma", vmin=-RANGE_DB, vmax=0)
 
 
 def contour(track: PitchTrack, axes: Axes, *, color: str = VOICE, label: str = "pitch") -> Axes:
@@ -84,21 +82,21 @@ def mask(
     axes : Axes
     params : harmonic_mask.Params, optional
     resolution : stft.Params, optional
-        Frames and bins of the mask, as in the config.
+        Its window gives the bins of the mask, as in the config.
     """
-    params, resolution = params or harmonic_mask.Params(), resolution or StftParams()
-    n_fft, hop = fast_even_length(resolution.window_ms * RATE_HZ / 1000), round(resolution.hop_ms * RATE_HZ / 1000)
-    n_bins = n_fft // 2 + 1
+    return _draw_mask(track, Grid.of(seconds), axes, params or harmonic_mask.Params(), resolution or StftParams())
 
-    def weights(start: int, stop: int) -> np.ndarray:
+
+def _draw_mask(track: PitchTrack, grid: Grid, axes: Axes, params: harmonic_mask.Params, resolution: StftParams) -> Axes:
+    n_fft = fast_even_length(resolution.window_ms * RATE_HZ / 1000)
+    n_bins, columns = n_fft // 2 + 1, []
+    for start, stop in grid.blocks():
         empty = np.broadcast_to(np.complex64(0), (1, n_bins, stop - start))
-        local = replace(track, times_s=track.times_s - start * hop / RATE_HZ)
-        found = harmonic_mask.harmonic_mask(local, Spectrum(empty, RATE_HZ, n_fft, hop, 0), n_bins, params)
-        return found.spread(found.weights).T
-
-    n_frames = 1 + round(seconds * RATE_HZ) // hop
-    weight_RK, edges_s = raster.reduced(weights, n_frames, hop / RATE_HZ, RATE_HZ / n_fft, np.add)
-    return plane(axes, weight_RK, edges_s, cmap="magma", vmin=0, vmax=1)
+        local = shifted(track, -start * grid.hop / RATE_HZ)
+        found = harmonic_mask.harmonic_mask(local, Spectrum(empty, RATE_HZ, n_fft, grid.hop, 0), n_bins, params)
+        columns.append(grid.means(found.spread(found.weights)))
+    weight_RK = grid.rows(np.concatenate(columns), RATE_HZ / n_fft)
+    return plane(axes, weight_RK, grid, cmap="magma", vmin=0, vmax=1)
 
 
 def separation(
@@ -121,18 +119,18 @@ def separation(
     title : str
         Written above the panels, such as the name of the song.
     """
-    mixture, seconds = Combination(vocals, accompaniment, 1), vocals.n_samples / vocals.rate_hz
-    sounds = {"mixture": mixture, "vocals": vocals, "accompaniment": accompaniment}
-    heights_in = {**dict.fromkeys(sounds, 1.9), "harmonic mask": 1.9, "voicing": 0.5}
+    seconds, names = vocals.n_samples / vocals.rate_hz, ("mixture", "vocals", "accompaniment")
+    heights_in = {**dict.fromkeys(names, 1.9), "harmonic mask": 1.9, "voicing": 0.5}
     figure, axes = panels(heights_in, seconds, title)
-    levels = {name: _levels(sound) for name, sound in sounds.items()}
-    top_db = max(level_RK.max() for level_RK, _ in levels.values())
-    for name, (level_RK, edges_s) in levels.items():
-        _draw_levels(level_RK, edges_s, axes[name], top_db)
+    grid = Grid.of(seconds, *dots(axes["mixture"]))
+    levels = _levels(grid, vocals, accompaniment, with_sum=True)
+    top_db = max(level_RK.max() for level_RK in levels)
+    for name, level_RK in zip(names, levels, strict=True):
+        _draw_levels(level_RK, grid, axes[name], top_db)
     axes["mixture"].set_title(f"in all three, black is {RANGE_DB:.0f} dB under the brightest", loc="right", **SMALL)
     contour(track, axes["vocals"])
     legend(axes["vocals"])
-    mask(track, seconds, axes["harmonic mask"], mask_params, resolution)
+    _draw_mask(track, grid, axes["harmonic mask"], mask_params or harmonic_mask.Params(), resolution or StftParams())
     voicing(track, axes["voicing"])
     axes["voicing"].set_title("probability that somebody sings this pitch", loc="right", **SMALL)
     return figure
