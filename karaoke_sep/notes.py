@@ -10,14 +10,17 @@ Notes as the states of a hidden Markov model over a pitch contour follow Ryynän
 (2015). Their models have attack and sustain states with trained or hand-set probabilities; here the cost of a change
 replaces them.
 
-Then notes are removed if their voicing and level are low and few other notes are near. In the pauses of the singer the
-voice estimate contains residues of the accompaniment, which have a pitch, too.
+Then notes are removed that were probably not sung. In the pauses of the singer the voice estimate contains residues of
+the accompaniment, which have a pitch, too. Four features tell them from sung notes: their voicing and level, the number
+of notes near them, and the evidence of singing (`steps.singing_presence`) within 2 s. The evidence is compared with the
+mean of the song's notes, because it differs between singers. Notes far above the others need more of all, because
+instruments are often higher than the voice.
 
 Measured from separated mixtures (default config, onset within 100 ms, mir_eval): on four performances of the demo song,
-40 s each, voice as loud as the band, the recall of onsets is 99 % and the precision 97 %; with the voice 5 dB softer 99
-% and 84 %. On 17 songs with hand-made notes (`scripts/notes`) the recall is 81 % and the precision 66 %, with the
-config `best` 80 % and 70 %. On 12 excerpts of songs, compared with the clean voice, the removal takes away 51 of 89
-notes where nobody sings and 12 % of the sung notes, 10 % in the six excerpts of half a minute and more.
+40 s each, voice as loud as the band, the recall of onsets is 100 % and the precision 97 %; with the voice 5 dB softer
+99 % and 84 %. On 17 songs with hand-made notes (`scripts/notes`) the recall is XX % and the precision XX %, with the
+config `best` XX % and XX %. On 91 min of development recordings the removal takes away 67 % of the seconds of notes where
+nobody sings, 11 % of the sung notes with the right pitch, and 45 % of those with a wrong one.
 
 References
 ----------
@@ -54,6 +57,13 @@ _LOUDNESS_WEIGHT = 0.19  # per dB above the loud frames of the song
 _COMPANY_WEIGHT = 0.65  # per second of other notes nearby
 _COMPANY_OFFSET = 3.0
 _COMPANY_S = 2.0  # a phrase on each side
+# Chosen on 91 min of development recordings (docs/experiments.md), of which 320 s are false notes without any removal.
+_EVIDENCE_WEIGHT = 10.0  # 6 / 10 / 15 leave 127 / 116 / 109 s of false notes; 15 loses 1 % more synthetic onsets
+_ENOUGH_EVIDENCE = 0.6  # share of the usual evidence; 66 % of the seconds of false notes have less, 20 % of the sung
+_EVIDENCE_OFFSET = 1.0  # added to the usual evidence; 0.5 / 1 leave 127 / 116 s
+_ABOVE_WEIGHT = 1.0  # per key
+_REACH_KEYS = 7  # above the middle of the notes; 25 % of the seconds of false notes are higher, 3 % of the sung
+_MOST_KEYS = 4  # that count, because a second singer may be higher; 3 / 4 / 6 leave 117 / 116 / 116 s
 _BLOCK_FRAMES = 1024  # a contour of hours has millions of frames, and a score for each key in each of them
 _BEYOND = 0.02  # so much worse a spread, so that one note follows the other in the middle of a leap
 
@@ -64,20 +74,22 @@ class Params:
 
     Onsets, mean F-measure of 56 synthetic performances (docs/experiments.md): rise_db 3 / 4 / 5: 0.905 / 0.908 / 0.903,
     but fewer onsets are found from 4 on; ms_per_db 25 / 40: 0.907 / 0.905, with fewer onsets for 25; shortest_onset_ms
-    70 / 85 / 100: 0.905 / 0.904 / 0.904, and 83 / 80 / 77 % of the onsets of fast songs; then least_evidence
-    1.4 / 1.8 / 2.2: 0.905 / 0.909 / 0.913, but 2.2 loses more sung notes of songs.
+    70 / 85 / 100: 0.905 / 0.904 / 0.904, and 83 / 80 / 77 % of the onsets of fast songs. With the evidence of singing,
+    shortest_ms 70 / 85 / 100: 0.899 / 0.900 / 0.901, and 84 / 83 / 82 % of the onsets of fast songs; least_evidence
+    1.4 / 1.6 / 1.8: 0.898 / 0.900 / 0.900, 112 / 106 / 101 s of false notes in 91 min of recordings, and 10.9 / 12.4 /
+    13.9 % of the sung seconds lost.
     """
 
     spread_semitones: float = 0.5  # the standard deviation of a vibrato of +-0.7 semitones
     change_ms: float = 75.0  # a new note must improve the log-likelihood by 1 for that time
     rise_db: float = 3.0  # of the level within 64 ms; smaller rises are no evidence of an onset
     ms_per_db: float = 40.0  # by which each dB of a larger rise lowers `change_ms`
-    shortest_ms: float = 100.0
+    shortest_ms: float = 85.0
     shortest_onset_ms: float = 70.0  # of a note that begins with a rise of the level
     level_weight: float = 0.4  # log-odds per dB
     dip_db: float = 14.0  # relative to the loudest frame nearby; the level that is neutral
     quietest_db: float = 12.0  # lower limit of the loudest frame nearby, relative to the loud frames of the song
-    least_evidence: float = 1.8  # log-odds that a note was sung, from its voicing, its level and the notes near it
+    least_evidence: float = 1.6  # log-odds that a note was sung
 
     def __post_init__(self) -> None:
         for name in ("spread_semitones", "change_ms"):
@@ -144,7 +156,7 @@ def segment(
     tuning = _tuning(pitch_T, evidence_T, track.times_s)
     spans = _spans(pitch_T - tuning, evidence_T, cost_T, edges_s, params)
     if level_T is not None:
-        spans = _believed(spans, track.voicing, level_T, edges_s, params)
+        spans = _believed(spans, track, level_T, edges_s, params)
     velocities = _velocities(levels, spans, edges_s)
     return tuple(
         Note(float(edges_s[start]), float(edges_s[stop]), key, _median(pitch_T[start:stop]), velocity)
@@ -223,23 +235,44 @@ def _scores(
 
 
 def _believed(
-    spans: list[tuple[int, int, int]], voicing_T: np.ndarray, level_T: np.ndarray, edges_s: np.ndarray, params: Params
+    spans: list[tuple[int, int, int]], track: PitchTrack, level_T: np.ndarray, edges_s: np.ndarray, params: Params
 ) -> list[tuple[int, int, int]]:
     """Return the notes whose log-odds of being sung are high enough."""
     if not spans:
         return spans
-    loud_db = _loud_db(level_T)
-    starts_s, stops_s = (edges_s[[span[edge] for span in spans]] for edge in (0, 1))
-    believed = []
-    for span, start_s, stop_s in zip(spans, starts_s, stops_s, strict=True):
-        voicing, level_db = (values[span[0] : span[1]].mean() for values in (voicing_T, level_T))
-        shared_s = np.minimum(stops_s, stop_s + _COMPANY_S) - np.maximum(starts_s, start_s - _COMPANY_S)
-        company_s = np.clip(shared_s, 0, None).sum() - (stop_s - start_s)
-        evidence = _COMPANY_OFFSET + _VOICING_WEIGHT * _log_odds(voicing)
-        evidence += _LOUDNESS_WEIGHT * (level_db - loud_db) + _COMPANY_WEIGHT * company_s
-        if evidence >= params.least_evidence:
-            believed.append(span)
-    return believed
+    starts, stops, keys = np.array(spans).T
+    starts_s, stops_s = edges_s[starts], edges_s[stops]
+    around_s = (starts_s - _COMPANY_S, stops_s + _COMPANY_S)
+    voicing, level_db = (_means(values, starts, stops) for values in (track.voicing, level_T))
+    log_odds = _COMPANY_OFFSET + _VOICING_WEIGHT * _log_odds(voicing)
+    log_odds += _LOUDNESS_WEIGHT * (level_db - _loud_db(level_T))
+    log_odds += _COMPANY_WEIGHT * (_seconds_of_notes(starts_s, stops_s, *around_s) - (stops_s - starts_s))
+    likely = (stops_s - starts_s) / (1 + np.exp(params.least_evidence - log_odds))
+    log_odds -= _ABOVE_WEIGHT * np.clip(keys - _weighted_median(keys, likely) - _REACH_KEYS, 0, _MOST_KEYS)
+    if track.evidence_T is not None:
+        evidence = _means(track.evidence_T, *np.searchsorted(track.times_s, around_s))
+        usual = max(np.average(evidence, weights=likely), 0) + _EVIDENCE_OFFSET
+        log_odds -= _EVIDENCE_WEIGHT * np.maximum(_ENOUGH_EVIDENCE - evidence / usual, 0)
+    return [span for span, found in zip(spans, log_odds, strict=True) if found >= params.least_evidence]
+
+
+def _seconds_of_notes(starts_s: np.ndarray, stops_s: np.ndarray, from_s: np.ndarray, until_s: np.ndarray) -> np.ndarray:
+    """Return the seconds of the notes, which do not overlap, in each span of time."""
+    times_s = np.stack([starts_s, stops_s], axis=1).ravel()
+    sums_s = np.stack([np.zeros(len(starts_s)), stops_s - starts_s], axis=1).ravel().cumsum()
+    return np.interp(until_s, times_s, sums_s) - np.interp(from_s, times_s, sums_s)
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values, kind="stable")
+    until = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(until, until[-1] / 2)])
+
+
+def _means(values: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """Return the mean of the values from each start to before its stop, shape (K,)."""
+    sums = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
+    return (sums[stops] - sums[starts]) / (stops - starts)
 
 
 def _evidence_of_singing(track: PitchTrack, level_T: np.ndarray | None, params: Params) -> np.ndarray:

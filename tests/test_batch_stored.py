@@ -15,6 +15,7 @@ from karaoke_sep.backing import Params
 from karaoke_sep.batch import Order, sounds, stored
 from karaoke_sep.cli.main import main
 from karaoke_sep.cli.sounds import DEFAULT_OUTPUTS
+from karaoke_sep.config import load_config
 from karaoke_sep.files import contours, ffmpeg, libsndfile, reading, stem_rounding, tags, writing
 from karaoke_sep.pipeline import find_pitch
 
@@ -65,6 +66,12 @@ def test_notes_and_contours_of_a_stored_song_read_neither_the_song_nor_its_voice
     monkeypatch.setattr(libsndfile, "read_blocks", lambda *_: 1 / 0)
     further = replace(FIRST, output=tmp_path / "out", products=("karaoke", product))
     assert statuses(do([song], further)) == {"song.wav": "done"}
+
+
+def test_the_evidence_of_singing_is_stored_because_the_notes_depend_on_it(song, tmp_path):
+    do([song], replace(FIRST, output=tmp_path / "out"), load_config())
+    _, pitch = stored_below(tmp_path / "out")
+    np.testing.assert_array_equal(stored.read({stored.TRACK: pitch}).track.evidence_T, find_pitch(song).evidence_T)
 
 
 @pytest.mark.parametrize("products", [("karaoke",), ("karaoke", *batch.STEMS, *batch.ULTRASTAR, "notes")])

@@ -107,7 +107,7 @@ def test_notes_of_any_contour_are_in_order_and_do_not_overlap():
         notes = segment(track)
         times_s = np.array([(note.onset_s, note.offset_s) for note in notes]).ravel()
         assert (np.diff(times_s) >= 0).all()
-        assert all(note.offset_s - note.onset_s >= 0.1 for note in notes)
+        assert all(note.offset_s - note.onset_s >= 0.085 for note in notes)
         n_notes += len(notes)
     assert n_notes >= 50
 
@@ -164,6 +164,25 @@ def test_a_weak_note_is_kept_near_other_notes_and_dropped_far_from_them(rest_s, 
     track = replace(track, voicing=np.where(track.times_s < 2 + rest_s / 2, track.voicing, 0.6 * track.voicing))
     assert len(segment(track, sound((2, 0), (rest_s, -60), (0.5, -12)))) == n_notes
     assert len(segment(track)) == 3
+
+
+@pytest.mark.parametrize(("evidence", "kept"), [((6.0, 1.0), 2), ((6.0, 5.0), 4), ((1.0, 1.0), 4), (None, 4)])
+def test_a_passage_with_much_less_evidence_of_singing_than_the_song_has_no_notes(evidence, kept):
+    track = track_of(line((1, 60), (1, 62), (5, np.nan), (1, 60), (1, 62)))
+    if evidence:
+        track = replace(track, evidence_T=np.where(track.times_s < 4.5, *evidence).astype(np.float32))
+    unsure = replace(track, voicing=0.7 * track.voicing)
+    assert len(segment(unsure, sound((2, 0), (5, -60), (2, -3)))) == kept
+
+
+@pytest.mark.parametrize(
+    ("key", "voicing", "kept"), [(66, 0.6, True), (73, 0.6, False), (80, 1.0, True), (49, 0.6, True)]
+)
+def test_a_weak_note_far_above_the_others_is_dropped(key, voicing, kept):
+    track = track_of(line((1, 60), (1, 62), (1, 61), (0.3, np.nan), (0.5, key)))
+    track = replace(track, voicing=np.where(track.times_s < 3.1, 1, voicing) * track.voicing)
+    notes = segment(track, sound((3, 0), (0.3, -60), (0.5, -6)))
+    assert [note.key for note in notes] == [60, 62, 61] + [key] * kept
 
 
 @pytest.mark.parametrize("seed", [4, 5])

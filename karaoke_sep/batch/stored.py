@@ -36,7 +36,7 @@ from . import record
 from .jobs import Job, Order
 
 VOICE, TRACK = "voice", "track"
-FORMAT = 4  # of the stored files; those of another format are not read
+FORMAT = 5  # of the stored files; those of another format are not read
 _SUFFIXES = {VOICE: ".flac", TRACK: ".npz"}
 _MAX_SEPARATIONS = 3  # of a song: one for each strength that has a name
 MAX_S = 1800.0  # of a song; the voice takes about 2 MB a minute
@@ -151,6 +151,8 @@ def write(job: Job, voice: Samples, kept: Kept, bits: int | None) -> None:
         "voice": record.content_of(job.targets[VOICE]).sha256,
     }
     arrays = {"times_s": track.times_s, "f0_hz": track.f0_hz, "voicing": track.voicing, **kept.levels._asdict()}
+    if track.evidence_T is not None:
+        arrays["evidence_T"] = track.evidence_T
     arrays |= {"text": np.array(json.dumps(text)), "cover": np.frombuffer(tags.cover if tags else b"", np.uint8)}
     with atomic.whole_file(job.targets[TRACK]) as part, open(part, "wb") as file:
         np.savez(file, **arrays)
@@ -160,7 +162,7 @@ def read(files: Mapping[str, Path]) -> Kept:
     """Read what is stored, except the voice."""
     with np.load(files[TRACK], allow_pickle=False) as arrays:
         text = json.loads(str(arrays["text"]))
-        track = PitchTrack(arrays["times_s"], arrays["f0_hz"], arrays["voicing"])
+        track = PitchTrack(arrays["times_s"], arrays["f0_hz"], arrays["voicing"], evidence_T=arrays.get("evidence_T"))
         levels = Levels(arrays["window_T"], arrays["frame_T"])
         about = None if text["tags"] is None else Tags(text["tags"], arrays["cover"].tobytes())
     return Kept(track, levels, text["seconds"], tuple(text["warnings"]), about)
