@@ -9,6 +9,7 @@ faded in. The sound of a place does not depend on other places.
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -32,15 +33,19 @@ FADE_S = 0.05
 
 
 class Corrected(NamedTuple):
-    """How much of a song was corrected.
+    """How much of a song was corrected, and the pitch that was followed.
 
     Attributes
     ----------
     n_changed, n_frames : int
+    track : PitchTrack
+        The corrected contour, with the evidence of singing of the estimated pitch. Corrected frames have the mean of
+        the others, weighted by their voicing, because the evidence for a wrong pitch says nothing about them.
     """
 
     n_changed: int
     n_frames: int
+    track: PitchTrack
 
     @property
     def is_whole(self) -> bool:
@@ -77,9 +82,9 @@ def separate_corrected(
     """
     song = as_recording(audio, rate_hz)
     vocals, voice = Buffer.like(song), Buffer.like(song)
-    separate_corrected_to(vocals, voice, song, as_config(config), track=as_track(track), progress=progress)
+    done = separate_corrected_to(vocals, voice, song, as_config(config), track=as_track(track), progress=progress)
     mixture = song.excerpt(0, song.n_samples).samples
-    return Separation(Audio(vocals.samples, song.rate_hz), Audio(mixture - vocals.samples, song.rate_hz), track)
+    return Separation(Audio(vocals.samples, song.rate_hz), Audio(mixture - vocals.samples, song.rate_hz), done.track)
 
 
 @one_thread()
@@ -102,7 +107,7 @@ def separate_corrected_to(
     found = find_pitch(song, config=config, progress=progress)
     local = track.at(found.times_s)
     changed_T = changed(found, track)
-    corrected = Corrected(int(changed_T.sum()), len(changed_T))
+    corrected = Corrected(int(changed_T.sum()), len(changed_T), track)
     if corrected.is_whole:
         separate_to(vocals, song, config, track=track, progress=progress)
         return corrected
@@ -122,7 +127,11 @@ def separate_corrected_to(
         before = vocals.excerpt(start, start + place.shape[1]).samples
         share_N = fades(group, found.times_s, song.rate_hz, start, start + place.shape[1])
         vocals.put(start, before + share_N * (place - before))
-    return corrected
+    if found.evidence_T is None:
+        return corrected
+    usual = np.average(found.evidence_T, weights=found.voicing * ~changed_T + 1e-9)
+    evidence_T = np.interp(track.times_s, found.times_s, np.where(changed_T, usual, found.evidence_T))
+    return corrected._replace(track=replace(track, evidence_T=evidence_T.astype(np.float32)))
 
 
 def changed(found: PitchTrack, corrected: PitchTrack) -> np.ndarray:

@@ -66,6 +66,19 @@ def test_an_unchanged_contour_changes_nothing(demo, tmp_path):
     np.testing.assert_array_equal(again.accompaniment.samples, result.accompaniment.samples)
 
 
+def test_a_corrected_track_keeps_the_evidence_of_singing_of_the_estimate_where_they_agree(demo):
+    song = demo(RATE_HZ, 3.0).mixture
+    found = find_pitch(song)
+    track = corrected(found, 1.0, 1.5, 1.5)
+    same_T = ~changed(found, track)
+    assert 10 < np.sum(~same_T) < 40
+    evidence_T = separate_corrected(song, track=track).track.evidence_T
+    np.testing.assert_array_equal(evidence_T[same_T], found.evidence_T[same_T])
+    usual = np.average(found.evidence_T[same_T], weights=found.voicing[same_T])
+    np.testing.assert_allclose(evidence_T[~same_T], usual, rtol=1e-4)
+    assert separate_corrected(song, track=corrected(found, 0.0, 3.0, 1.5)).track.evidence_T is None
+
+
 def test_the_sound_of_a_corrected_place_does_not_depend_on_the_others(demo):
     song, config = demo(RATE_HZ, 12.0).mixture, load_config("fast")
     found = find_pitch(song, config=config)

@@ -91,9 +91,9 @@ def separate(
     if contour is None or not hasattr(config.pitch.method, "track"):
         track = pipeline.separate_to(vocals, song, config, track=contour, progress=progress)
     else:
-        track, estimate = contour, _storage(song, job, config, files)
-        corrected = correction.separate_corrected_to(vocals, estimate, song, config, track=track, progress=progress)
-        warnings += (_told(corrected),)
+        estimate = _storage(song, job, config, files)
+        corrected = correction.separate_corrected_to(vocals, estimate, song, config, track=contour, progress=progress)
+        track, warnings = corrected.track, (*warnings, _told(corrected))
     n_bits = stored.round_voice(vocals, job, order)
     levels = levels_of(vocals, track) if job.targets.keys() & _OF_LEVELS else None
     return Separated(track, seconds, warnings, song, vocals, levels, n_bits, about)
