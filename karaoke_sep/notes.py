@@ -11,16 +11,16 @@ Notes as the states of a hidden Markov model over a pitch contour follow Ryynän
 replaces them.
 
 Then notes are removed that were probably not sung. In the pauses of the singer the voice estimate contains residues of
-the accompaniment, which have a pitch, too. Four features tell them from sung notes: their voicing and level, the number
-of notes near them, and the evidence of singing (`steps.singing_presence`) within 2 s. The evidence is compared with the
-mean of the song's notes, because it differs between singers. Notes far above the others need more of all, because
+the accompaniment, which have a pitch, too. Four features tell them from sung notes: their voicing and level, the notes
+near them, and the evidence of singing (`steps.singing_presence`) near them. The evidence is compared with its mean over
+the notes of the song, because it differs between singers. Notes far above the others need more of all, because
 instruments are often higher than the voice.
 
 Measured from separated mixtures (default config, onset within 100 ms, mir_eval): on four performances of the demo song,
 40 s each, voice as loud as the band, the recall of onsets is 100 % and the precision 97 %; with the voice 5 dB softer
-99 % and 84 %. On 17 songs with hand-made notes (`scripts/notes`) the recall is 81 % and the precision 68 %, with the
-config `best` 81 % and 70 %. On 91 min of development recordings (docs/experiments.md) the removal takes away 67 % of
-the seconds of notes where nobody sings, 10 % of those of sung notes with the right pitch, and 45 % with a wrong one.
+99 % and 87 %. On 17 songs with hand-made notes (`scripts/notes`) the recall is 81 % and the precision 68 %, with the
+config `best` 81 % and 71 %. On 91 min of development recordings (docs/experiments.md) the removal takes away 66 % of
+the seconds of notes where nobody sings, 8 % of those of sung notes with the right pitch, and 42 % with a wrong one.
 
 References
 ----------
@@ -58,12 +58,12 @@ _COMPANY_WEIGHT = 0.65  # per second of other notes nearby
 _COMPANY_OFFSET = 3.0
 _COMPANY_S = 2.0  # a phrase on each side
 # Chosen on 91 min of development recordings (docs/experiments.md), of which 320 s are false notes without any removal.
-_EVIDENCE_WEIGHT = 10.0  # 6 / 10 / 15 leave 127 / 116 / 109 s of false notes; 15 loses 1 % more synthetic onsets
+_EVIDENCE_WEIGHTS = ((2.0, 7.0), (0.5, 4.0))  # within so many s on each side: a phrase, and the neighbours
 _ENOUGH_EVIDENCE = 0.6  # share of the usual evidence; 66 % of the seconds of false notes have less, 20 % of the sung
-_EVIDENCE_OFFSET = 1.0  # added to the usual evidence; 0.5 / 1 leave 127 / 116 s
+_EVIDENCE_OFFSET = 1.0  # added to the usual evidence; with half of it 10 % more false notes are left
 _ABOVE_WEIGHT = 1.0  # per key
 _REACH_KEYS = 7  # above the middle of the notes; 25 % of the seconds of false notes are higher, 3 % of the sung
-_MOST_KEYS = 4  # that count, because a second singer may be higher; 3 / 4 / 6 leave 117 / 116 / 116 s
+_MOST_KEYS = 4  # that count, because a second singer may be higher; with 3 or 6 as many false notes are left
 _BLOCK_FRAMES = 1024  # a contour of hours has millions of frames, and a score for each key in each of them
 _BEYOND = 0.02  # so much worse a spread, so that one note follows the other in the middle of a leap
 
@@ -75,8 +75,8 @@ class Params:
     Onsets, mean F-measure of 56 synthetic performances (docs/experiments.md): rise_db 3 / 4 / 5: 0.905 / 0.908 / 0.903,
     but fewer onsets are found from 4 on; ms_per_db 25 / 40: 0.907 / 0.905, with fewer onsets for 25; shortest_onset_ms
     70 / 85 / 100: 0.905 / 0.904 / 0.904, and 83 / 80 / 77 % of the onsets of fast songs. With the evidence of singing,
-    shortest_ms 70 / 85 / 100: 0.899 / 0.900 / 0.901, and 84 / 83 / 82 % of the onsets of fast songs; least_evidence
-    1.4 / 1.6 / 1.8: 0.898 / 0.900 / 0.900, 112 / 106 / 101 s of false notes in 91 min of recordings, and 10.9 / 12.4 /
+    shortest_ms 70 / 85 / 100: 0.905 / 0.906 / 0.906, and 85 / 83 / 82 % of the onsets of fast songs; least_evidence
+    1.2 / 1.4 / 1.6: 0.906 / 0.905 / 0.902, 108 / 101 / 94 s of false notes in 91 min of recordings, and 10.7 / 12.3 /
     13.9 % of the sung seconds lost.
     """
 
@@ -89,7 +89,7 @@ class Params:
     level_weight: float = 0.4  # log-odds per dB
     dip_db: float = 14.0  # relative to the loudest frame nearby; the level that is neutral
     quietest_db: float = 12.0  # lower limit of the loudest frame nearby, relative to the loud frames of the song
-    least_evidence: float = 1.6  # log-odds that a note was sung
+    least_evidence: float = 1.2  # log-odds that a note was sung
 
     def __post_init__(self) -> None:
         for name in ("spread_semitones", "change_ms"):
@@ -250,9 +250,11 @@ def _believed(
     likely = (stops_s - starts_s) / (1 + np.exp(params.least_evidence - log_odds))
     log_odds -= _ABOVE_WEIGHT * np.clip(keys - _weighted_median(keys, likely) - _REACH_KEYS, 0, _MOST_KEYS)
     if track.evidence_T is not None:
-        evidence = _means(track.evidence_T, *np.searchsorted(track.times_s, around_s))
-        usual = max(np.average(evidence, weights=likely), 0) + _EVIDENCE_OFFSET
-        log_odds -= _EVIDENCE_WEIGHT * np.maximum(_ENOUGH_EVIDENCE - evidence / usual, 0)
+        for near_s, weight in _EVIDENCE_WEIGHTS:
+            around = np.searchsorted(track.times_s, (starts_s - near_s, stops_s + near_s))
+            evidence = _means(track.evidence_T, *around)
+            usual = max(np.average(evidence, weights=likely), 0) + _EVIDENCE_OFFSET
+            log_odds -= weight * np.maximum(_ENOUGH_EVIDENCE - evidence / usual, 0)
     return [span for span, found in zip(spans, log_odds, strict=True) if found >= params.least_evidence]
 
 
