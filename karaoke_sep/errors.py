@@ -24,6 +24,11 @@ class ConfigError(KaraokeSepError):
     """A setting or option that is not valid. No work is started."""
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun in the singular or plural: "1 file", "2 files"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def how_to_install(extra: str) -> str:
     """Return the command that installs an extra of this package."""
     return f"pip install '.[{extra}]' in the checkout of karaoke-sep"

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import soxr
 
-from .errors import InputError
+from .errors import InputError, counted
 from .files import reading
 from .files.samples_on_disk import ALL
 from .types import Audio, PitchTrack
@@ -180,7 +180,8 @@ def peak_of(song: Samples) -> float:
         peak = max(peak, float(np.abs(samples.mean(axis=0, dtype=np.float32)).max()))
     if n_bad:
         raise InputError(
-            f"{n_bad} samples are NaN, infinite or beyond {MAX_SAMPLE:g} times full scale; write the file again as PCM"
+            f"{counted(n_bad, 'sample')} cannot be used: NaN, infinite or beyond {MAX_SAMPLE:g} times full scale; "
+            "write the file again as PCM"
         )
     return max(peak, 1e-9)
 

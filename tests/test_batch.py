@@ -142,7 +142,7 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path):
     soundfile.write(inputs[1], np.full(8000, np.nan), 8000, "FLOAT")
     outcomes = do(inputs, Order(tmp_path / "out"))
     assert statuses(outcomes) == {"a.wav": "done", "nan.wav": "failed", "z.wav": "done"}
-    assert f"{inputs[1]}: 8000 samples are NaN" in outcomes[1].message
+    assert f"{inputs[1]}: 8000 samples cannot be used: NaN" in outcomes[1].message
 
 
 def test_fail_fast_stops_at_the_first_failure(tmp_path):

@@ -116,7 +116,7 @@ def test_the_clip_rule_is_decided_on_the_whole(demo, tmp_path, clip):
 def test_a_recording_with_nan_or_infinite_samples_is_rejected(tmp_path):
     with SampleFile(tmp_path, 16000, 1, np.float32) as file:
         file.append(np.r_[np.zeros(9000), np.nan][None])
-        with pytest.raises(InputError, match="1 samples are NaN"):
+        with pytest.raises(InputError, match="1 sample cannot be used: NaN"):
             peak_of(file)
 
 

@@ -105,9 +105,17 @@ def test_identical_channels_stay_identical_and_are_separated_as_one(demo):
 # --- What cannot be separated ----------------------------------------------------------------------------------------
 
 BAD_SOUNDS = {
-    "NaN": (np.where(np.arange(8000) == 5, np.nan, 0.1), 8000, r"^1 samples are NaN, infinite or beyond"),
-    "infinite": (np.where(np.arange(8000) < 3, np.inf, 0.1), 8000, r"^3 samples are NaN, infinite or beyond"),
-    "vast": (np.where(np.arange(8000) < 3, -1.1e10, 0.1), 8000, r"^3 samples are NaN, infinite or beyond 1e\+10 times"),
+    "NaN": (np.where(np.arange(8000) == 5, np.nan, 0.1), 8000, r"^1 sample cannot be used: NaN, infinite or beyond"),
+    "infinite": (
+        np.where(np.arange(8000) < 3, np.inf, 0.1),
+        8000,
+        r"^3 samples cannot be used: NaN, infinite",
+    ),
+    "vast": (
+        np.where(np.arange(8000) < 3, -1.1e10, 0.1),
+        8000,
+        r"^3 samples cannot be used: NaN, infinite or beyond 1e\+10 times",
+    ),
     "empty": (np.zeros(0), 8000, r"^holds no samples"),
     "too short": (np.zeros(399), 8000, r"^0\.050 s is too short; at least 0\.05 s is needed"),
     "whole numbers": (np.zeros(8000, np.int16), 8000, r"^the samples are int16; float with full scale 1\.0 is needed"),

@@ -124,6 +124,14 @@ def test_clipping_is_noted_the_same_whether_a_recording_is_rounded_at_once_or_in
     fit = stem_rounding.fit_for(blocks, subtype, clip)
     rounded = [fit.stems(*block) for block in blocks]
     assert (fit.subtype, fit.note) == (written, note)
-    assert "exceed full scale" in note
+    assert "exceeds full scale" in note
     for stem, samples in stems.items():
         np.testing.assert_array_equal(np.concatenate([block[stem] for block in rounded], axis=1), samples)
+
+
+@pytest.mark.parametrize(("n_over", "text"), [(1, "at 1 sample;"), (2, "at 2 samples;")])
+@pytest.mark.parametrize("clip", ["clamp", "rescale", "float"])
+def test_a_message_about_clipping_counts_one_sample_in_the_singular(n_over, text, clip):
+    mixture = noise(1, 100, 0.01)
+    mixture[0, :n_over] = 1.5
+    assert text in stem_rounding.fit_stems(mixture, 0 * mixture, "PCM_16", clip)[2]

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ..errors import ConfigError
-from .messages import counted, log, progress_bar, result_line
+from ..errors import ConfigError, counted
+from .messages import log, progress_bar, result_line
 from .options import (
     FILE,
     PATH,

@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from ..errors import counted
+
 # Share of the work on a song that is done when a stage begins, and when it ends (processor time, default config).
 _STAGES = {"pitch": (0.0, 0.4), "separation": (0.4, 1.0)}
 # Longer than a name or a path of a file can be: somebody has given something else as a file.
@@ -82,11 +84,6 @@ def without_long_words(text: str) -> str:
 
 def _cut(pattern: re.Pattern, line: str) -> str:
     return pattern.sub(lambda word: f"{word[0][:_KEPT]}...{word[0][-_KEPT:]}", line)
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun in the singular or plural: "1 file", "2 files"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _is_watched() -> bool:

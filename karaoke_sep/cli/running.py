@@ -12,10 +12,10 @@ from typing import Any, TextIO
 import click
 
 from .. import __version__
-from ..errors import ConfigError
+from ..errors import ConfigError, counted
 from ..files import foreign
 from .input_lists import all_inputs
-from .messages import SongBars, counted, log, result_line
+from .messages import SongBars, log, result_line
 from .options import is_given
 
 

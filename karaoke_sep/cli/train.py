@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ..errors import ConfigError, OutputError
-from .messages import counted, log, progress_bar, result_line
+from ..errors import ConfigError, OutputError, counted
+from .messages import log, progress_bar, result_line
 from .options import PATH, Number, jobs_option, parse_names, quiet_option, together
 
 if TYPE_CHECKING:

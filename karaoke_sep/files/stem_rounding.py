@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import OutputError, counted
 from .sample_formats import INTEGER_BITS
 
 _FLOATS = {"FLOAT": np.float32, "DOUBLE": np.float64}
@@ -73,7 +73,7 @@ class Fit:
         """Message about clipping, as returned by `fit_stems`; it is final after the last block."""
         if self.change or not self.n_clamped:
             return self.change
-        return f"{self.n_clamped} samples exceed full scale and are clamped; --clip rescale or float keeps them"
+        return f"{_over(self.n_clamped)}; the peaks are clamped, and --clip rescale or float keeps them"
 
     def stems(self, mixture: np.ndarray, vocals: np.ndarray) -> dict[str, np.ndarray]:
         """Return the stems of a block, as `fit_stems` does; raise OutputError if a sample is not finite."""
@@ -129,10 +129,15 @@ def fit_for(blocks: Iterable[tuple[np.ndarray, ...]], subtype: str, clip: str) -
         n_over, peak = n_over + n_more, max(peak, high, -low)
     if not n_over:
         return Fit(subtype)
+    over = _over(n_over)
     if clip == "float":
-        return Fit("FLOAT", f"{n_over} samples exceed full scale; written as 32-bit float")
+        return Fit("FLOAT", f"{over}; 32-bit float is written")
     gain = _top(subtype) / peak
-    return Fit(subtype, f"{n_over} samples exceed full scale; scaled down by {-20 * np.log10(gain):.2f} dB", gain)
+    return Fit(subtype, f"{over}; scaled down by {-20 * np.log10(gain):.2f} dB", gain)
+
+
+def _over(n_samples: int) -> str:
+    return f"exceeds full scale at {counted(n_samples, 'sample')}"
 
 
 def check_finite(*sounds: np.ndarray) -> None:
