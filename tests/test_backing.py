@@ -1,5 +1,7 @@
 """Backing tracks, judged by tones and clicks whose pitch, time and place are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -138,6 +140,13 @@ def test_key_and_tempo_reach_the_track(song, made):
     higher, as_it_is = made("--key", "3")[0], made()[0]
     assert higher.shape == as_it_is.shape
     assert sdr_db(as_it_is, higher) < 6  # dB
+
+
+def test_tracks_of_one_song_have_different_names_under_a_template_without_stem(song, tmp_path):
+    command = ["karaoke", str(song), "--output", str(tmp_path), "--name", "{track}"]
+    runs = [CliRunner().invoke(main, [*command, *options]) for options in ([], ["--vocals-level", "-6"])]
+    assert [Path(run.stdout.strip()).name for run in runs] == ["song.wav", "song (voice -6 dB).wav"]
+    assert len({path.read_bytes() for path in tmp_path.glob("[!.]*")}) == 2
 
 
 def test_a_track_is_made_again_only_when_something_changed(song, tmp_path):

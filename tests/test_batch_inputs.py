@@ -220,7 +220,7 @@ def test_the_name_template_sets_the_paths_of_the_stems(tmp_path):
     assert names == {"song (vocals).wav", "song (accompaniment).wav"}
 
 
-def test_tags_of_the_song_can_name_its_outputs(tmp_path):
+def test_tags_of_the_song_can_name_its_outputs_and_its_file_is_the_title_by_default(tmp_path):
     path = tmp_path / "song.ogg"
     with soundfile.SoundFile(path, "w", 8000, 1) as file:
         file.title, file.artist = "../T: a/b", "AC/DC"
@@ -230,7 +230,7 @@ def test_tags_of_the_song_can_name_its_outputs(tmp_path):
         Order(tmp_path / "out", name="{artist}/{album}/{title} {track} {stem}"),
     )
     found = {path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/*/*/*vocals.wav")}
-    assert found == {"AC_DC/unknown/_T_ a_b song vocals.wav", "unknown/unknown/unknown untagged vocals.wav"}
+    assert found == {"AC_DC/unknown/_T_ a_b song vocals.wav", "unknown/unknown/untagged untagged vocals.wav"}
 
 
 def test_nothing_is_written_through_a_link_out_of_the_output_folder(tmp_path):

@@ -185,12 +185,12 @@ def test_an_excerpt_beyond_the_end_fails_that_file_alone(song, tmp_path):
     assert err[0] == f"{song}: ends at 0.50 s, before --start; choose an earlier start"
 
 
-def test_another_excerpt_under_the_same_name_is_made_again(song, tmp_path):
-    arguments = ["separate", song, "-o", tmp_path / "out", "--name", "{track}/{stem}", *FAST]
-    call(*arguments, "--duration", "0.2")
-    code, out, err = call(*arguments, "--duration", "0.3")
-    assert (code, err) == (0, [f"{song}: made again: the settings have changed"])
-    assert soundfile.info(out[0]).frames == 2400
+@pytest.mark.parametrize("name", ["{track}/{stem}", "{stem} of {file}", "{title}/{track} {stem}"])
+def test_an_excerpt_replaces_neither_the_song_nor_another_excerpt_under_any_name(song, tmp_path, name):
+    arguments = ["separate", song, "-o", tmp_path / "out", "--name", name, *FAST]
+    runs = [call(*arguments, *span) for span in ([], ["--duration", "0.2"], ["--duration", "0.3"])]
+    assert [(code, err) for code, _, err in runs] == [(0, [])] * 3
+    assert [soundfile.info(out[0]).frames for _, out, _ in runs] == [4000, 1600, 2400]
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(song, tmp_path):

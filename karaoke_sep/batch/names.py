@@ -74,12 +74,13 @@ def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, st
     InputError
         If a path leads outside the output folder, or is too long for the file system.
     """
+    missing = {"artist": "unknown", "title": source.stem, "album": "unknown"}
     fields = {
         "parent": "" if parent == PurePath() else parent.as_posix(),
         "folder": source.absolute().parent.name,
         "track": source.stem,
         "file": source.name,
-        **{tag: _from_tag(tags.get(tag, "")) for tag in _TAGS},
+        **{tag: _from_tag(tags.get(tag, "")) or default for tag, default in missing.items()},
     }
 
     def below(stem: str) -> PurePath:
@@ -89,7 +90,10 @@ def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, st
     for product in order.products:
         if product not in suffixes:  # the song has no cover
             continue
-        path = below(product + _variant(order, suffixes[product]) * (product == "karaoke"))
+        variant = _variant(order, suffixes[product]) if product == "karaoke" else ""
+        path = below(product + variant)
+        if variant and "{stem}" not in order.name:
+            path = path.with_name(f"{path.name} ({variant.removeprefix(', ')})")
         if "karaoke" in order.products and product in _ULTRASTAR_NAMES:
             track = " ".join(source.stem.split()) or "song"  # the text cannot name a file that begins with a space
             path = below("UltraStar") / f"{track}{_ULTRASTAR_NAMES[product]}"
@@ -143,9 +147,8 @@ def _place(output: Path, below: PurePath) -> Place:
 
 
 def _from_tag(text: str) -> str:
-    """Return a tag as a part of a path; "unknown" for a missing one."""
-    text = _UNSAFE.sub("_", unicodedata.normalize("NFC", text))[:_MAX_TAG_CHARACTERS].strip(" .")
-    return text or "unknown"
+    """Return a tag as a part of a path; empty for a missing one."""
+    return _UNSAFE.sub("_", unicodedata.normalize("NFC", text))[:_MAX_TAG_CHARACTERS].strip(" .")
 
 
 def check_inside(path: Path, output: Path) -> None:

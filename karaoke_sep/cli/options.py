@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
@@ -13,6 +14,8 @@ from click.shell_completion import CompletionItem
 
 from ..errors import ConfigError
 from ..settings import catalogue
+
+_TRACK_FIELD = re.compile(r"\{(track|file|title)\}")  # of a name template; tells songs apart
 
 # Types of values.
 
@@ -153,7 +156,7 @@ stream_option = click.option(
 
 
 def span_options(command: Callable) -> Callable:
-    """Add the options of an excerpt, and hand it to the command as ``span``; an excerpt shows in the default name."""
+    """Add the options of an excerpt, and hand it to the command as ``span``; an excerpt shows in the name."""
 
     @together(
         click.option(
@@ -179,8 +182,8 @@ def span_options(command: Callable) -> Callable:
         if duration_s == 0:
             raise ConfigError("--duration: is 0 s; give the length of the excerpt, such as 20")
         span = Span(start_s, duration_s)
-        if not span.is_whole and "name" in others and not is_given("name"):
-            others["name"] = others["name"].replace("{track}", f"{{track}} {span.label}")
+        if not span.is_whole and "name" in others:  # an excerpt must not replace the whole song
+            others["name"] = _TRACK_FIELD.sub(rf"\g<0> {span.label}", others["name"], count=1)
         return command(*args, span=span, **others)
 
     return with_span

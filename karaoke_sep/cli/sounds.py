@@ -30,7 +30,8 @@ _ORDER_FIELDS = ("output", "name", "container", "subtype", "clip", "contours", "
 DEFAULT_OUTPUTS = {"separate": "separated", "karaoke": "karaoke"}
 _NAME_HELP = (
     "Name the outputs by this template. Fields: {parent}, the sub-folders below INPUT; {folder}, the folder of the "
-    "file; {track}, its name without suffix; {file}, with suffix; {stem}; and the tags {artist}, {album}, {title}."
+    "file; {track}, its name without suffix; {file}, with suffix; {stem}; and the tags {artist}, {album}, {title} "
+    '(without these tags "unknown", for the title {track}).'
 )
 
 _contours_option = click.option(
