@@ -1,6 +1,7 @@
 """Sound files are read to their end or rejected, and other files are errors of one line."""
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 from karaoke_sep.errors import InputError
-from karaoke_sep.files import ffmpeg, libsndfile, ogg_pages, reading, sound_info
+from karaoke_sep.files import ffmpeg, libsndfile, ogg_pages, reading, sound_info, writing
 
 
 def noise(n_channels=2, n_samples=4000, level=0.2, seed=0):
@@ -273,3 +274,15 @@ def test_a_tag_in_front_of_a_file_cuts_nothing_off_its_end(tmp_path, container):
     audio, warnings = reading.read(path)
     assert warnings == ()
     np.testing.assert_array_equal(audio.samples, expected.samples)
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg on the PATH")
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_ogg_channels_are_in_the_order_of_wav_here_and_in_its_own_order_for_other_readers(tmp_path, n_channels):
+    tones_hz = 40 + 10 * np.arange(n_channels)  # Vorbis cuts the channel of the subwoofer above 120 Hz
+    path = tmp_path / "song.ogg"
+    writing.write(path, 0.3 * np.sin(2 * np.pi * tones_hz[:, None] * np.arange(48000) / 48000), 48000, "ogg", "VORBIS")
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "f32le", "-"]
+    others = np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, "<f4")
+    for samples in (reading.read(path)[0].samples, others.reshape(-1, n_channels).T):
+        np.testing.assert_array_equal(np.abs(np.fft.rfft(samples)).argmax(axis=1), tones_hz)  # 1 s

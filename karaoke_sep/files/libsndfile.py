@@ -20,6 +20,14 @@ from .sample_formats import from_16_bits
 
 _AFTER_TAG = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"caff")
 _LENGTH_UNKNOWN = b"\xff\xff\xff\xff"
+# Channels of WAV files in the order of Vorbis and Opus, by their number. libsndfile does not convert one to the other.
+_OGG_ORDERS = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 4, 5, 3),
+    7: (0, 2, 1, 5, 6, 4, 3),
+    8: (0, 2, 1, 6, 7, 4, 5, 3),
+}
 
 
 class Handle:
@@ -141,8 +149,9 @@ class SequentialFile(soundfile.SoundFile):
 
     @undisturbed()
     def write(self, data: np.ndarray) -> None:
-        """Write samples."""
-        super().write(data)
+        """Write samples with the channels in the order of WAV files."""
+        order = _ogg_order(self)
+        super().write(data[:, order] if order else data)
 
     @undisturbed()
     def close(self) -> None:
@@ -208,11 +217,18 @@ def _open(path: Path) -> BinaryIO:
 
 
 def read_blocks(sound: soundfile.SoundFile, n_frames: int, dtype: str) -> Iterator[np.ndarray]:
-    """Yield the sound in blocks of shape (C, n)."""
+    """Yield the sound in blocks of shape (C, n), with the channels in the order of WAV files."""
+    order = _ogg_order(sound)
+    places = np.argsort(order) if order else slice(None)
     # libsndfile converts samples 4096 at a time, each time through Python.
     is_short = sound.subtype == "PCM_16" and dtype == "float32"
     while len(block := sound.read(n_frames, dtype="int16" if is_short else dtype, always_2d=True)):
-        yield from_16_bits(block).T if is_short else block.T
+        yield (from_16_bits(block) if is_short else block).T[places]
+
+
+def _ogg_order(sound: soundfile.SoundFile) -> list[int]:
+    """Return the channels of WAV files in the order of an Ogg file; empty where the order is the same."""
+    return list(_OGG_ORDERS.get(sound.channels, ())) if sound.format == "OGG" else []
 
 
 def reason_of(err: soundfile.LibsndfileError) -> str:
