@@ -35,6 +35,11 @@ def test_a_list_comes_from_a_file_after_the_named_inputs(songs, tmp_path):
     assert planned(songs[0], "--from-file", "list.m3u") == songs[:2]
 
 
+def test_a_list_of_powershell_is_read(songs, tmp_path):
+    (tmp_path / "list.txt").write_bytes("\r\n".join(songs).encode("utf-16"))
+    assert planned("--from-file", "list.txt") == songs
+
+
 def test_names_may_be_ended_by_null_characters(songs):
     assert planned("-", stdin="\0".join([*songs, ""]).encode()) == songs
 
@@ -44,11 +49,25 @@ def test_patterns_leave_out_inputs_of_lists_and_folders(songs):
     assert planned(".", "--exclude", "b*", "--exclude", "#*") == [songs[0]]
 
 
+@pytest.mark.parametrize("pattern", ["live", "live/", "./live", "liv?/", "live/*"])
+def test_a_pattern_leaves_out_a_folder_with_or_without_a_slash(songs, tmp_path, pattern):
+    (tmp_path / "live").mkdir()
+    make_song(tmp_path / "live" / "d.wav")
+    assert len(planned(".")) == 4
+    assert planned(".", "--exclude", pattern) == sorted(songs)
+
+
+def test_a_folder_that_the_patterns_empty_is_said_to_be_so(songs):
+    result = CliRunner().invoke(main, ["separate", ".", "--exclude", "*.wav"])
+    assert result.stderr == ".: there is no sound file in this folder that --exclude does not leave out\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ([], "Missing argument"),
-        (["-"], "Missing argument"),
+        (["-"], "the list of inputs is empty"),
+        (["--from-file", "-"], "the list of inputs is empty"),
         (["--from-file", "absent"], "absent: cannot be read"),
         (["a.wav", ".", "--exclude", "*"], "--exclude: the patterns leave out all inputs"),
     ],

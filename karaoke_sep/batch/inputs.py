@@ -62,7 +62,8 @@ def find_inputs(inputs: Iterable[Path], exclude: Iterable[str] = ()) -> Found:
     ConfigError
         If the patterns leave out all inputs.
     """
-    found, ours, patterns = Found(), _Ours(), tuple(exclude)
+    found, ours = Found(), _Ours()
+    patterns = tuple(os.path.normpath(pattern) for pattern in exclude if pattern)  # "live/" and "./live" are "live"
     paths: dict[str, Path] = {}
     asked = list(inputs)
     named = [path for path in asked if not _excluded(PurePath(path.name), patterns)]
@@ -147,7 +148,8 @@ def _search(folder: Path, patterns: tuple[str, ...], ours: _Ours, found: Found) 
         endings = sorted(filter(None, others))[:_MAX_ENDINGS]
         more = f" (only {', '.join(endings)})" if endings and not n_ours else ""
         what = "no sound file in this folder" if not n_ours else "no song in this folder, only stems and backing tracks"
-        found.errors.append((folder, f"{folder}: there is {what}{more}"))
+        kept = " that --exclude does not leave out" if patterns else ""
+        found.errors.append((folder, f"{folder}: there is {what}{more}{kept}"))
     return sorted(songs)
 
 

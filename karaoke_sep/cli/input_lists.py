@@ -1,5 +1,6 @@
 """Read lists of inputs from files and from stdin."""
 
+import codecs
 import os
 import sys
 from collections.abc import Iterable
@@ -21,10 +22,13 @@ def all_inputs(inputs: Iterable[Path], lists: Iterable[Path]) -> tuple[Path, ...
         If a list cannot be read.
     """
     found: list[Path] = []
-    for path in inputs:
+    named, listed = tuple(inputs), tuple(lists)
+    for path in named:
         found += _listed(path) if path == _STDIN else [path]
-    for path in lists:
+    for path in listed:
         found += _listed(path)
+    if not found and (named or listed):
+        raise ConfigError("the list of inputs is empty; write one path on each line")
     if not found:
         raise click.UsageError("Missing argument 'INPUT...': name a sound file or a folder")
     return tuple(found)
@@ -37,7 +41,9 @@ def _listed(path: Path) -> list[Path]:
     except (OSError, AttributeError, ValueError) as err:  # the last two where stdin is closed
         reason = (getattr(err, "strerror", None) or "is closed").lower()
         raise ConfigError(f"--from-file {path}: cannot be read ({reason})") from None
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # from PowerShell
+        data = data.decode("utf-16", "replace").encode()
+    data = data.removeprefix(codecs.BOM_UTF8)
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     names = [os.fsdecode(line) for line in lines if line.strip()]
     return [
