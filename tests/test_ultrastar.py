@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from karaoke_sep.files import lyrics
+from karaoke_sep.files import lyrics, ultrastar
 from karaoke_sep.files.ultrastar import Song, encode
 from karaoke_sep.types import Note
 
@@ -133,6 +133,30 @@ def test_an_ultrastar_file_keeps_its_notes_and_words_and_gets_the_files_of_the_s
     assert "old" not in text
 
 
+def test_an_ultrastar_file_gets_the_lines_that_games_require():
+    rows = encode([], Song("x", "y", "new.mp3"), lyrics.parse("#BPM:280\n: 0 3 7 Hel\n")).splitlines()
+    assert {"#TITLE:x", "#ARTIST:y"} <= set(rows)
+    assert rows[-1] == "E"
+    complete = "#TITLE:a\n#ARTIST:b\n#BPM:280\n: 0 3 7 Hel\nE\n"
+    kept = encode([], SONG, lyrics.parse(complete)).splitlines()
+    assert [kept.count(row) for row in complete.splitlines()] == [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("#BPM:280,5\n#GAP:1\nP1\n: 0 3 -7 Hel\n* 4 1 5\nF 6 2 0 lo\n- 9\nP2\nR 0 1 0 x\nG 2 1 0 y\nE\n", ""),
+        (": 0 3 7 Hel\nE\n", "no #BPM, or one that is not a number"),
+        ("#BPM:fast\n: 0 3 7 Hel\nE\n", "no #BPM, or one that is not a number"),
+        ("#BPM:0\n: 0 3 7 Hel\nE\n", "no #BPM, or one that is not a number"),
+        ("#BPM:300\nE\n", "no notes"),
+        ("#BPM:300\n: 0 3 7 Hel\n: 4 x 5 lo\nE\n", "the line ': 4 x 5 lo', which is not a note"),
+    ],
+)
+def test_it_is_said_why_games_cannot_load_an_ultrastar_file(text, fault):
+    assert ultrastar.obstacle(text) == fault
+
+
 @pytest.mark.parametrize("own", ["#VERSION:2.0.0", "#VERSION:1.0.0", "#RELATIVE:yes", "#DUETSINGERP1:Us"])
 def test_an_ultrastar_file_keeps_the_version_by_which_its_lines_are_read(own):
     theirs = f"#TITLE:Song\n{own}\n#VIDEOGAP:2\n#MP3:old.mp3\n#BPM:280\n: 0 3 7 Hel\nE\n"
@@ -162,6 +186,12 @@ def test_lyrics_beside_a_song_are_read_in_the_encodings_of_such_files(tmp_path, 
     (tmp_path / "song.txt").unlink()
     assert lyrics.beside(tmp_path / "song.mp3").lines == (lyrics.Line(1.0, "other"),)
     assert lyrics.beside(tmp_path / "another.mp3") is None
+
+
+@pytest.mark.parametrize("mark", ".,:")
+def test_the_fraction_of_a_second_in_an_lrc_file_has_any_of_the_usual_marks(mark):
+    text = f"[00:02{mark}50]two <00:02{mark}70>words\n"
+    assert lyrics.parse(text).lines == (lyrics.Line(2.5, "two words"),)
 
 
 def test_a_repeated_line_of_an_lrc_file_comes_at_each_of_its_times_and_the_offset_shows_it_earlier():

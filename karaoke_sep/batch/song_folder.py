@@ -20,6 +20,8 @@ def write(job: Job, notes: Sequence[Note], about: Tags) -> list[str]:
         text = ultrastar.encode(notes, _song(job, about.text), words)
         if not notes and not (words and words.ultrastar):
             told = ["no notes are found, so games cannot load its UltraStar song"]
+        if words and words.ultrastar and (fault := ultrastar.obstacle(words.ultrastar)):
+            told = [f"the UltraStar file beside it has {fault}; games cannot load the song until you correct this"]
         with atomic.whole_file(path) as part:
             part.write_bytes(text.encode("utf-8", "surrogateescape"))  # file names need not be UTF-8
     if path := job.targets.get("song"):

@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 _MAX_BYTES = 1 << 20  # more than the words of any song
-_STAMP = re.compile(r"\[(\d+):(\d+(?:[.:]\d+)?)\]")
-_WORD_STAMP = re.compile(r"<\d+:\d+(?:[.:]\d+)?>")
+_STAMP = re.compile(r"\[(\d+):(\d+(?:[.,:]\d+)?)\]")
+_WORD_STAMP = re.compile(r"<\d+:\d+(?:[.,:]\d+)?>")
 _OFFSET = re.compile(r"^\[offset:\s*([+-]?\d+)\]", re.IGNORECASE | re.MULTILINE)
 _TAG = re.compile(r"\[[a-z#]+:[^\]]*\]", re.IGNORECASE)
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -76,7 +76,7 @@ def parse(text: str) -> Lyrics:
     for row in rows:
         words = _WORD_STAMP.sub("", _TAG.sub("", _STAMP.sub("", row))).strip()
         for minutes, seconds in _STAMP.findall(row):
-            time_s = 60 * int(minutes) + float(seconds.replace(":", ".")) - early_s
+            time_s = 60 * int(minutes) + float(re.sub("[,:]", ".", seconds)) - early_s
             lines.append(Line(max(time_s, 0.0), words))
     return Lyrics(tuple(sorted((line for line in lines if line.words), key=lambda line: line.time_s or 0.0)))
 

@@ -28,6 +28,8 @@ _LOWEST_MEDIAN = 3  # semitones above middle C; the hand-made files have 6 to 16
 _HEADER = re.compile(r"\s*#\s*([^:\s]+)\s*:(.*)")
 # Files of another folder, the place of such a video, and an encoding other than that of the new file.
 _REPLACED = ("MP3", "AUDIO", "INSTRUMENTAL", "VOCALS", "COVER", "VIDEO", "BACKGROUND", "VIDEOGAP", "ENCODING")
+_NOTE, _GOOD_NOTE = re.compile(r"[:*FRG]\s"), re.compile(r"[:*FRG]\s+-?\d+\s+\d+\s+-?\d+(\s|$)")
+_TEMPO = re.compile(r"0*[1-9]\d*([.,]\d+)?\s*")
 _UNVERSIONED = ("RELATIVE", "DUETSINGERP1", "DUETSINGERP2")  # headers that version 1 does not have
 
 
@@ -138,11 +140,28 @@ def _octaves_up(notes: Sequence[Note]) -> int:
 
 
 def _with_files(text: str, song: Song) -> str:
-    """Return an UltraStar file that refers to the files of a song; all other lines are unchanged."""
+    """Return an UltraStar file that refers to the files of a song; all other lines are unchanged.
+
+    Required lines that are missing, such as the end, are added.
+    """
     rows = text.splitlines()
     n_header = next((i for i, row in enumerate(rows) if row.strip() and not _HEADER.match(row)), len(rows))
     keys = [match[1].upper() if (match := _HEADER.match(row)) else "" for row in rows[:n_header]]
     kept = [row for row, key in zip(rows, keys, strict=False) if key and key not in _REPLACED]
     # The version says how the other lines are to be read, so a file keeps its own.
     version = {} if {"VERSION", *_UNVERSIONED}.intersection(keys) else {"VERSION": _VERSION}
-    return "\n".join([*_lines(version), *kept, *_lines(song.files), *rows[n_header:], ""])
+    names = {key: text for key, text in {"TITLE": song.title, "ARTIST": song.artist}.items() if key not in keys}
+    end = [] if "E" in map(str.strip, rows) else ["E"]
+    return "\n".join([*_lines(version | names), *kept, *_lines(song.files), *rows[n_header:], *end, ""])
+
+
+def obstacle(text: str) -> str:
+    """Return why games cannot load an UltraStar file; empty if they can."""
+    rows = [row.strip() for row in text.splitlines()]
+    tempos = [match[2].strip() for row in rows if (match := _HEADER.match(row)) and match[1].upper() == "BPM"]
+    notes = [row for row in rows if _NOTE.match(row)]
+    if not (tempos and _TEMPO.fullmatch(tempos[-1])):
+        return "no #BPM, or one that is not a number"
+    if not notes:
+        return "no notes"
+    return next((f"the line {row!r}, which is not a note" for row in notes if not _GOOD_NOTE.match(row)), "")
