@@ -195,6 +195,10 @@ BAD_FILES = {
     "no_points.svl": (layer([]), r"holds no frames"),
     "high.svl": (layer([(0, 22000)]), r"line 7: 22000 is not within -20000 to 20000"),
     "backwards.svl": (layer([(512, 220), (256, 220)]), r"times must increase; frame 2"),
+    "labels.txt": (
+        b"0.0\t0.5\tla\n0.5\t0.9\tlo\n",
+        r"line 1: 0\.5 Hz is too low for a pitch; a contour has rows such as",
+    ),
     "samples.csv": (b"0,220\n256,221\n512,222\n", r"frames are 256 s apart; the times must be in s, not in samples or"),
     "melody.mid": (b"0,220,1\n", r"ends in \.csv, .* or \.pv"),
     "empty.csv": (b"", r"holds no frames; a contour has rows such as"),

@@ -36,7 +36,7 @@ MAX_FRAMES = 6_000_000  # eight hours at one frame each 5 ms
 MAX_S = 1e6  # eleven days
 TABLES = (".csv", ".txt", ".tsv")
 SUFFIXES = (".csv", ".pv", ".tsv", ".txt", ".svl")  # in the order in which they are searched for
-_MAX_HZ = 20_000
+_MIN_HZ, _MAX_HZ = 10, 20_000  # in labels with a start and an end, the second column is a time
 _MAX_FRAMES_PER_S = 2000
 _LONGEST_STEP_S = 5.0  # between most rows; longer ones are samples or ms
 _GAP_STEPS = 3.0  # from there on, rows have been left out
@@ -256,7 +256,10 @@ def _pitch_hz(path: Path, line: int, text: str) -> float:
     """Return the pitch in a cell; 0 for an unvoiced frame: an empty cell, nan or a negative number."""
     if text.strip().lower() in _UNVOICED:
         return 0.0
-    return max(0.0, _number(path, line, text, -_MAX_HZ, _MAX_HZ))
+    f0_hz = max(0.0, _number(path, line, text, -_MAX_HZ, _MAX_HZ))
+    if 0 < f0_hz < _MIN_HZ:
+        raise InputError(f"{path}: line {line}: {f0_hz:g} Hz is too low for a pitch; {_EXAMPLE}")
+    return f0_hz
 
 
 def _number(path: Path, line: int, text: str, low: float, high: float) -> float:
