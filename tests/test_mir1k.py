@@ -68,5 +68,5 @@ def test_the_left_channel_is_the_accompaniment(dataset):
 
 def test_a_clip_with_one_channel_is_refused(tmp_path):
     soundfile.write(tmp_path / "amy_1_01.wav", np.zeros(1000), RATE_HZ)
-    with pytest.raises(InputError, match=r"amy_1_01\.wav: 1 channel\(s\), but a MIR-1K clip has 2"):
+    with pytest.raises(InputError, match=r"amy_1_01\.wav: 1 channel, but a MIR-1K clip has 2"):
         mir1k.load(mir1k.find_clips(tmp_path)[0])

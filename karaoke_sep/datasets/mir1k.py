@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, counted
 from ..files import contours, reading
 from ..types import Audio, PitchTrack
 
@@ -139,7 +139,8 @@ def load(clip: Clip, snr_db: float = 0.0) -> Track:
     audio, _ = reading.read(clip.path)
     if audio.n_channels != 2:
         raise InputError(
-            f"{clip.path}: {audio.n_channels} channel(s), but a MIR-1K clip has 2, accompaniment left and voice right"
+            f"{clip.path}: {counted(audio.n_channels, 'channel')}, but a MIR-1K clip has 2, accompaniment left and "
+            "voice right"
         )
     accompaniment, voice = (_to_unit_energy(channel) for channel in audio.samples)
     voice = voice * 10 ** (snr_db / 20)

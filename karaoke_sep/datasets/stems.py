@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, counted
 from ..files import reading, sound_info
 from ..files.sample_formats import is_lossy
 from ..types import Audio
@@ -184,13 +184,17 @@ def _differences(pair: Pair) -> list[str]:
         if info.rate_hz != true.rate_hz:
             errors.append(f"{path}: {info.rate_hz} Hz, but {first} has {true.rate_hz}; resample it")
         elif info.n_channels != true.n_channels:
-            errors.append(f"{path}: {info.n_channels} channel(s), but the true vocals have {true.n_channels}")
+            errors.append(
+                f"{path}: {counted(info.n_channels, 'channel')}, but {first} has {true.n_channels}; convert one of them"
+            )
         elif (
             None not in (info.n_samples, true.n_samples)
             and info.n_samples != true.n_samples
             and not (is_lossy(info.subtype) or is_lossy(true.subtype))
         ):
-            errors.append(f"{path}: {info.n_samples} samples, but the true vocals have {true.n_samples}")
+            errors.append(
+                f"{path}: {info.n_samples} samples, but {first} has {true.n_samples}; cut both alike"
+            )
     return errors
 
 
