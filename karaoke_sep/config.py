@@ -103,7 +103,7 @@ class Row(NamedTuple):
     origin: str
 
 
-def load_config(source: str | os.PathLike | Mapping | None = None, overrides: Iterable[str] = ()) -> Config:
+def load_config(source: str | os.PathLike | Mapping | None = None, overrides: Iterable[str] | str = ()) -> Config:
     """Return the settings of a file, with overrides.
 
     Parameters
@@ -111,7 +111,7 @@ def load_config(source: str | os.PathLike | Mapping | None = None, overrides: It
     source : path, name of a shipped config, nested dict or None
         Settings that it leaves out keep their defaults. The name of a shipped config, such as "fast", means that
         config; ``./fast`` means a file.
-    overrides : iterable of str
+    overrides : iterable of str, or str
         Each is "section.key=value"; they are applied in order.
 
     Raises
@@ -120,7 +120,7 @@ def load_config(source: str | os.PathLike | Mapping | None = None, overrides: It
         If a setting is unknown, of another type or out of range. The text has a line for each error: file and line,
         key, value and the accepted values.
     """
-    return load_with_origins(source, overrides)[0]
+    return load_with_origins(source, [overrides] if isinstance(overrides, str) else overrides)[0]
 
 
 def as_config(config: Config | str | os.PathLike | Mapping | None) -> Config:

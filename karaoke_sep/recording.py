@@ -213,13 +213,18 @@ def as_recording(audio: Samples | np.ndarray | str | os.PathLike, rate_hz: int |
     if isinstance(audio, np.ndarray) or not hasattr(audio, "excerpt"):
         if rate_hz is None:
             raise InputError("rate_hz is missing: an array has no sample rate; pass rate_hz")
-        samples = np.asarray(audio)
-        if samples.ndim not in (1, 2):
-            raise InputError(f"the samples have {samples.ndim} axes; (N,) or (channels, N) is needed")
-        audio = Audio(np.atleast_2d(samples), rate_hz)
-    if isinstance(audio, Audio) and audio.samples.dtype.kind != "f":
-        raise InputError(f"the samples are {audio.samples.dtype}; float with full scale 1.0 is needed")
-    return audio
+        audio = Audio(np.asarray(audio), rate_hz)
+    return _checked(audio) if isinstance(audio, Audio) else audio
+
+
+def _checked(audio: Audio) -> Audio:
+    """Return a sound whose samples are floats of shape (C, N), and whose rate is a whole number."""
+    samples = np.asarray(audio.samples)
+    if samples.dtype.kind != "f":
+        raise InputError(f"the samples are {samples.dtype}; float with full scale 1.0 is needed")
+    if samples.ndim not in (1, 2):
+        raise InputError(f"the samples have {samples.ndim} axes; (N,) or (channels, N) is needed")
+    return Audio(np.atleast_2d(samples), _whole(audio.rate_hz))
 
 
 def _whole(rate_hz: object) -> int:

@@ -114,6 +114,28 @@ def test_a_track_that_cannot_be_followed_is_an_input_error_of_one_line(song, fun
     assert isinstance(error.value, KaraokeSepError)
 
 
+@pytest.mark.parametrize(
+    ("samples", "rate_hz", "says"),
+    [
+        (np.zeros((1, 8000)), "fast", "rate_hz is 'fast', but a whole number of Hz is needed"),
+        (np.zeros((2, 2, 8000)), 8000, "the samples have 3 axes"),
+        ("song.wav", 8000, "float with full scale"),
+    ],
+)
+def test_an_audio_of_something_else_is_an_input_error(samples, rate_hz, says):
+    with pytest.raises(InputError, match=says):
+        separate(Audio(samples, rate_hz), config=FAST)
+
+
+def test_an_audio_may_hold_one_channel_without_an_axis(song):
+    flat, with_axis = (separate(Audio(x, song.rate_hz), config=FAST) for x in (song.samples[0], song.samples[:1]))
+    np.testing.assert_array_equal(flat.vocals.samples, with_axis.vocals.samples)
+
+
+def test_one_override_need_not_be_in_a_list():
+    assert load_config("fast", "stft.hop_ms=20") == load_config("fast", ["stft.hop_ms=20"]) != load_config("fast")
+
+
 def test_a_track_of_lists_and_whole_numbers_is_followed_as_one_of_arrays(song):
     track = PitchTrack([0, 1, 2, 3], [220, 220, 330, 220], [1, 1, 0, 1])
     as_arrays = PitchTrack(*(np.array(values, float) for values in (track.times_s, track.f0_hz, track.voicing)))
