@@ -192,9 +192,7 @@ def _differences(pair: Pair) -> list[str]:
             and info.n_samples != true.n_samples
             and not (is_lossy(info.subtype) or is_lossy(true.subtype))
         ):
-            errors.append(
-                f"{path}: {info.n_samples} samples, but {first} has {true.n_samples}; cut both alike"
-            )
+            errors.append(f"{path}: {info.n_samples} samples, but {first} has {true.n_samples}; cut both alike")
     return errors
 
 
