@@ -321,6 +321,8 @@ def test_the_report_has_a_line_of_json_for_each_input(song, tmp_path):
         (["{song}", "--report", "/absent/report"], "cannot be written"),
         (["{song}", "--output", "{song}"], "not a folder"),
         (["{song}", "--engine", "dask", "--scheduler", "nonsense"], "dask|Dask"),
+        (["{song}", "--engine", "dask"], "needs --scheduler"),
+        (["{song}", "--clip", "rescale", "--subtype", "FLOAT"], "--clip rescale: has no effect"),
     ],
 )
 def test_wrong_use_gives_exit_2_and_says_why_before_any_work(song, tmp_path, arguments, says):

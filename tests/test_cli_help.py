@@ -99,7 +99,9 @@ def test_a_file_instead_of_a_command_gets_a_proposal_of_separate(song, tmp_path)
     assert (code, out) == (2, [])
     assert err[-1] == f"Error: {str(song)!r} is not a command; to separate it: karaoke-sep separate {song}"
     assert call("absent.mp3")[2][-1].endswith("to separate it: karaoke-sep separate absent.mp3")
-    assert "No such command" in call("seperate")[2][-1]
+    assert call("my song.mp3")[2][-1].endswith("to separate it: karaoke-sep separate 'my song.mp3'")
+    assert call("seperate")[2][-1] == "Error: No such command 'seperate'; did you mean 'separate'?"
+    assert "No such command" in call("nonsense")[2][-1]
 
 
 @pytest.mark.parametrize(

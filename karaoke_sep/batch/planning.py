@@ -125,6 +125,8 @@ def _check_order(order: Order, config: Config) -> None:
         )
     if order.clip == "float" and order.container != "wav":
         raise ConfigError(f"--clip float: {order.container} cannot hold floats; use --format wav or another rule")
+    if order.clip != "clamp" and order.subtype in ("FLOAT", "DOUBLE"):
+        raise ConfigError(f"--clip {order.clip}: has no effect on {order.subtype}, which does not clip; leave it out")
     if order.bitrate_kbps and (order.container not in writing.DEFAULT_KBPS or order.subtype == "OPUS"):
         raise ConfigError("--bitrate: it is for --format mp3 and for Vorbis in --format ogg only")
     if order.bitrate_kbps and order.bitrate_kbps > (highest := writing.HIGHEST_KBPS[order.container]):

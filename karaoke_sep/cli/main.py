@@ -7,8 +7,10 @@ libraries are imported inside the commands, so that ``--help`` does not wait for
 
 import errno
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -108,11 +110,13 @@ class _Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Propose `separate` if the name of a file is given instead of a command."""
+        """Propose `separate` if a file is given instead of a command, and the nearest command for a misspelt one."""
         name = args[0]
         if name not in COMMANDS and (os.path.lexists(name) or os.path.splitext(name)[1]):
             shown = printable(name)
-            ctx.fail(f"{shown!r} is not a command; to separate it: karaoke-sep separate {shown}")
+            ctx.fail(f"{shown!r} is not a command; to separate it: karaoke-sep separate {shlex.quote(shown)}")
+        if name not in COMMANDS and (nearest := get_close_matches(name, COMMANDS, 1)):
+            ctx.fail(f"No such command {printable(name)!r}; did you mean {nearest[0]!r}?")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
