@@ -63,3 +63,10 @@ def test_a_backing_track_that_would_clip_becomes_as_loud_as_it_can_with_a_line(d
     _, peak, err = backing_track(demo(16000, 6.0).mixture, tmp_path, -5)
     assert "would clip" in "\n".join(err)
     assert peak == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(("level_db", "why"), [(-20, "too short or too soft to measure"), (-math.inf, "silent")])
+def test_a_backing_track_without_a_loudness_is_said_to_be_silent_only_if_it_is(tmp_path, level_db, why):
+    soundfile.write(tmp_path / "song.wav", tone(level_db, seconds=0.3).T, RATE_HZ)  # the standard needs 0.4 s
+    _, _, err = call("karaoke", tmp_path / "song.wav", "-o", tmp_path, "--config", "fast", "--loudness", -14)
+    assert f"{tmp_path / 'song.wav'}: the backing track is {why}, so --loudness has no effect" in err

@@ -147,7 +147,8 @@ def _at_loudness(blocks: _Blocks, song: Samples, target_lufs: float) -> tuple[_B
     """Return the backing track with a gain that gives it a loudness, and a note if the gain is limited by its peaks."""
     lufs, peak = loudness.measure((track for (track,) in blocks()), song.rate_hz, song.n_channels)
     if lufs == -math.inf:
-        return blocks, "the backing track is silent, so --loudness has no effect"
+        why = "too short or too soft to measure" if peak else "silent"
+        return blocks, f"the backing track is {why}, so --loudness has no effect"
     wanted, most = 10 ** ((target_lufs - lufs) / 20), _TOP / peak
     gain, note = np.float32(min(wanted, most)), ""
     if most < wanted:
