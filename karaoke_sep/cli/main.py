@@ -10,7 +10,6 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -115,8 +114,11 @@ class _Group(click.Group):
         if name not in COMMANDS and (os.path.lexists(name) or os.path.splitext(name)[1]):
             shown = printable(name)
             ctx.fail(f"{shown!r} is not a command; to separate it: karaoke-sep separate {shlex.quote(shown)}")
-        if name not in COMMANDS and (nearest := get_close_matches(name, COMMANDS, 1)):
-            ctx.fail(f"No such command {printable(name)!r}; did you mean {nearest[0]!r}?")
+        if name not in COMMANDS:
+            from difflib import get_close_matches  # takes some milliseconds to import
+
+            if nearest := get_close_matches(name, COMMANDS, 1):
+                ctx.fail(f"No such command {printable(name)!r}; did you mean {nearest[0]!r}?")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
