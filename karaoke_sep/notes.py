@@ -101,7 +101,7 @@ class Params:
                 raise ValueError(f"{name} is {getattr(self, name):g}; it must not be negative")
 
 
-class Levels(NamedTuple):
+class _Levels(NamedTuple):
     """Mean power of the vocals in the frames of a contour, full scale 1.0.
 
     Attributes
@@ -116,27 +116,24 @@ class Levels(NamedTuple):
     frame_T: np.ndarray
 
 
-def levels_of(vocals: Samples, track: PitchTrack) -> Levels:
+def _levels_of(vocals: Samples, track: PitchTrack) -> _Levels:
     """Return the levels of the vocals in the frames of a contour."""
     edges_s, half_s = _edges_s(track), _LEVEL_WINDOW_S / 2
     starts_s = np.concatenate([track.times_s - half_s, edges_s[:-1]])
     stops_s = np.concatenate([track.times_s + half_s, edges_s[1:]])
     power = _mean_power(vocals, starts_s, stops_s).astype(np.float32)
-    return Levels(*np.split(power, 2))
+    return _Levels(*np.split(power, 2))
 
 
-def segment(
-    track: PitchTrack, vocals: Samples | Levels | None = None, params: Params | None = None
-) -> tuple[Note, ...]:
+def segment(track: PitchTrack, vocals: Samples | None = None, params: Params | None = None) -> tuple[Note, ...]:
     """Return the notes of a contour.
 
     Parameters
     ----------
     track : PitchTrack, (T,)
-    vocals : Samples, (C, N), or Levels, optional
-        The vocals, or their levels. The level is evidence for rests, repeated notes and false notes, and gives the
-        velocities: 127 for the loudest note. Without it the velocities are 64, the value of MIDI 1.0 for devices
-        without velocity.
+    vocals : Samples, (C, N), optional
+        Their level is evidence for rests, repeated notes and false notes, and gives the velocities: 127 for the loudest
+        note. Without it the velocities are 64, the value of MIDI 1.0 for devices without velocity.
     params : Params, optional
 
     Returns
@@ -148,7 +145,7 @@ def segment(
     pitch_T = hz_to_midi(track.f0_hz)
     if not np.isfinite(pitch_T).any():
         return ()
-    levels = vocals if vocals is None or isinstance(vocals, Levels) else levels_of(vocals, track)
+    levels = None if vocals is None else _levels_of(vocals, track)
     level_T = None if levels is None else _decibels(levels.window_T)
     evidence_T = _evidence_of_singing(track, level_T, params)
     cost_T = _costs_of_a_change(track, level_T, params)
@@ -341,7 +338,7 @@ def _energy_until(audio: Samples, positions: np.ndarray) -> np.ndarray:
     return energy
 
 
-def _velocities(levels: Levels | None, spans: list[tuple[int, int, int]], edges_s: np.ndarray) -> list[int]:
+def _velocities(levels: _Levels | None, spans: list[tuple[int, int, int]], edges_s: np.ndarray) -> list[int]:
     """Return the velocity of each note: 40 log10(v / 127) dB re the loudest (Downloadable Sounds 1)."""
     if levels is None or not spans:
         return [64] * len(spans)

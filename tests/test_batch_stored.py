@@ -68,10 +68,14 @@ def test_notes_and_contours_of_a_stored_song_read_neither_the_song_nor_its_voice
     assert statuses(do([song], further)) == {"song.wav": "done"}
 
 
-def test_the_evidence_of_singing_is_stored_because_the_notes_depend_on_it(song, tmp_path):
-    do([song], replace(FIRST, output=tmp_path / "out"), load_config())
-    _, pitch = stored_below(tmp_path / "out")
-    np.testing.assert_array_equal(stored.read({stored.TRACK: pitch}).track.evidence_T, find_pitch(song).evidence_T)
+def test_the_stored_notes_are_those_of_a_fresh_separation(song, tmp_path, no_separation):
+    config = load_config()  # its evidence of singing, which the notes depend on, is not stored
+    do([song], replace(FURTHER["MIDI"], output=tmp_path / "alone", store=False), config)
+    do([song], replace(FIRST, output=tmp_path / "out"), config)
+    no_separation()
+    do([song], replace(FURTHER["MIDI"], output=tmp_path / "out"), config)
+    assert files_below(tmp_path / "alone") == files_below(tmp_path / "out")
+    assert stored.read({stored.TRACK: stored_below(tmp_path / "out")[1]}).notes
 
 
 @pytest.mark.parametrize("products", [("karaoke",), ("karaoke", *batch.STEMS, *batch.ULTRASTAR, "notes")])

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from .. import notes
 from ..config import Config
 from ..errors import InputError
 from ..files import atomic, contours, ffmpeg, midi
@@ -31,9 +30,9 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
     about_notes = _write_notes(job, order, separated)
     if "picture" in job.targets:
         _write_picture(job, order, separated, config)
-    if separated.vocals is not None and separated.levels is not None:
+    if separated.vocals is not None and stored.VOICE in job.targets:
         about = separated.about if ffmpeg.is_there() else None
-        kept = stored.Kept(separated.track, separated.levels, separated.seconds, separated.warnings, about)
+        kept = stored.Kept(separated.track, separated.notes, separated.seconds, separated.warnings, about)
         stored.write(job, separated.vocals, kept, separated.n_bits)
     levels_db, told = sounds.write(job, order, separated) if job.targets.keys() & SOUNDS else ({}, [])
     return Outcome(
@@ -48,11 +47,10 @@ def _write(job: Job, order: Order, config: Config, separated: Separated) -> Outc
 
 def _write_notes(job: Job, order: Order, separated: Separated) -> list[str]:
     """Write the sung melody as MIDI notes and as an UltraStar song, if they are ordered; return notes for the user."""
-    found = notes.segment(separated.track, separated.levels) if job.targets.keys() & {"notes", "ultrastar"} else ()
     if path := job.targets.get("notes"):
         with atomic.whole_file(path) as part:
-            part.write_bytes(midi.encode(found, separated.track if order.bends else None))
-    return song_folder.write(job, found, separated.about)
+            part.write_bytes(midi.encode(separated.notes, separated.track if order.bends else None))
+    return song_folder.write(job, separated.notes, separated.about)
 
 
 def _write_picture(job: Job, order: Order, separated: Separated, config: Config) -> None:

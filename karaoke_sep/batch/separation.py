@@ -12,15 +12,15 @@ from ..errors import InputError
 from ..files import reading, tags
 from ..files.samples_on_disk import SampleFile
 from ..files.tags import Tags
-from ..notes import Levels, levels_of
+from ..notes import segment
 from ..recording import Buffer, Excerpt, Samples, Storage, shifted
-from ..types import Audio, PitchTrack
+from ..types import Audio, Note, PitchTrack
 from . import stored
 from .jobs import SOUNDS, Job, Order, Span
 from .space import is_long, max_samples
 
 _OF_SAMPLES = {*SOUNDS, "picture"}  # products that are made from the song and its vocals
-_OF_LEVELS = {"notes", "ultrastar", stored.TRACK}
+_OF_NOTES = {"notes", "ultrastar", stored.TRACK}
 _OVERHANG_S = 1.0  # the contours of some tools reach a little over the end of the song
 
 
@@ -38,8 +38,8 @@ class Separated(NamedTuple):
         The mixture; None if no product needs it.
     vocals : Samples, (C, N), optional
         None if no product needs them.
-    levels : Levels, (T,), optional
-        Of the vocals; None if no product needs them.
+    notes : tuple of Note
+        Empty if no product needs them.
     n_bits : int, optional
         Bits to which the vocals are rounded; see `stored`.
     about : Tags
@@ -51,7 +51,7 @@ class Separated(NamedTuple):
     warnings: tuple[str, ...]
     song: Samples | None = None
     vocals: Samples | None = None
-    levels: Levels | None = None
+    notes: tuple[Note, ...] = ()
     n_bits: int | None = None
     about: Tags = Tags()
 
@@ -71,7 +71,7 @@ def separate(
     kept = stored.read(job.stored) if job.stored and order.sounds else None
     about = kept.about if kept and kept.about else tags.read(job.source, job.info.tags) if order.sounds else Tags()
     if kept and not job.targets.keys() & (_OF_SAMPLES - job.as_wav.keys()):
-        return Separated(kept.track, kept.seconds, kept.warnings, levels=kept.levels, about=about)
+        return Separated(kept.track, kept.seconds, kept.warnings, notes=kept.notes, about=about)
     song, warnings = _read(job, order, config, files)
     length_s = song.n_samples / song.rate_hz
     if not order.span.is_whole:
@@ -85,7 +85,7 @@ def separate(
         voice = stored.read_voice(job.stored, job.folder if is_long(job, config) else None)
         if isinstance(voice, SampleFile):
             files.enter_context(voice)
-        return Separated(kept.track, seconds, kept.warnings, song, voice, kept.levels, about=about)
+        return Separated(kept.track, seconds, kept.warnings, song, voice, kept.notes, about=about)
     vocals = _storage(song, job, config, files)
     contour = _track_of(job, order.span, length_s)
     if contour is None or not hasattr(config.pitch.method, "track"):
@@ -95,8 +95,8 @@ def separate(
         corrected = correction.separate_corrected_to(vocals, estimate, song, config, track=contour, progress=progress)
         track, warnings = corrected.track, (*warnings, _told(corrected))
     n_bits = stored.round_voice(vocals, job, order)
-    levels = levels_of(vocals, track) if job.targets.keys() & _OF_LEVELS else None
-    return Separated(track, seconds, warnings, song, vocals, levels, n_bits, about)
+    notes = segment(track, vocals) if job.targets.keys() & _OF_NOTES else ()
+    return Separated(track, seconds, warnings, song, vocals, notes, n_bits, about)
 
 
 def _told(corrected: correction.Corrected) -> str:

@@ -2,8 +2,8 @@
 
 Their names do not depend on the names of the outputs, so that each command finds the voices of the other.
 
-The pitch is stored with the levels of the voice in its frames. So notes and contours need neither the voice nor the
-song. The tags are stored because ffprobe takes a tenth of a second to read them.
+The notes are stored, too, so that notes and contours need neither the voice nor the song. The tags are stored because
+ffprobe takes a tenth of a second to read them.
 
 The voice is rounded to the bits of the song, 16 for lossy formats, before any product is made. So each product has the
 same bytes whether the voice was just separated or comes from the store. Stems of the same bits do not change by it. A
@@ -17,8 +17,9 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,14 +30,13 @@ from ..files.sample_formats import INTEGER_BITS
 from ..files.samples_on_disk import SampleFile
 from ..files.sound_info import SoundInfo
 from ..files.tags import Tags
-from ..notes import Levels
 from ..recording import Samples, Storage, blocks
-from ..types import Audio, PitchTrack
+from ..types import Audio, Note, PitchTrack
 from . import record
 from .jobs import Job, Order
 
 VOICE, TRACK = "voice", "track"
-FORMAT = 5  # of the stored files; those of another format are not read
+FORMAT = 6  # of the stored files; those of another format are not read
 _SUFFIXES = {VOICE: ".flac", TRACK: ".npz"}
 _MAX_SEPARATIONS = 3  # of a song: one for each strength that has a name
 MAX_S = 1800.0  # of a song; the voice takes about 2 MB a minute
@@ -49,8 +49,7 @@ class Kept(NamedTuple):
     Attributes
     ----------
     track : PitchTrack, (T,)
-    levels : Levels, (T,)
-        Of the voice.
+    notes : tuple of Note
     seconds : float
         Length of the song.
     warnings : tuple of str
@@ -60,7 +59,7 @@ class Kept(NamedTuple):
     """
 
     track: PitchTrack
-    levels: Levels
+    notes: tuple[Note, ...]
     seconds: float
     warnings: tuple[str, ...]
     about: Tags | None
@@ -134,7 +133,7 @@ def round_voice(voice: Storage, job: Job, order: Order) -> int | None:
 
 def write(job: Job, voice: Samples, kept: Kept, bits: int | None) -> None:
     """Write what a job is to store, if the voice is rounded and a FLAC file can hold it."""
-    if VOICE not in job.targets or bits is None or kept.seconds > MAX_S:
+    if bits is None or kept.seconds > MAX_S:
         return
     subtype = f"PCM_{bits}"
     if adaptation(voice.rate_hz, voice.n_channels, "flac", subtype).note:
@@ -148,11 +147,10 @@ def write(job: Job, voice: Samples, kept: Kept, bits: int | None) -> None:
         "seconds": kept.seconds,
         "warnings": kept.warnings,
         "tags": dict(tags.text) if tags else None,
+        "notes": [astuple(note) for note in kept.notes],
         "voice": record.content_of(job.targets[VOICE]).sha256,
     }
-    arrays = {"times_s": track.times_s, "f0_hz": track.f0_hz, "voicing": track.voicing, **kept.levels._asdict()}
-    if track.evidence_T is not None:
-        arrays["evidence_T"] = track.evidence_T
+    arrays: dict[str, Any] = {"times_s": track.times_s, "f0_hz": track.f0_hz, "voicing": track.voicing}
     arrays |= {"text": np.array(json.dumps(text)), "cover": np.frombuffer(tags.cover if tags else b"", np.uint8)}
     with atomic.whole_file(job.targets[TRACK]) as part, open(part, "wb") as file:
         np.savez(file, **arrays)
@@ -162,10 +160,10 @@ def read(files: Mapping[str, Path]) -> Kept:
     """Read what is stored, except the voice."""
     with np.load(files[TRACK], allow_pickle=False) as arrays:
         text = json.loads(str(arrays["text"]))
-        track = PitchTrack(arrays["times_s"], arrays["f0_hz"], arrays["voicing"], evidence_T=arrays.get("evidence_T"))
-        levels = Levels(arrays["window_T"], arrays["frame_T"])
+        track = PitchTrack(arrays["times_s"], arrays["f0_hz"], arrays["voicing"])
+        notes = tuple(Note(*values) for values in text["notes"])
         about = None if text["tags"] is None else Tags(text["tags"], arrays["cover"].tobytes())
-    return Kept(track, levels, text["seconds"], tuple(text["warnings"]), about)
+    return Kept(track, notes, text["seconds"], tuple(text["warnings"]), about)
 
 
 def read_voice(files: Mapping[str, Path], folder: Path | None) -> Audio | SampleFile:
