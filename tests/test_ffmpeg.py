@@ -57,11 +57,19 @@ def test_the_rest_of_an_mp3_with_damage_at_any_place_is_read(tmp_path, xing, dam
         assert audio.duration_s > 2.7  # of 3 s
 
 
+def test_a_flac_loses_no_frame_but_the_damaged_one(tmp_path):
+    path = make(tmp_path / "song.flac", sound=noise(6.0, 16000, 1), rate_hz=16000)
+    data = path.read_bytes()
+    for place in np.linspace(0.2, 0.7, 11):  # at some of them ffmpeg loses others too, if it uses several threads
+        start = round(place * len(data))
+        path.write_bytes(data[:start] + bytes(500) + data[start + 500 :])
+        assert reading.read(path)[0].n_samples >= 96000 - 2 * 1152  # frames of 1152 samples; the damage may touch two
+
+
 def test_a_flac_with_a_gap_is_read_beyond_it_with_a_warning(tmp_path):
-    path = make(tmp_path / "song.flac")
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 500] = bytes(500)
-    path.write_bytes(data)
+    data = make(tmp_path / "song.flac").read_bytes()
+    path, middle = tmp_path / "song.flac", len(data) // 2
+    path.write_bytes(data[:middle] + bytes(500) + data[middle + 500 :])
     audio, [warning] = reading.read(path)
     assert 2.6 < audio.duration_s < 3  # s; a frame or two are lost
     np.testing.assert_allclose(audio.samples[:, -10_000:].T, noise()[-10_000:], atol=2**-15)  # half a step and a bit

@@ -85,7 +85,7 @@ def decode(
         If ffmpeg stops with an error.
     """
     letter, size = {"float32": ("f32le", 4), "float64": ("f64le", 8)}[dtype]
-    # Several threads need a tenth more processor time for FLAC, and workers have one processor each.
+    # Several threads lose more frames at a damaged place of a FLAC file, and need a tenth more processor time.
     command = ["ffmpeg", "-nostdin", "-threads", "1", *_input_arguments(path), "-map", f"0:{stream}"]
     command += ["-ar", str(rate_hz), "-ac", str(n_channels), "-c:a", f"pcm_{letter}", "-f", letter]
     # Otherwise ffmpeg wakes the reader for each packet of 26 ms.
