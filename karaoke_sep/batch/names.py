@@ -74,13 +74,12 @@ def names_of(source: Path, parent: PurePath, order: Order, tags: Mapping[str, st
     InputError
         If a path leads outside the output folder, or is too long for the file system.
     """
-    missing = {"artist": "unknown", "title": source.stem, "album": "unknown"}
     fields = {
         "parent": "" if parent == PurePath() else parent.as_posix(),
         "folder": source.absolute().parent.name,
         "track": source.stem,
         "file": source.name,
-        **{tag: _from_tag(tags.get(tag, "")) or default for tag, default in missing.items()},
+        **{tag: _from_tag(tags.get(tag, "")) or (source.stem if tag == "title" else "unknown") for tag in _TAGS},
     }
 
     def below(stem: str) -> PurePath:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..files.foreign import MARK
-from .raster import MAX_HZ, MIN_HZ, Grid
+from .raster import MAX_COLUMNS, MAX_HZ, MIN_HZ, Grid
 
 AXES_KEY = f"{MARK.decode()} axes"  # text of a PNG that says where its time axis lies
 # The background is dark, so that the picture can be read on white and on black pages.
@@ -35,7 +35,6 @@ _FONTS = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Yu Gothic", "MS Gothic"),
     *("Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS", "Noto Sans", "Noto Sans Thai", "Noto Sans Devanagari"),
 )
-_MAX_COLUMNS = 3000
 _COMPRESSION = 4  # the file is 4 % larger than with 9, which takes seven times as long
 _N_COLOURS = 128  # the file is then a fifth as large, and the difference is hardly visible
 
@@ -103,7 +102,7 @@ def legend(axes: Axes) -> None:
 
 def dots(axes: Axes) -> tuple[int, int]:
     """Return how many rows and columns of dots axes have, so that each value of a plane has a dot of its own."""
-    return round(axes.bbox.height), min(round(axes.bbox.width), _MAX_COLUMNS)
+    return round(axes.bbox.height), min(round(axes.bbox.width), MAX_COLUMNS)
 
 
 def plane(axes: Axes, values_RK: np.ndarray, grid: Grid, **colours: Any) -> Axes:

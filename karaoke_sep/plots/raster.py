@@ -15,6 +15,7 @@ from ..recording import Resampled, Samples
 MIN_HZ, MAX_HZ = 80.0, 8000.0
 RATE_HZ = 16_000  # sounds are resampled to this rate; the frequency axis ends at half of it
 WINDOW_MS, HOP_MS = 80.0, 16.0
+MAX_COLUMNS = 3000
 _LONGEST_HOP_MS = 36.0  # frames overlap by more than half, so that no sound falls between two of them
 _FRAMES = 3  # that share a column, unless this needs another hop
 _BLOCK_FRAMES = 1000  # 16 to 36 s, so an hour needs no more memory than a minute; larger ones take longer
@@ -37,7 +38,7 @@ class Grid:
     n_rows: int
 
     @classmethod
-    def of(cls, seconds: float, n_rows: int = 240, n_columns: int = 3000) -> "Grid":
+    def of(cls, seconds: float, n_rows: int = 240, n_columns: int = MAX_COLUMNS) -> "Grid":
         """Return the grid for a length, with at most so many columns."""
         n_samples = round(seconds * RATE_HZ)
         shortest, longest = (round(hop_ms * RATE_HZ / 1000) for hop_ms in (HOP_MS, _LONGEST_HOP_MS))
